@@ -1,0 +1,275 @@
+"""The contract: every message that a sensor and the backend exchange.
+
+Both sides import this module and nothing else of each other. It knows neither Django nor pixels: every
+field is a number, a word from a closed list, or an identifier of a fixed shape, so that nothing which
+could hold a picture can be encoded. Names in a scene are the one exception; they travel from the
+operator to the sensor, never back.
+
+Times are UTC milliseconds since 1970 as read from the sensor's own clock. Points are fractions of the
+picture's width and height, origin top left, y growing downwards.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+MAX_EVENTS_PER_BATCH = 10_000
+MAX_BATCHES_PER_REQUEST = 5_000
+MAX_BODY_BYTES = 16 * 1024 * 1024
+
+JSON = "application/json"
+MSGPACK = "application/msgpack"
+
+# 1 January 2000 to 1 January 2100: a time outside this range is a broken clock, not an event.
+Milliseconds = Annotated[int, Meta(ge=946_684_800_000, lt=4_102_444_800_000)]
+SequenceNumber = Annotated[int, Meta(ge=0, lt=2**53)]
+Epoch = Annotated[int, Meta(ge=1, lt=2**53)]
+ChannelNumber = Annotated[int, Meta(ge=0, lt=10_000)]
+SensorId = Annotated[str, Meta(pattern="^s-[0-9a-z]{4,24}$")]
+PackageDigest = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+ConfigVersion = Annotated[int, Meta(ge=0, lt=2**31)]
+Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
+Name = Annotated[str, Meta(min_length=1, max_length=80)]
+
+Direction = Literal["forward", "backward"]
+DeploymentState = Literal[
+    "request_received",
+    "downloading",
+    "installing",
+    "done",
+    "failed",
+    "failed_invalid_argument",
+    "failed_token_expired",
+    "failed_download_retry_exceeded",
+]
+
+
+class Message(Struct, forbid_unknown_fields=True, frozen=True):
+    """A message that refuses fields it does not know."""
+
+
+# --- what a sensor reports -------------------------------------------------------------------------
+
+
+class Crossing(Message, tag="crossing", tag_field="type"):
+    """Somebody crossed a line.
+
+    ``forward`` means: standing on the line's first point and facing its second, from the left hand to
+    the right hand, as seen in the picture.
+    """
+
+    at: Milliseconds
+    line: ChannelNumber
+    direction: Direction
+
+
+class Visit(Message, tag="visit", tag_field="type"):
+    """Somebody left a zone after staying ``dwell_ms`` milliseconds; ``at`` is the moment of leaving."""
+
+    at: Milliseconds
+    zone: ChannelNumber
+    dwell_ms: Annotated[int, Meta(ge=0, le=86_400_000)]
+
+
+class Occupancy(Message, tag="occupancy", tag_field="type"):
+    """From now on ``count`` people are in the zone."""
+
+    at: Milliseconds
+    zone: ChannelNumber
+    count: Annotated[int, Meta(ge=0, le=10_000)]
+
+
+class Shelf(Message, tag="shelf", tag_field="type"):
+    """From now on ``units`` items stand in the slot."""
+
+    at: Milliseconds
+    slot: ChannelNumber
+    units: Annotated[int, Meta(ge=0, le=10_000)]
+    confidence: Fraction
+
+
+class Heartbeat(Message, tag="heartbeat", tag_field="type"):
+    """The sensor observed its scene for ``observed_ms`` of the time just before ``at``.
+
+    ``dnn_us`` is the network's mean running time per inference in microseconds.
+    """
+
+    at: Milliseconds
+    observed_ms: Annotated[int, Meta(ge=0, le=3_600_000)]
+    frames: Annotated[int, Meta(ge=0, lt=2**31)]
+    inferences: Annotated[int, Meta(ge=0, lt=2**31)]
+    temperature_c: Annotated[float, Meta(ge=-100.0, le=200.0)]
+    dnn_us: Annotated[int, Meta(ge=0, lt=2**31)]
+
+
+class Deployment(Message, tag="deployment", tag_field="type"):
+    """A step of installing a model package."""
+
+    at: Milliseconds
+    rollout: Annotated[int, Meta(ge=0, lt=2**31)]
+    state: DeploymentState
+
+
+Event = Crossing | Visit | Occupancy | Shelf | Heartbeat | Deployment
+
+
+class Batch(Message):
+    """Consecutive events of one sensor: the first has the sequence number ``first_seq``, each next one more."""
+
+    sensor: SensorId
+    epoch: Epoch
+    first_seq: SequenceNumber
+    model: PackageDigest
+    config: ConfigVersion
+    events: Annotated[list[Event], Meta(min_length=1, max_length=MAX_EVENTS_PER_BATCH)]
+
+    @property
+    def last_seq(self) -> int:
+        return self.first_seq + len(self.events) - 1
+
+
+class Upload(Message):
+    """The body of ``POST /ingest/v1/batches``."""
+
+    batches: Annotated[list[Batch], Meta(min_length=1, max_length=MAX_BATCHES_PER_REQUEST)]
+
+
+# --- what the backend answers ----------------------------------------------------------------------
+
+AckStatus = Literal["stored", "duplicate", "stale_epoch", "gap", "invalid"]
+
+
+class Ack(Message, omit_defaults=True):
+    """The answer to one batch, in the order of the upload.
+
+    ``acked_seq`` is the last sequence number of ``epoch`` that is settled; the sensor may forget
+    everything up to it. -1 means none yet. For ``gap`` and ``stale_epoch``, ``epoch`` is the one that
+    the backend knows. ``path`` and ``reason`` say what made a batch ``invalid``.
+    """
+
+    sensor: str
+    epoch: int
+    acked_seq: int
+    status: AckStatus
+    path: str = ""
+    reason: str = ""
+
+
+class Desired(Message, omit_defaults=True):
+    """What a sensor should be running and is not."""
+
+    config: int | None = None
+
+
+class Answer(Message, omit_defaults=True):
+    """The body of a 200 answer to an upload. ``desired`` is keyed by sensor and names only those behind."""
+
+    acks: list[Ack]
+    desired: dict[str, Desired] = {}
+
+
+class Problem(Message, omit_defaults=True):
+    """The body of every other answer: what is wrong and what to do about it."""
+
+    title: str
+    detail: str = ""
+
+
+# --- what a sensor is told to look at --------------------------------------------------------------
+
+Point = tuple[Fraction, Fraction]
+Polygon = Annotated[list[Point], Meta(min_length=3, max_length=64)]
+
+
+class Detect(Message):
+    """Which of the model's labels count, and from which score on."""
+
+    labels: Annotated[list[Name], Meta(min_length=1)] = msgspec.field(default_factory=lambda: ["person"])
+    score: Fraction = 0.35
+
+
+class Line(Message):
+    id: ChannelNumber
+    name: Name
+    points: tuple[Point, Point]
+
+
+class Zone(Message):
+    id: ChannelNumber
+    name: Name
+    polygon: Polygon
+
+
+class Slot(Message):
+    """A place on a shelf; ``item`` is the label that is counted there."""
+
+    id: ChannelNumber
+    name: Name
+    item: Name
+    polygon: Polygon
+
+
+class Scene(Message):
+    """What a sensor measures: its scene configuration."""
+
+    version: ConfigVersion
+    upload_interval_ms: Annotated[int, Meta(ge=100, le=3_600_000)] = 1_000
+    privacy: Literal["counts", "zones"] = "zones"
+    detect: Detect = msgspec.field(default_factory=Detect)
+    lines: list[Line] = []
+    zones: list[Zone] = []
+    slots: list[Slot] = []
+
+    def __post_init__(self) -> None:
+        for kind, channels in (("lines", self.lines), ("zones", self.zones), ("slots", self.slots)):
+            numbers = [channel.id for channel in channels]
+            if len(numbers) != len(set(numbers)):
+                raise ValueError(f"{kind}: two of them share an id; give each its own")
+        if self.privacy == "counts" and self.zones:
+            raise ValueError('zones: privacy "counts" allows lines and slots only; remove them or choose "zones"')
+
+
+# --- encoding --------------------------------------------------------------------------------------
+
+T = TypeVar("T")
+
+
+class WireError(ValueError):
+    """A message that does not keep the contract. ``path`` leads to the field, as in ``$.batches[0].epoch``."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+def encode(message: Message, media_type: str = JSON) -> bytes:
+    return msgspec.msgpack.encode(message) if media_type == MSGPACK else msgspec.json.encode(message)
+
+
+def decode(body: bytes, kind: type[T], media_type: str = JSON) -> T:
+    """Read one message; raises :class:`WireError` naming the field and what it must be."""
+    try:
+        if media_type == MSGPACK:
+            return msgspec.msgpack.decode(body, type=kind)
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise wire_error(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError("$", f"not readable as {media_type}: {error}") from None
+
+
+def convert(value: Any, kind: type[T]) -> T:
+    """Like :func:`decode`, from plain dicts and lists."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise wire_error(error) from None
+
+
+def wire_error(error: msgspec.ValidationError) -> WireError:
+    reason, found, path = str(error).rpartition(" - at `")
+    return WireError(path.rstrip("`"), reason) if found else WireError("$", str(error))
