@@ -44,7 +44,7 @@ POSTGRES_SETTINGS = {
     "log_checkpoints": "off",
 }
 # What a test may lose when the machine loses power; a crash of PostgreSQL itself loses nothing.
-FAST_AND_LOSING = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST_AND_LOSING = {"fsync": "off", "full_page_writes": "off"}
 
 
 class _Service:
