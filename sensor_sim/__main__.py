@@ -7,6 +7,7 @@ import logging
 import sys
 
 from sensor_sim.device import commands as device
+from sensor_sim.fleet import commands as fleet
 
 
 def main(words: list[str] | None = None) -> int:
@@ -14,6 +15,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sensor_sim", description=__doc__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     device.add_parser(subparsers)
+    fleet.add_parser(subparsers)
     arguments = parser.parse_args(words)
     return int(arguments.run(arguments))
 
