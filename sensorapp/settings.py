@@ -191,7 +191,7 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "close-days": {"task": "analytics.counts.tasks.close_days", "schedule": 300},
     "create-partitions": {"task": "analytics.ingest.tasks.create_partitions", "schedule": 3600},
-    "notice-silent-sensors": {"task": "sensorapp.fleet.tasks.notice_silent_sensors", "schedule": 60},
+    "notice-silent-sensors": {"task": "analytics.ingest.tasks.notice_silent_sensors", "schedule": 60},
 }
 
 # --- ingest ---
