@@ -15,9 +15,7 @@ from django.conf import settings  # noqa: E402
 
 from analytics.ingest.gateway import Gateway  # noqa: E402
 
-gateway = Gateway(
-    settings.DATABASE_URL, get_channel_layer().group_send, settings.INGEST_MAX_WAITING_EVENTS
-)
+gateway = Gateway(settings.DATABASE_URL, get_channel_layer().group_send, settings.INGEST_MAX_WAITING_EVENTS)
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:

@@ -158,6 +158,7 @@ class Committer:
             try:
                 return self._commit_on(connection, requests)
             except psycopg.errors.CheckViolation:
+                # Nobody made today's partition: worker and beat have been away for two weeks.
                 today = datetime.now(UTC).date()
                 create_partitions(connection, today, today)
                 return self._commit_on(connection, requests)
@@ -202,7 +203,9 @@ def answer(entries: Judged, committed: Iterator[wire.Ack]) -> wire.Answer:
 def refuse(batch: wire.Batch, place: int) -> Broken:
     """The same batch as one that cannot be stored, for a reason that the log knows."""
     reason = "the backend cannot store this batch; its log says why"
-    return Broken(f"$.batches[{place}]", reason, batch.sensor, batch.epoch, batch.first_seq, len(batch.events))
+    return Broken(
+        f"$.batches[{place}]", reason, batch.sensor, batch.epoch, batch.first_seq, len(batch.events)
+    )
 
 
 def judge(request: Request, sensors: dict[str, SensorFacts]) -> Judged:

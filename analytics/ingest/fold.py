@@ -64,9 +64,7 @@ class SensorState:
 
 def fold(columns: c.Columns, state: SensorState, deltas: Deltas) -> None:
     """Add what the events count to ``deltas`` and bring ``state`` up to their end."""
-    for kind, at, number, value in zip(
-        columns.kind, columns.at, columns.channel, columns.value, strict=True
-    ):
+    for kind, at, number, value in zip(columns.kind, columns.at, columns.channel, columns.value, strict=True):
         if kind == c.CROSSING:
             metric = metrics.FORWARD if value else metrics.BACKWARD
             add(deltas, state.channels["line", number], metric, at, 1)
