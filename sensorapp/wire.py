@@ -47,7 +47,7 @@ DeploymentState = Literal[
 ]
 
 
-class Message(Struct, forbid_unknown_fields=True, frozen=True):
+class Message(Struct, forbid_unknown_fields=True):
     """A message that refuses fields it does not know."""
 
 

@@ -31,7 +31,7 @@ def publish_scene(sensor: Sensor, scene: wire.Scene, actor: User | None = None) 
 
 
 def keep_channels(sensor: Sensor, scene: wire.Scene) -> None:
-    named = [
+    named: list[tuple[ChannelKind, wire.Line | wire.Zone | wire.Slot]] = [
         *((ChannelKind.LINE, line) for line in scene.lines),
         *((ChannelKind.ZONE, zone) for zone in scene.zones),
         *((ChannelKind.SLOT, slot) for slot in scene.slots),

@@ -23,6 +23,11 @@ def var_folder() -> Path:
     return Path(os.environ.get("SENSORAPP_VAR") or ROOT / "var").absolute()
 
 
+def lock_file() -> Path:
+    """Held by the one process that may start and stop the services of a `var/` folder."""
+    return var_folder() / "stack.lock"
+
+
 def socket_folder() -> Path:
     """Folder of the Unix sockets: below `var/`, or below `/tmp` where that path would be too long.
 
@@ -52,9 +57,9 @@ def database_url(database: str = DATABASE) -> str:
     return f"postgresql:///{database}?host={host}&user={DATABASE_USER}"
 
 
-def redis_url(db: int = 0) -> str:
+def redis_url(db: int = 0, socket: Path | None = None) -> str:
     """Address of the embedded Valkey, as `REDIS_URL` would give it."""
-    return f"unix://{quote(os.fsencode(valkey_socket()), safe='/')}?db={db}"
+    return f"unix://{quote(os.fsencode(socket or valkey_socket()), safe='/')}?db={db}"
 
 
 def broker_url(redis_url: str) -> str:

@@ -30,6 +30,7 @@ CREATE TABLE ingest_cursor (
 
 CREATE TABLE ingest_gauge (
     channel_id bigint PRIMARY KEY,
+    kind smallint NOT NULL,
     value integer NOT NULL,
     at bigint NOT NULL
 ) WITH (fillfactor = 50);
