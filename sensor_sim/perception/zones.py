@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sensor_sim.perception.geometry import foot, inside
+from sensor_sim.perception.geometry import clamped, inside
 from sensor_sim.perception.tracking import Sighting, Track
 from sensorapp import wire
 
@@ -41,14 +41,13 @@ class ZoneCounter:
             self._reported = count
             yield wire.Occupancy(at=round(at * 1000), zone=self.zone.id, count=count)
 
-    def forget(self) -> Iterable[wire.Event]:
+    def close(self) -> Iterable[wire.Visit]:
         """The view is lost: visits end when their visitors were last seen; how many stay on is not known."""
         for number in list(self._stays):
             yield from self._close(number)
-        self._reported = None
 
     def _step(self, at: float, track: Track) -> Iterable[wire.Visit]:
-        now_inside = inside(foot(track.box), self.zone.polygon)
+        now_inside = inside(clamped(track.foot), self.zone.polygon)
         stay = self._stays.setdefault(track.number, _Stay(now_inside, at))
         if stay.inside != now_inside:
             stay.inside, stay.since = now_inside, at
