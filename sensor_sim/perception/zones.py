@@ -33,7 +33,10 @@ class ZoneCounter:
     def observe(self, at: float, sighting: Sighting) -> Iterable[wire.Event]:
         for track in sighting.seen:
             if track.confirmed:
-                yield from self._step(at, track)
+                self._note(at, track)
+        for stay in self._stays.values():
+            if at - stay.since >= SETTLE:
+                yield from self._settle(stay)
         for track in sighting.ended:
             yield from self._close(track.number)
         count = sum(stay.entered is not None for stay in self._stays.values())
@@ -46,18 +49,19 @@ class ZoneCounter:
         for number in list(self._stays):
             yield from self._close(number)
 
-    def _step(self, at: float, track: Track) -> Iterable[wire.Visit]:
+    def _note(self, at: float, track: Track) -> None:
         now_inside = inside(clamped(track.foot), self.zone.polygon)
         stay = self._stays.setdefault(track.number, _Stay(now_inside, at))
         if stay.inside != now_inside:
             stay.inside, stay.since = now_inside, at
         if now_inside:
             stay.left = at
-        if at - stay.since < SETTLE:
-            return
-        if now_inside and stay.entered is None:
+
+    def _settle(self, stay: _Stay) -> Iterable[wire.Visit]:
+        """Somebody has been inside, or outside, for long enough (unseen: where they were seen last)."""
+        if stay.inside and stay.entered is None:
             stay.entered = stay.since
-        elif not now_inside and stay.entered is not None:
+        elif not stay.inside and stay.entered is not None:
             yield self._visit(stay.entered, stay.left)
             stay.entered = None
 
