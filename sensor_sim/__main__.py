@@ -1,4 +1,4 @@
-"""The command line: ``python -m sensor_sim watch …``."""
+"""``python -m sensor_sim``: the sensor on the command line."""
 
 from __future__ import annotations
 
@@ -13,33 +13,17 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 from sensor_sim import watch
-from sensor_sim.errors import SensorError
+from sensor_sim.device import commands as device
 
 
-def parser() -> argparse.ArgumentParser:
-    root = argparse.ArgumentParser(prog="python -m sensor_sim", description=__doc__)
-    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command = commands.add_parser(
-        "watch",
-        help="measure a scene in a video or camera and print each event as one JSON line",
-        description="Measures a scene in a video or camera and prints each event as one JSON line.",
-    )
-    watch.add_arguments(command)
-    command.set_defaults(run=watch.run)
-    return root
-
-
-def main(arguments: list[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="sensor_sim: %(message)s")
-    try:
-        options.run(options)
-    except SensorError as error:
-        print(f"sensor_sim: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # whoever read the events has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+def main(words: list[str] | None = None) -> int:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    parser = argparse.ArgumentParser(prog="python -m sensor_sim", description=__doc__)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    watch.add_parser(subparsers)
+    device.add_parser(subparsers)
+    arguments = parser.parse_args(words)
+    return int(arguments.run(arguments))
 
 
 if __name__ == "__main__":

@@ -7,17 +7,19 @@ over it.
 from __future__ import annotations
 
 import argparse
-import logging
+import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 
+from sensor_sim.device.commands import Subparsers
 from sensor_sim.errors import SensorError
 from sensor_sim.health import Pulse
 from sensor_sim.network import Network
@@ -29,12 +31,8 @@ from sensor_sim.pixels.video import VideoFile
 from sensor_sim.scene import check_labels, load_scene
 from sensorapp import wire
 
-log = logging.getLogger(__name__)
-
 # Frames farther apart than this many seconds are an interruption: too much may have happened in between.
 LONGEST_GAP_S = 2.0
-
-Sink = Callable[[wire.Event], None]
 
 
 def events(source: Source, network: Network, scene: wire.Scene) -> Iterator[wire.Event]:
@@ -43,7 +41,6 @@ def events(source: Source, network: Network, scene: wire.Scene) -> Iterator[wire
     The last ones are those of the end: visits cut short and a final heartbeat. Raises
     :class:`SensorError` after them if the source broke off.
     """
-    check_labels(scene, network.card.labels)
     perception, pulse = Perception(scene), Pulse()
     last: float | None = None
     failure: SensorError | None = None
@@ -75,7 +72,20 @@ def _interrupt(perception: Perception, pulse: Pulse) -> Iterator[wire.Event]:
 # --- the command -----------------------------------------------------------------------------------
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+class Watching(NamedTuple):
+    """Everything that a taker of events must know: the events as they come, and what they rest on."""
+
+    events: Iterator[wire.Event]
+    model: str  # package digest
+    config: int  # version of the scene configuration
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "watch",
+        help="measure a scene in a video or camera",
+        description="Measure a scene in a video or camera and print each event as one JSON line.",
+    )
     pixels = parser.add_mutually_exclusive_group(required=True)
     pixels.add_argument("--video", type=Path, metavar="FILE", help="a video file that FFmpeg can read")
     pixels.add_argument("--camera", metavar="DEVICE", help="a V4L2 camera: 0, 1, … or /dev/video0")
@@ -90,11 +100,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights",
         type=Path,
         metavar="FILE",
-        help="use this ONNX file instead of the package's model.onnx, for instance "
+        help="an ONNX file that stands in for the package's model.onnx, as in "
         "--model fixtures/models/nanodet --weights nanodet.onnx",
     )
     parser.add_argument(
-        "--scene", type=Path, required=True, metavar="SCENE.json", help="what to measure, and where"
+        "--scene", type=Path, required=True, metavar="FILE", help="what to measure, and where (JSON)"
     )
     parser.add_argument(
         "--start",
@@ -103,29 +113,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="when the video began, ISO 8601, UTC unless it says otherwise (default: so that it ends now)",
     )
     parser.add_argument("--threads", type=_threads, default=1, help="threads for the network (default 1)")
+    parser.set_defaults(run=run)
 
 
-def run(options: argparse.Namespace, sink: Sink | None = None) -> None:
-    """Watch until the source ends or SIGINT or SIGTERM comes; each event goes to ``sink`` (default: stdout).
-
-    Raises :class:`SensorError`.
-    """
-    sink = sink or print_event
-    scene = load_scene(options.scene)
-    cv2.setNumThreads(options.threads)
-    package = load_package(options.model, options.weights)
-    network = Network(package, options.threads)
-    log.info("model %s, %s", package.card.name, package.digest)
+def run(arguments: argparse.Namespace) -> int:
+    """Exit status 0 when the source ends or SIGINT or SIGTERM comes, 1 for a fault of the input."""
     stop = _stop_on_signals()
-    source = takewhile(lambda _: not stop.is_set(), open_source(options, stop))
-    for event in events(source, network, scene):
-        sink(event)
+    try:
+        for event in start(arguments, stop).events:
+            print_event(event)
+    except SensorError as error:
+        print(f"sensor_sim: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever read the events has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
-def open_source(options: argparse.Namespace, stop: threading.Event) -> Source:
-    if options.video is None:
-        return Camera(options.camera, stop)
-    return VideoFile(options.video, options.start)
+def start(arguments: argparse.Namespace, stop: threading.Event) -> Watching:
+    """Get everything ready that the arguments name; raises :class:`SensorError`. ``stop`` ends the events."""
+    scene = load_scene(arguments.scene)
+    package = load_package(arguments.model, arguments.weights)
+    check_labels(scene, package.card.labels)
+    cv2.setNumThreads(arguments.threads)
+    source = open_source(arguments, stop)
+    network = Network(package, arguments.threads)
+    running = takewhile(lambda _: not stop.is_set(), source)
+    return Watching(events(running, network, scene), package.digest, scene.version)
+
+
+def open_source(arguments: argparse.Namespace, stop: threading.Event) -> Source:
+    if arguments.video is None:
+        return Camera(arguments.camera, stop)
+    return VideoFile(arguments.video, arguments.start)
 
 
 def print_event(event: wire.Event) -> None:

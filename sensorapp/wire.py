@@ -47,7 +47,7 @@ DeploymentState = Literal[
 ]
 
 
-class Message(Struct, forbid_unknown_fields=True, frozen=True):
+class Message(Struct, forbid_unknown_fields=True):
     """A message that refuses fields it does not know."""
 
 
@@ -229,7 +229,9 @@ class Scene(Message):
             if len(numbers) != len(set(numbers)):
                 raise ValueError(f"{kind}: two of them share an id; give each its own")
         if self.privacy == "counts" and self.zones:
-            raise ValueError('zones: privacy "counts" allows lines and slots only; remove them or choose "zones"')
+            raise ValueError(
+                'zones: privacy "counts" allows lines and slots only; remove them or choose "zones"'
+            )
 
 
 # --- encoding --------------------------------------------------------------------------------------

@@ -1,0 +1,47 @@
+# Needs Python 3.11 or newer with pip; everything else is fetched into this folder.
+
+PYTHON ?= python3
+PORT ?= 8000
+ARGS ?=
+
+bootstrap := $(PYTHON) sensorapp/stack/bootstrap.py
+python := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench shell clean
+
+help:  ## this list
+	@echo "make <what>, where what is one of:"
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10 | sed 's/^/  /'
+	@echo "PYTHON=python3.12 names another Python, PORT=8001 another port, ARGS=... goes to the program behind it."
+
+setup:  ## fetch what is needed, into .venv and node_modules, and start nothing
+	@$(bootstrap)
+
+demo:  ## the whole of it with a demo chain, on http://127.0.0.1:8000, until Ctrl-C
+	@$(bootstrap)
+	@exec $(python) manage.py demo --port $(PORT) $(ARGS)
+
+test:  ## all tests, against real services of their own (ARGS="-k name -x")
+	@$(bootstrap) --dev
+	@exec $(python) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+lint:  ## style and types
+	@$(bootstrap) --dev
+	@$(python) -m ruff check .
+	@$(python) -m ruff format --check .
+	@$(python) -m mypy
+
+bench:  ## all measurements of bench/, against services of their own
+	@$(bootstrap) --dev
+	@ls bench/[!_]*.py >/dev/null 2>&1 || echo "bench/ holds no measurements yet"
+	@SENSORAPP_VAR=var/bench PYTHONPATH=. $(python) -m sensorapp.stack.run sh -ec '\
+	  $(python) manage.py migrate --verbosity 0; \
+	  for script in bench/[!_]*.py; do test ! -e "$$script" || { echo "== $$script"; $(python) "$$script" $(ARGS); }; done'
+
+shell:  ## Python with Django and the demo's data
+	@$(bootstrap)
+	@exec $(python) -m sensorapp.stack.run $(python) manage.py shell $(ARGS)
+
+clean:  ## remove everything fetched or written: .venv, node_modules, var
+	@$(PYTHON) -m sensorapp.stack.clean

@@ -1,0 +1,1 @@
+"""From batches to answers: ingest, counts, audits and exports."""

@@ -1,0 +1,1 @@
+"""What buckets tell: one module per question. Nothing here writes a bucket."""

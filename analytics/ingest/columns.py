@@ -1,0 +1,123 @@
+"""The events of a batch as columns of integers: how they are stored, and what counting reads.
+
+One element an event in each of ``kind``, ``at``, ``channel`` and ``value``. What only some kinds have
+follows in ``extra``, in the order of the events: a shelf reading's confidence (1/10 000), a heartbeat's
+frames, inferences, temperature (1/100 °C) and network time (µs).
+
+=========== ==== ================ =====================
+event       kind channel          value
+=========== ==== ================ =====================
+crossing    1    line             1 forward, 0 backward
+visit       2    zone             dwell, ms
+occupancy   3    zone             people
+shelf       4    slot             units
+heartbeat   5    0                observed, ms
+deployment  6    rollout          state, by position
+=========== ==== ================ =====================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final, get_args
+
+from sensorapp import wire
+
+CROSSING: Final = 1
+VISIT: Final = 2
+OCCUPANCY: Final = 3
+SHELF: Final = 4
+HEARTBEAT: Final = 5
+DEPLOYMENT: Final = 6
+
+CONFIDENCE_SCALE: Final = 10_000
+TEMPERATURE_SCALE: Final = 100
+STATES: Final[tuple[wire.DeploymentState, ...]] = get_args(wire.DeploymentState)
+EXTRAS: Final = {SHELF: 1, HEARTBEAT: 4}
+
+
+@dataclass(slots=True)
+class Columns:
+    kind: list[int] = field(default_factory=list)
+    at: list[int] = field(default_factory=list)
+    channel: list[int] = field(default_factory=list)
+    value: list[int] = field(default_factory=list)
+    extra: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def without_first(self, count: int) -> Columns:
+        """The same events less the first ``count`` of them."""
+        if not count:
+            return self
+        extras = sum(EXTRAS.get(kind, 0) for kind in self.kind[:count])
+        return Columns(
+            self.kind[count:], self.at[count:], self.channel[count:], self.value[count:], self.extra[extras:]
+        )
+
+
+def encode(events: Sequence[wire.Event]) -> Columns:
+    columns = Columns()
+    for event in events:
+        kind, channel, value = encode_event(event, columns.extra)
+        columns.kind.append(kind)
+        columns.at.append(event.at)
+        columns.channel.append(channel)
+        columns.value.append(value)
+    return columns
+
+
+def encode_event(event: wire.Event, extra: list[int]) -> tuple[int, int, int]:
+    """Kind, channel number and value of an event; what else it has goes to the end of ``extra``."""
+    match event:
+        case wire.Crossing():
+            return CROSSING, event.line, int(event.direction == "forward")
+        case wire.Visit():
+            return VISIT, event.zone, event.dwell_ms
+        case wire.Occupancy():
+            return OCCUPANCY, event.zone, event.count
+        case wire.Shelf():
+            extra.append(round(event.confidence * CONFIDENCE_SCALE))
+            return SHELF, event.slot, event.units
+        case wire.Heartbeat():
+            temperature = round(event.temperature_c * TEMPERATURE_SCALE)
+            extra.extend((event.frames, event.inferences, temperature, event.dnn_us))
+            return HEARTBEAT, 0, event.observed_ms
+        case wire.Deployment():
+            return DEPLOYMENT, event.rollout, STATES.index(event.state)
+
+
+def decode(columns: Columns) -> Iterator[wire.Event]:
+    """The events again; confidences and temperatures to the scales above, all else exactly."""
+    extra = iter(columns.extra)
+    rows = zip(columns.kind, columns.at, columns.channel, columns.value, strict=True)
+    for kind, at, channel, value in rows:
+        yield decode_event(kind, at, channel, value, list(islice(extra, EXTRAS.get(kind, 0))))
+
+
+def decode_event(kind: int, at: int, channel: int, value: int, extra: list[int]) -> wire.Event:
+    match kind:
+        case 1:
+            return wire.Crossing(at=at, line=channel, direction="forward" if value else "backward")
+        case 2:
+            return wire.Visit(at=at, zone=channel, dwell_ms=value)
+        case 3:
+            return wire.Occupancy(at=at, zone=channel, count=value)
+        case 4:
+            return wire.Shelf(at=at, slot=channel, units=value, confidence=extra[0] / CONFIDENCE_SCALE)
+        case 5:
+            frames, inferences, temperature, dnn_us = extra
+            return wire.Heartbeat(
+                at=at,
+                observed_ms=value,
+                frames=frames,
+                inferences=inferences,
+                temperature_c=temperature / TEMPERATURE_SCALE,
+                dnn_us=dnn_us,
+            )
+        case 6:
+            return wire.Deployment(at=at, rollout=channel, state=STATES[value])
+    raise ValueError(f"kind {kind} is not known")

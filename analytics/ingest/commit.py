@@ -1,0 +1,279 @@
+"""Committing: batches of many sensors in one transaction, each event exactly once.
+
+The cursor of a sensor is the promise kept: it is locked first, compared with the batch, and moved in the
+transaction that stores the batch and counts its events. Whoever resends finds it moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final, LiteralString
+
+from psycopg import Connection, Cursor
+
+from analytics.ingest import columns as c
+from analytics.ingest.directory import SensorFacts
+from analytics.ingest.fold import Deltas, Gauge, SensorState, fold
+from analytics.ingest.late import mark_late
+from sensorapp.wire import Ack, AckStatus
+
+GAUGE_CHANNELS: Final = ("zone", "slot")
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A batch of a known sensor. ``problem`` is the path and the reason for which it is invalid."""
+
+    sensor: SensorFacts
+    epoch: int
+    first_seq: int
+    count: int
+    config: int = 0
+    model: bytes = b""
+    columns: c.Columns = field(default_factory=c.Columns)
+    problem: tuple[str, str] | None = None
+
+    @property
+    def last_seq(self) -> int:
+        return self.first_seq + self.count - 1
+
+
+@dataclass(slots=True)
+class Progress:
+    """A sensor's cursor, and what is known of its gauges, while a group of batches is worked through."""
+
+    sensor: SensorFacts
+    epoch: int
+    next_seq: int
+    newest_at: int
+    state: SensorState
+
+    def expects(self, batch: Incoming) -> int:
+        return self.next_seq if batch.epoch == self.epoch else 0
+
+
+@dataclass(slots=True)
+class Group:
+    """What one transaction is going to write."""
+
+    received_at: datetime
+    stored: list[Incoming] = field(default_factory=list)
+    rejected: list[tuple[Incoming, int]] = field(default_factory=list)
+    deltas: dict[int, Deltas] = field(default_factory=dict)
+
+
+def commit(connection: Connection, batches: Sequence[Incoming]) -> tuple[list[Ack], dict[int, int]]:
+    """Store and count what is new in ``batches``; returns an answer to each, and the new store versions.
+
+    Runs in one transaction of its own: when it returns, everything acknowledged is durable, and when it
+    raises, nothing has changed.
+    """
+    with connection.transaction(), connection.cursor() as cursor:
+        group = Group(datetime.now(UTC))
+        progress = lock(cursor, {batch.sensor.id: batch.sensor for batch in batches}, group.received_at)
+        acks = [settle(batch, progress[batch.sensor.id], group) for batch in batches]
+        return acks, write(cursor, group, progress)
+
+
+# --- judging ---------------------------------------------------------------------------------------
+
+
+def settle(batch: Incoming, progress: Progress, group: Group) -> Ack:
+    """Decide on one batch; what is new in it is counted and noted in ``group``."""
+    expected = progress.expects(batch)
+    if batch.epoch < progress.epoch:
+        return ack(batch, "stale_epoch", progress.epoch, progress.next_seq - 1)
+    if batch.first_seq > expected:
+        return ack(batch, "gap", batch.epoch, expected - 1)
+    if batch.last_seq < expected:
+        return ack(batch, "duplicate", batch.epoch, expected - 1)
+    progress.epoch, progress.next_seq = batch.epoch, batch.last_seq + 1
+    if batch.problem:
+        group.rejected.append((batch, expected))
+        path, reason = batch.problem
+        return ack(batch, "invalid", batch.epoch, batch.last_seq, path, reason)
+    count_events(batch, batch.columns.without_first(expected - batch.first_seq), progress, group)
+    return ack(batch, "stored", batch.epoch, batch.last_seq)
+
+
+def count_events(batch: Incoming, columns: c.Columns, progress: Progress, group: Group) -> None:
+    """Fold the events that are new into the group's buckets."""
+    fold(columns, progress.state, group.deltas.setdefault(batch.sensor.id, {}))
+    progress.newest_at = columns.at[-1]
+    first_seq = batch.last_seq - len(columns) + 1
+    group.stored.append(replace(batch, first_seq=first_seq, count=len(columns), columns=columns))
+
+
+def ack(
+    batch: Incoming, status: AckStatus, epoch: int, acked_seq: int, path: str = "", reason: str = ""
+) -> Ack:
+    return Ack(batch.sensor.public_id, epoch, acked_seq, status, path, reason)
+
+
+# --- reading ---------------------------------------------------------------------------------------
+
+ADD_CURSORS: LiteralString = """
+INSERT INTO ingest_cursor (sensor_id, epoch, next_seq, received_at, newest_at)
+SELECT unnest(%s::bigint[]), 0, 0, %s, 'epoch' ORDER BY 1 ON CONFLICT DO NOTHING
+"""
+LOCK_CURSORS: LiteralString = """
+SELECT sensor_id, epoch, next_seq, (extract(epoch FROM newest_at) * 1000)::bigint, heartbeat_ms
+FROM ingest_cursor WHERE sensor_id = ANY(%s) ORDER BY sensor_id FOR UPDATE
+"""
+READ_GAUGES: LiteralString = "SELECT channel_id, kind, value, at FROM ingest_gauge WHERE channel_id = ANY(%s)"
+
+
+def lock(cursor: Cursor, sensors: dict[int, SensorFacts], now: datetime) -> dict[int, Progress]:
+    """Take the sensors' cursors, in one order for all gateways so that none waits for another in a ring."""
+    rows = cursor.execute(LOCK_CURSORS, [list(sensors)]).fetchall()
+    if len(rows) < len(sensors):
+        cursor.execute(ADD_CURSORS, [list(sensors.keys() - {row[0] for row in rows}), now])
+        rows = cursor.execute(LOCK_CURSORS, [list(sensors)]).fetchall()
+    gauges = read_gauges(cursor, sensors.values())
+    return {
+        sensor_id: Progress(
+            sensors[sensor_id],
+            epoch,
+            next_seq,
+            newest_at,
+            SensorState(sensors[sensor_id].channels, gauges[sensor_id], heartbeat_ms),
+        )
+        for sensor_id, epoch, next_seq, newest_at, heartbeat_ms in rows
+    }
+
+
+def read_gauges(cursor: Cursor, sensors: Iterable[SensorFacts]) -> dict[int, dict[int, Gauge]]:
+    gauges: dict[int, dict[int, Gauge]] = {}
+    owner: dict[int, int] = {}
+    for sensor in sensors:
+        gauges[sensor.id] = {}
+        for (kind, _), channel in sensor.channels.items():
+            if kind in GAUGE_CHANNELS:
+                owner[channel] = sensor.id
+    for channel, kind, value, at in cursor.execute(READ_GAUGES, [list(owner)]):
+        gauges[owner[channel]][channel] = Gauge(kind, value, at)
+    return gauges
+
+
+# --- writing ---------------------------------------------------------------------------------------
+
+COPY_BATCHES: LiteralString = """
+COPY ingest_batch (organisation_id, sensor_id, epoch, first_seq, received_at, config, model,
+                   kind, at, channel, value, extra) FROM STDIN
+"""
+ADD_TO_BUCKETS: LiteralString = """
+INSERT INTO ingest_bucket AS bucket (organisation_id, store_id, channel_id, metric, start, value)
+SELECT organisation, store, channel, metric, to_timestamp(start / 1000), value
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::smallint[], %s::bigint[], %s::bigint[])
+     AS new (organisation, store, channel, metric, start, value)
+ON CONFLICT (organisation_id, store_id, channel_id, metric, start)
+DO UPDATE SET value = bucket.value + excluded.value
+"""
+KEEP_GAUGES: LiteralString = """
+INSERT INTO ingest_gauge (channel_id, kind, value, at)
+SELECT * FROM unnest(%s::bigint[], %s::smallint[], %s::integer[], %s::bigint[])
+ON CONFLICT (channel_id) DO UPDATE SET kind = excluded.kind, value = excluded.value, at = excluded.at
+"""
+MOVE_CURSORS: LiteralString = """
+UPDATE ingest_cursor SET epoch = new.epoch, next_seq = new.next_seq, heartbeat_ms = new.heartbeat_ms,
+                         newest_at = to_timestamp(new.newest_at / 1000.0), received_at = %s
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::integer[])
+     AS new (sensor_id, epoch, next_seq, newest_at, heartbeat_ms)
+WHERE ingest_cursor.sensor_id = new.sensor_id
+"""
+NOTE_REJECTIONS: LiteralString = """
+INSERT INTO ingest_rejection (sensor_id, epoch, first_seq, last_seq, path, reason, received_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
+NEXT_VERSIONS: LiteralString = """
+INSERT INTO ingest_store_version AS current (store_id, version)
+SELECT unnest(%s::bigint[]), 1 ORDER BY 1
+ON CONFLICT (store_id) DO UPDATE SET version = current.version + 1
+RETURNING store_id, version
+"""
+
+
+def write(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> dict[int, int]:
+    """Write a group in one go; returns the new versions of the stores it changed."""
+    move_cursors(cursor, progress, group.received_at)
+    if group.rejected:
+        cursor.executemany(NOTE_REJECTIONS, [rejection_row(group, *entry) for entry in group.rejected])
+    if not group.stored:
+        return {}
+    copy_batches(cursor, group)
+    add_to_buckets(cursor, group, progress)
+    mark_late(cursor, changed_buckets(group, progress))
+    keep_gauges(cursor, group, progress)
+    stores = {batch.sensor.store_id for batch in group.stored}
+    return dict(cursor.execute(NEXT_VERSIONS, [sorted(stores)]).fetchall())
+
+
+def move_cursors(cursor: Cursor, progress: dict[int, Progress], now: datetime) -> None:
+    rows = [
+        (sensor_id, one.epoch, one.next_seq, one.newest_at, one.state.heartbeat_ms)
+        for sensor_id, one in progress.items()
+    ]
+    cursor.execute(MOVE_CURSORS, [now, *transpose(rows)])
+
+
+def rejection_row(group: Group, batch: Incoming, expected: int) -> tuple[object, ...]:
+    path, reason = batch.problem or ("", "")
+    return batch.sensor.id, batch.epoch, expected, batch.last_seq, path, reason, group.received_at
+
+
+def copy_batches(cursor: Cursor, group: Group) -> None:
+    with cursor.copy(COPY_BATCHES) as copy:
+        for batch in group.stored:
+            columns = batch.columns
+            copy.write_row(
+                (
+                    batch.sensor.organisation_id,
+                    batch.sensor.id,
+                    batch.epoch,
+                    batch.first_seq,
+                    group.received_at,
+                    batch.config,
+                    batch.model,
+                    columns.kind,
+                    columns.at,
+                    columns.channel,
+                    columns.value,
+                    columns.extra,
+                )
+            )
+
+
+def add_to_buckets(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> None:
+    rows = [
+        (sensor.organisation_id, sensor.store_id, channel, metric, start, value)
+        for sensor, deltas in ((progress[id_].sensor, deltas) for id_, deltas in group.deltas.items())
+        for (channel, metric, start), value in deltas.items()
+    ]
+    if rows:
+        cursor.execute(ADD_TO_BUCKETS, transpose(rows))
+
+
+def changed_buckets(group: Group, progress: dict[int, Progress]) -> set[tuple[int, datetime]]:
+    """Store and start of every bucket that the group changes."""
+    changed = {
+        (progress[sensor_id].sensor.store_id, start)
+        for sensor_id, deltas in group.deltas.items()
+        for _, _, start in deltas
+    }
+    return {(store, datetime.fromtimestamp(start / 1000, UTC)) for store, start in changed}
+
+
+def keep_gauges(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> None:
+    rows = [
+        (channel, gauge.kind, gauge.value, gauge.at)
+        for state in (progress[sensor_id].state for sensor_id in group.deltas)
+        for channel, gauge in ((channel, state.gauges[channel]) for channel in state.changed)
+    ]
+    if rows:
+        cursor.execute(KEEP_GAUGES, transpose(rows))
+
+
+def transpose(rows: Sequence[tuple[int, ...]]) -> list[list[int]]:
+    return [list(column) for column in zip(*rows, strict=True)]

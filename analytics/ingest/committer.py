@@ -1,0 +1,235 @@
+"""Group commit: what waits while one transaction runs makes up the next.
+
+One thread owns one database connection. Requests hand it their batches and wait; so the disk's slowness
+is shared by everyone who waits, and a lone request waits for nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+
+from analytics.ingest import decode
+from analytics.ingest.commit import Incoming, commit
+from analytics.ingest.decode import Broken
+from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
+from analytics.ingest.partitions import create_partitions
+from sensorapp import wire
+
+logger = logging.getLogger(__name__)
+
+# A transaction takes no further requests once it has this many events.
+GROUP_EVENTS: Final = 20_000
+
+Notify = Callable[[dict[int, int]], None]
+
+
+class OverloadedError(Exception):
+    """Too much is waiting already; the sender should come back later."""
+
+
+class UnavailableError(Exception):
+    """The database did not take the batches; nothing of them was stored."""
+
+
+@dataclass(slots=True)
+class Request:
+    """The batches of one upload, who sent it, and where the answer goes.
+
+    ``first`` is the place of its first batch in the upload.
+    """
+
+    sender: SensorFacts | GatewayFacts
+    batches: Sequence[wire.Batch | Broken]
+    first: int = 0
+    answer: Future[wire.Answer] = field(default_factory=Future)
+
+    @property
+    def events(self) -> int:
+        return sum(map(decode.count, self.batches))
+
+
+class Committer:
+    """Commits requests in the order of their coming. ``notify`` gets the new versions after each commit."""
+
+    def __init__(self, pool: ConnectionPool, notify: Notify, max_waiting_events: int) -> None:
+        self._pool = pool
+        self._notify = notify
+        self._max_waiting_events = max_waiting_events
+        self._waiting_events = 0
+        self._lock = threading.Lock()
+        self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._directory = Directory()
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+        self._thread.start()
+
+    def submit(self, request: Request) -> Future[wire.Answer]:
+        """Queue a request; raises :class:`OverloadedError` when too many events wait."""
+        with self._lock:
+            if self._waiting_events + request.events > self._max_waiting_events and self._waiting_events:
+                raise OverloadedError
+            self._waiting_events += request.events
+        self._queue.put(request)
+        return request.answer
+
+    def close(self) -> None:
+        """Commit what waits, then stop."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while requests := self._next_group():
+            # A request whose sender hung up is dropped: unacknowledged, it will be sent again.
+            self._settle([one for one in requests if one.answer.set_running_or_notify_cancel()])
+            with self._lock:
+                self._waiting_events -= sum(request.events for request in requests)
+
+    def _next_group(self) -> list[Request]:
+        """Wait for a request and take with it what came meanwhile; empty when it is time to stop."""
+        first = self._queue.get()
+        requests = [first] if first else []
+        events = first.events if first else 0
+        while requests and events < GROUP_EVENTS and not self._queue.empty():
+            request = self._queue.get()
+            if request is None:
+                self._queue.put(None)
+                break
+            requests.append(request)
+            events += request.events
+        return requests
+
+    def _settle(self, requests: list[Request]) -> None:
+        """Commit requests together; if that fails for what is in them, each by itself."""
+        try:
+            answers = self._commit(requests)
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed) as error:
+            logger.warning("commit failed, %d requests will be sent again: %s", len(requests), error)
+            for request in requests:
+                request.answer.set_exception(UnavailableError())
+        except Exception as error:
+            self._settle_apart(requests, error)
+        else:
+            for request, its_answer in zip(requests, answers, strict=True):
+                request.answer.set_result(its_answer)
+
+    def _settle_apart(self, requests: list[Request], error: Exception) -> None:
+        if len(requests) > 1:
+            for request in requests:
+                self._settle([request])
+            return
+        [request] = requests
+        logger.error("a request cannot be committed", exc_info=error)
+        if len(request.batches) > 1:
+            self._settle_each_batch(request)
+        elif isinstance(request.batches[0], Broken):
+            request.answer.set_exception(UnavailableError())
+        else:
+            request.batches = [refuse(request.batches[0], request.first)]
+            self._settle([request])
+
+    def _settle_each_batch(self, request: Request) -> None:
+        """Answer a request batch by batch, so that a poisonous one does not hold up its neighbours."""
+        parts = [
+            Request(request.sender, [batch], request.first + place)
+            for place, batch in enumerate(request.batches)
+        ]
+        for part in parts:
+            self._settle([part])
+        failed = next((part.answer.exception() for part in parts if part.answer.exception()), None)
+        if failed:
+            request.answer.set_exception(failed)
+            return
+        answers = [part.answer.result() for part in parts]
+        acks = [ack for one in answers for ack in one.acks]
+        wanted = {sensor: want for one in answers for sensor, want in one.desired.items()}
+        request.answer.set_result(wire.Answer(acks, wanted))
+
+    def _commit(self, requests: list[Request]) -> list[wire.Answer]:
+        with self._pool.connection() as connection:
+            try:
+                return self._commit_on(connection, requests)
+            except psycopg.errors.CheckViolation:
+                # Nobody made today's partition: worker and beat have been away for two weeks.
+                today = datetime.now(UTC).date()
+                create_partitions(connection, today, today)
+                return self._commit_on(connection, requests)
+
+    def _commit_on(self, connection: psycopg.Connection, requests: list[Request]) -> list[wire.Answer]:
+        judged = self._judge(connection, requests)
+        batches = [entry for entries in judged for entry in entries if isinstance(entry, Incoming)]
+        acks, versions = commit(connection, batches) if batches else ([], {})
+        if versions:
+            self._notify(versions)
+        committed = iter(acks)
+        return [answer(entries, committed) for entries in judged]
+
+    def _judge(self, connection: psycopg.Connection, requests: list[Request]) -> list[Judged]:
+        """Judge all batches; what is doubtful once more, with the sensor's facts read anew."""
+        names = {batch.sensor for request in requests for batch in request.batches if batch.sensor}
+        sensors = self._directory.sensors(connection, names)
+        judged = [judge(request, sensors) for request in requests]
+        doubtful = names & {name_of(entry) for entries in judged for entry in entries if is_doubtful(entry)}
+        if doubtful:
+            sensors |= self._directory.sensors(connection, doubtful, fresh=True)
+            judged = [judge(request, sensors) for request in requests]
+        return judged
+
+
+Judged = list[Incoming | wire.Ack]
+
+
+def is_doubtful(entry: Incoming | wire.Ack) -> bool:
+    return isinstance(entry, wire.Ack) or entry.problem is not None
+
+
+def name_of(entry: Incoming | wire.Ack) -> str:
+    return entry.sensor if isinstance(entry, wire.Ack) else entry.sensor.public_id
+
+
+def answer(entries: Judged, committed: Iterator[wire.Ack]) -> wire.Answer:
+    acks = [entry if isinstance(entry, wire.Ack) else next(committed) for entry in entries]
+    return wire.Answer(acks, desired(entries))
+
+
+def refuse(batch: wire.Batch, place: int) -> Broken:
+    """The same batch as one that cannot be stored, for a reason that the log knows."""
+    reason = "the backend cannot store this batch; its log says why"
+    return Broken(
+        f"$.batches[{place}]", reason, batch.sensor, batch.epoch, batch.first_seq, len(batch.events)
+    )
+
+
+def judge(request: Request, sensors: dict[str, SensorFacts]) -> Judged:
+    """For each batch what will be committed, or the answer where nothing can be."""
+    entries: Judged = []
+    for place, batch in enumerate(request.batches, request.first):
+        path = f"$.batches[{place}]"
+        sensor = sensors.get(batch.sensor)
+        if isinstance(batch, Broken) and not batch.sensor:
+            entries.append(wire.Ack("", 0, -1, "invalid", batch.path, batch.reason))
+        elif sensor is None or not request.sender.may_send_for(sensor):
+            reason = f"the token of {request.sender.public_id} does not cover this sensor"
+            entries.append(wire.Ack(batch.sensor, batch.epoch, -1, "invalid", f"{path}.sensor", reason))
+        elif sensor.revoked:
+            reason = "the sensor is revoked; enrol it again"
+            entries.append(wire.Ack(batch.sensor, batch.epoch, -1, "invalid", f"{path}.sensor", reason))
+        else:
+            entries.append(decode.incoming(batch, sensor, path))
+    return entries
+
+
+def desired(entries: Judged) -> dict[str, wire.Desired]:
+    return {
+        entry.sensor.public_id: wire.Desired(config=entry.sensor.scene_version)
+        for entry in entries
+        if isinstance(entry, Incoming) and not entry.problem and entry.config != entry.sensor.scene_version
+    }

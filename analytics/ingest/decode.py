@@ -1,0 +1,157 @@
+"""From the body of a request to batches, the broken ones told from their neighbours."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import zstandard
+
+from analytics.ingest import columns as c
+from analytics.ingest.commit import Incoming
+from analytics.ingest.directory import SensorFacts
+from analytics.ingest.fold import CHANNEL_KIND
+from sensorapp import wire
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A batch that does not keep the contract. Without a usable head, ``sensor`` is empty."""
+
+    path: str
+    reason: str
+    sensor: str = ""
+    epoch: int = 1
+    first_seq: int = 0
+    count: int = 0
+
+
+class TooLargeError(ValueError):
+    """A body that unpacks to more than the contract allows."""
+
+
+# --- the body --------------------------------------------------------------------------------------
+
+
+def decompress(body: bytes, encoding: str) -> bytes:
+    """Unpack a body; raises :class:`TooLargeError` before more than the limit is in memory."""
+    match encoding:
+        case "" | "identity":
+            return body
+        case "gzip":
+            return gunzip(body)
+        case "zstd":
+            return unzstd(body)
+    raise LookupError(encoding)
+
+
+def gunzip(body: bytes) -> bytes:
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacker.decompress(body, wire.MAX_BODY_BYTES + 1)
+    except zlib.error as error:
+        raise wire.WireError("$", f"not readable as gzip: {error}") from None
+    if len(unpacked) > wire.MAX_BODY_BYTES:
+        raise TooLargeError
+    if not unpacker.eof:
+        raise wire.WireError("$", "not readable as gzip: it ends too early")
+    return unpacked
+
+
+def unzstd(body: bytes) -> bytes:
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(io.BytesIO(body)) as reader:
+            unpacked = reader.read(wire.MAX_BODY_BYTES + 1)
+    except zstandard.ZstdError as error:
+        raise wire.WireError("$", f"not readable as zstd: {error}") from None
+    if len(unpacked) > wire.MAX_BODY_BYTES:
+        raise TooLargeError
+    return unpacked
+
+
+# --- batches ---------------------------------------------------------------------------------------
+
+
+class Envelope(msgspec.Struct, forbid_unknown_fields=True):
+    """An upload with its batches unread."""
+
+    batches: list[msgspec.Raw]
+
+
+class Head(msgspec.Struct):
+    """As much of a broken batch as is needed to answer it."""
+
+    sensor: wire.SensorId
+    epoch: wire.Epoch
+    first_seq: wire.SequenceNumber
+    events: list[Any]
+
+
+def batches(body: bytes, media_type: str) -> list[wire.Batch | Broken]:
+    """Read an upload; raises :class:`~sensorapp.wire.WireError` where not even its outline is kept."""
+    try:
+        return list(wire.decode(body, wire.Upload, media_type).batches)
+    except wire.WireError as error:
+        if not error.path.startswith("$.batches["):
+            raise
+    raws = wire.decode(body, Envelope, media_type).batches
+    return [one_batch(bytes(raw), media_type, f"$.batches[{place}]") for place, raw in enumerate(raws)]
+
+
+def one_batch(raw: bytes, media_type: str, path: str) -> wire.Batch | Broken:
+    try:
+        return wire.decode(raw, wire.Batch, media_type)
+    except wire.WireError as error:
+        path, reason = path + error.path.removeprefix("$"), error.reason
+    try:
+        head = wire.decode(raw, Head, media_type)
+    except wire.WireError:
+        return Broken(path, reason)
+    if not head.events:
+        return Broken(path, reason)
+    return Broken(path, reason, head.sensor, head.epoch, head.first_seq, len(head.events))
+
+
+def count(batch: wire.Batch | Broken) -> int:
+    """How many events a batch holds."""
+    return batch.count if isinstance(batch, Broken) else len(batch.events)
+
+
+# --- against the fleet -----------------------------------------------------------------------------
+
+
+def incoming(batch: wire.Batch | Broken, sensor: SensorFacts, path: str) -> Incoming:
+    """A batch as it will be committed, with what is wrong with it."""
+    if isinstance(batch, Broken):
+        problem = (batch.path, batch.reason)
+        return Incoming(sensor, batch.epoch, batch.first_seq, batch.count, problem=problem)
+    columns = c.encode(batch.events)
+    return Incoming(
+        sensor,
+        batch.epoch,
+        batch.first_seq,
+        len(batch.events),
+        batch.config,
+        bytes.fromhex(batch.model),
+        columns,
+        unknown_scene(batch.config, sensor, path) or unknown_channel(columns, sensor, path),
+    )
+
+
+def unknown_scene(version: int, sensor: SensorFacts, path: str) -> tuple[str, str] | None:
+    if version <= sensor.scene_version:
+        return None
+    newest = f"the newest is {sensor.scene_version}" if sensor.scene_version else "it has none yet"
+    return f"{path}.config", f"scene version {version} was never published for this sensor; {newest}"
+
+
+def unknown_channel(columns: c.Columns, sensor: SensorFacts, path: str) -> tuple[str, str] | None:
+    """The first event whose line, zone or slot the sensor does not have."""
+    for place, (kind, number) in enumerate(zip(columns.kind, columns.channel, strict=True)):
+        name = CHANNEL_KIND[kind]
+        if name != "device" and (name, number) not in sensor.channels:
+            return f"{path}.events[{place}].{name}", f"the sensor has no {name} {number}; add it to its scene"
+    return None

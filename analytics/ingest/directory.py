@@ -1,0 +1,116 @@
+"""What the gateway must know of sensors and gateways; read in bulk, kept for a few seconds.
+
+Revoking a device, replacing its token or publishing its scene is felt when that time is over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, LiteralString, TypeVar
+
+from psycopg import Connection
+from psycopg.rows import kwargs_row
+
+KEEP_SECONDS: Final = 5.0
+
+SENSORS: LiteralString = """
+SELECT sensor.id, sensor.public_id, sensor.store_id, store.organisation_id, sensor.digest,
+       sensor.revoked_at IS NOT NULL AS revoked, sensor.scene_version,
+       (SELECT coalesce(json_agg(json_build_array(kind, number, id)), '[]')
+        FROM fleet_channel WHERE sensor_id = sensor.id) AS channel_rows
+FROM fleet_sensor sensor JOIN fleet_store store ON store.id = sensor.store_id
+WHERE sensor.public_id = ANY(%s)
+"""
+
+GATEWAYS: LiteralString = """
+SELECT public_id, store_id, digest, revoked_at IS NOT NULL AS revoked
+FROM fleet_gateway WHERE public_id = ANY(%s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayFacts:
+    public_id: str
+    store_id: int
+    digest: bytes
+    revoked: bool
+
+    def may_send_for(self, sensor: SensorFacts) -> bool:
+        return sensor.store_id == self.store_id
+
+
+@dataclass(frozen=True, slots=True)
+class SensorFacts:
+    """``channels`` leads from a kind of channel and its number to the channel's row."""
+
+    id: int
+    public_id: str
+    store_id: int
+    organisation_id: int
+    digest: bytes
+    revoked: bool
+    scene_version: int
+    channels: dict[tuple[str, int], int]
+
+    def may_send_for(self, sensor: SensorFacts) -> bool:
+        return sensor.id == self.id
+
+
+def sensor_facts(*, channel_rows: list[tuple[str, int, int]], **columns: Any) -> SensorFacts:
+    return SensorFacts(channels={(kind, number): row for kind, number, row in channel_rows}, **columns)
+
+
+Facts = TypeVar("Facts", SensorFacts, GatewayFacts)
+
+
+@dataclass(slots=True)
+class Shelf(Generic[Facts]):
+    """Facts by public id, each with the time until which it is kept."""
+
+    query: LiteralString
+    make: Any
+    kept: dict[str, tuple[float, Facts]] = field(default_factory=dict)
+
+    def get(self, connection: Connection, public_ids: Iterable[str], fresh: bool) -> dict[str, Facts]:
+        now = time.monotonic()
+        found: dict[str, Facts] = {}
+        missing: list[str] = []
+        for public_id in set(public_ids):
+            until, facts = self.kept.get(public_id, (0.0, None))
+            if facts is None or fresh or until < now:
+                missing.append(public_id)
+            else:
+                found[public_id] = facts
+        if missing:
+            with connection.cursor(row_factory=kwargs_row(self.make)) as cursor:
+                for facts in cursor.execute(self.query, [missing]):
+                    found[facts.public_id] = facts
+                    self.kept[facts.public_id] = (now + KEEP_SECONDS, facts)
+        return found
+
+
+class Directory:
+    """Looks sensors and gateways up by public id. ``fresh`` reads them anew."""
+
+    def __init__(self) -> None:
+        self._sensors: Shelf[SensorFacts] = Shelf(SENSORS, sensor_facts)
+        self._gateways: Shelf[GatewayFacts] = Shelf(GATEWAYS, GatewayFacts)
+
+    def sensors(
+        self, connection: Connection, public_ids: Iterable[str], fresh: bool = False
+    ) -> dict[str, SensorFacts]:
+        return self._sensors.get(connection, public_ids, fresh)
+
+    def known_device(self, public_id: str) -> SensorFacts | GatewayFacts | None:
+        """The same as :meth:`device` where no look into the database is needed."""
+        kept = self._gateways.kept if public_id.startswith("g-") else self._sensors.kept
+        until, facts = kept.get(public_id, (0.0, None))
+        return facts if until > time.monotonic() else None
+
+    def device(self, connection: Connection, public_id: str) -> SensorFacts | GatewayFacts | None:
+        """The sensor or gateway of this public id, whichever it is."""
+        if public_id.startswith("g-"):
+            return self._gateways.get(connection, [public_id], fresh=False).get(public_id)
+        return self._sensors.get(connection, [public_id], fresh=False).get(public_id)

@@ -1,0 +1,131 @@
+"""Counting: what a sensor's events add to the buckets.
+
+Folding is a pure function of a sensor's events in their sequence, so that the same batches always give
+the same buckets, live or rebuilt.
+
+A gauge (people in a zone, units in a slot) is integrated over the time in which it is known: from one
+sign of life of its sensor to the next, a reading or a heartbeat. After a reading it is known for as long
+as heartbeats are apart, half as much again; after that the sensor was away, and the time is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from analytics import metrics
+from analytics.ingest import columns as c
+from analytics.metrics import BUCKET_MS
+
+# A channel, a metric's number, and the beginning of a bucket in Unix milliseconds.
+Key = tuple[int, int, int]
+Deltas = dict[Key, int]
+
+SHORTEST_HOLD_MS: Final = 90_000
+
+# Which kind of channel an event belongs to.
+CHANNEL_KIND: Final = {
+    c.CROSSING: "line",
+    c.VISIT: "zone",
+    c.OCCUPANCY: "zone",
+    c.SHELF: "slot",
+    c.HEARTBEAT: "device",
+    c.DEPLOYMENT: "device",
+}
+
+
+@dataclass(slots=True)
+class Gauge:
+    """A known value, integrated up to ``at``."""
+
+    kind: int
+    value: int
+    at: int
+
+
+@dataclass(slots=True)
+class SensorState:
+    """What must be known of a sensor to count its next event.
+
+    ``channels`` leads from a kind of channel and its number to the channel; ``gauges`` is by channel, and
+    ``changed`` names those that counting changed.
+    """
+
+    channels: dict[tuple[str, int], int]
+    gauges: dict[int, Gauge]
+    heartbeat_ms: int = 0
+    changed: set[int] = field(default_factory=set)
+
+    @property
+    def hold_ms(self) -> int:
+        return max(SHORTEST_HOLD_MS, self.heartbeat_ms * 3 // 2)
+
+
+def fold(columns: c.Columns, state: SensorState, deltas: Deltas) -> None:
+    """Add what the events count to ``deltas`` and bring ``state`` up to their end."""
+    for kind, at, number, value in zip(columns.kind, columns.at, columns.channel, columns.value, strict=True):
+        if kind == c.CROSSING:
+            metric = metrics.FORWARD if value else metrics.BACKWARD
+            add(deltas, state.channels["line", number], metric, at, 1)
+        elif kind == c.VISIT:
+            channel = state.channels["zone", number]
+            add(deltas, channel, metrics.VISITS, at, 1)
+            add(deltas, channel, metrics.DWELL, at, value)
+        elif kind == c.HEARTBEAT:
+            heartbeat(state, deltas, at, value)
+        elif kind in (c.OCCUPANCY, c.SHELF):
+            reading(state, deltas, state.channels[CHANNEL_KIND[kind], number], Gauge(kind, value, at))
+
+
+def heartbeat(state: SensorState, deltas: Deltas, at: int, observed_ms: int) -> None:
+    begin = at - observed_ms
+    add_span(deltas, state.channels["device", 0], metrics.OBSERVED, begin, at)
+    state.heartbeat_ms = observed_ms
+    for channel, gauge in state.gauges.items():
+        integrate(deltas, channel, gauge, max(gauge.at, begin), at)
+        gauge.at = max(gauge.at, at)
+    state.changed.update(state.gauges)
+
+
+def reading(state: SensorState, deltas: Deltas, channel: int, new: Gauge) -> None:
+    old = state.gauges.get(channel)
+    if old and new.at - old.at <= state.hold_ms:
+        integrate(deltas, channel, old, old.at, new.at)
+    if old and new.at < old.at:
+        new.at = old.at
+    state.gauges[channel] = new
+    state.changed.add(channel)
+
+
+def integrate(deltas: Deltas, channel: int, gauge: Gauge, begin: int, end: int) -> None:
+    """Count the gauge's value as true from ``begin`` to ``end``; nothing where that is no time at all."""
+    if gauge.kind == c.OCCUPANCY:
+        add_span(deltas, channel, metrics.ZONE_TIME, begin, end)
+        add_span(deltas, channel, metrics.PERSON_TIME, begin, end, gauge.value)
+        return
+    add_span(deltas, channel, metrics.SLOT_TIME, begin, end)
+    add_span(deltas, channel, metrics.UNIT_TIME, begin, end, gauge.value)
+    if not gauge.value:
+        add_span(deltas, channel, metrics.EMPTY_TIME, begin, end)
+
+
+def add(deltas: Deltas, channel: int, metric: metrics.Metric, at: int, value: int) -> None:
+    key = (channel, metric.number, at - at % BUCKET_MS)
+    deltas[key] = deltas.get(key, 0) + value
+
+
+def add_span(
+    deltas: Deltas, channel: int, metric: metrics.Metric, begin: int, end: int, weight: int = 1
+) -> None:
+    if weight:
+        for at, length in split(begin, end):
+            add(deltas, channel, metric, at, length * weight)
+
+
+def split(begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Cut a span of time at the bounds of buckets: where each piece begins and how long it is, in ms."""
+    while begin < end:
+        bound = min(begin - begin % BUCKET_MS + BUCKET_MS, end)
+        yield begin, bound - begin
+        begin = bound

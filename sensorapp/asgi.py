@@ -1,0 +1,43 @@
+"""The server's front door: sensors go to the gateway, people to Django and, for live pages, to Channels."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sensorapp.settings")
+django_application = get_asgi_application()
+
+from channels.layers import get_channel_layer  # noqa: E402  # Django must be set up before these
+from django.conf import settings  # noqa: E402
+
+from analytics.ingest.gateway import Gateway  # noqa: E402
+from dashboard.live import websocket_urlpatterns  # noqa: E402
+
+gateway = Gateway(settings.DATABASE_URL, get_channel_layer().group_send, settings.INGEST_MAX_WAITING_EVENTS)
+live = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
+people = ProtocolTypeRouter({"http": django_application, "websocket": live})
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+    elif scope["type"] == "http" and gateway.serves(scope["path"]):
+        await gateway(scope, receive, send)
+    else:
+        await people(scope, receive, send)
+
+
+async def lifespan(receive: Any, send: Any) -> None:
+    """Open the gateway with the server, and commit what waits before it stops."""
+    await receive()
+    gateway.open()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await gateway.close()
+    await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,1 @@
+"""Stores, sensors and what each of them looks at."""

@@ -1,0 +1,49 @@
+"""Taking sensors and gateways into a store, and out of it again."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from sensorapp.accounts.log import record
+from sensorapp.accounts.models import User
+from sensorapp.accounts.secrets import new_public_id, new_token
+from sensorapp.fleet.models import Channel, ChannelKind, Gateway, Sensor, Store
+
+
+@transaction.atomic
+def enrol_sensor(store: Store, name: str, actor: User | None = None) -> tuple[Sensor, str]:
+    """Add a sensor; returns it with the token that it must present, which is shown only this once."""
+    public_id = new_public_id("s")
+    token, digest = new_token(public_id)
+    sensor = Sensor.objects.create(store=store, public_id=public_id, name=name, digest=digest)
+    Channel.objects.create(sensor=sensor, kind=ChannelKind.DEVICE, name=name)
+    record(store.organisation, actor, "enrolled sensor", sensor, store=store.slug)
+    return sensor, token
+
+
+@transaction.atomic
+def enrol_gateway(store: Store, name: str, actor: User | None = None) -> tuple[Gateway, str]:
+    """Add a gateway that may carry the batches of every sensor in the store."""
+    public_id = new_public_id("g")
+    token, digest = new_token(public_id)
+    gateway = Gateway.objects.create(store=store, public_id=public_id, name=name, digest=digest)
+    record(store.organisation, actor, "enrolled gateway", gateway, store=store.slug)
+    return gateway, token
+
+
+@transaction.atomic
+def replace_token(device: Sensor | Gateway, actor: User | None = None) -> str:
+    """Give a sensor or gateway a new token; the old one stops working."""
+    token, device.digest = new_token(device.public_id)
+    device.save(update_fields=["digest"])
+    record(device.store.organisation, actor, "replaced token", device)
+    return token
+
+
+@transaction.atomic
+def revoke(device: Sensor | Gateway, actor: User | None = None) -> None:
+    """Refuse everything that a sensor or gateway sends from now on."""
+    device.revoked_at = timezone.now()
+    device.save(update_fields=["revoked_at"])
+    record(device.store.organisation, actor, "revoked", device)

@@ -1,0 +1,198 @@
+"""Exactly once: what the database holds, against a ledger of what the sensor recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from analytics.ingest import columns as c
+from analytics.ingest.commit import Incoming, commit
+from analytics.ingest.decode import incoming
+from analytics.ingest.directory import Directory, SensorFacts
+from analytics.ingest.fold import Deltas, SensorState, fold
+from analytics.metrics import FORWARD
+from sensorapp import wire
+from tests.ingest.site import Site, clear
+from tests.ingest.strategies import events
+
+NOW = 1_780_000_000_000
+MODEL = "0123456789abcdef"
+
+
+def facts(connection: psycopg.Connection, sensor_id: str) -> SensorFacts:
+    return Directory().sensors(connection, [sensor_id])[sensor_id]
+
+
+def batch(
+    sensor: SensorFacts, first_seq: int, sent: Sequence[wire.Event], epoch: int = 1, config: int = 1
+) -> Incoming:
+    message = wire.Batch(sensor.public_id, epoch, first_seq, MODEL, config, list(sent))
+    return incoming(message, sensor, "$.batches[0]")
+
+
+def crossings(count: int, at: int = NOW) -> list[wire.Event]:
+    return [wire.Crossing(at + place, 0, "forward") for place in range(count)]
+
+
+def buckets(connection: psycopg.Connection) -> Deltas:
+    rows = connection.execute(
+        "SELECT channel_id, metric, (extract(epoch FROM start) * 1000)::bigint, value FROM ingest_bucket"
+    )
+    return {(channel, metric, start): value for channel, metric, start, value in rows}
+
+
+def archive(connection: psycopg.Connection, sensor: SensorFacts) -> list[tuple[int, int, wire.Event]]:
+    """Every stored event with its epoch and sequence number, in their order."""
+    rows = connection.execute(
+        "SELECT epoch, first_seq, kind, at, channel, value, extra FROM ingest_batch"
+        " WHERE sensor_id = %s ORDER BY epoch, first_seq",
+        [sensor.id],
+    )
+    return [
+        (epoch, first_seq + place, event)
+        for epoch, first_seq, *columns in rows
+        for place, event in enumerate(c.decode(c.Columns(*columns)))
+    ]
+
+
+def expected_buckets(sensor: SensorFacts, recorded: Sequence[wire.Event]) -> Deltas:
+    deltas: Deltas = {}
+    fold(c.encode(recorded), SensorState(sensor.channels, {}), deltas)
+    return deltas
+
+
+@pytest.mark.parametrize(
+    ("first_seq", "count", "epoch", "status", "ack_epoch", "acked_seq"),
+    [
+        (5, 3, 2, "stored", 2, 7),
+        (2, 3, 2, "duplicate", 2, 4),
+        (3, 4, 2, "stored", 2, 6),
+        (6, 1, 2, "gap", 2, 4),
+        (5, 1, 1, "stale_epoch", 2, 4),
+        (0, 2, 3, "stored", 3, 1),
+        (1, 2, 3, "gap", 3, -1),
+    ],
+)
+def test_the_cursor_decides(
+    site: Site,
+    connection: psycopg.Connection,
+    first_seq: int,
+    count: int,
+    epoch: int,
+    status: str,
+    ack_epoch: int,
+    acked_seq: int,
+) -> None:
+    """After five events in epoch 2."""
+    sensor = facts(connection, site.door.public_id)
+    commit(connection, [batch(sensor, 0, crossings(5), epoch=2)])
+    [ack], versions = commit(connection, [batch(sensor, first_seq, crossings(count), epoch)])
+    assert (ack.status, ack.epoch, ack.acked_seq) == (status, ack_epoch, acked_seq)
+    assert versions == ({site.store.pk: 2} if status == "stored" else {})
+
+
+def test_a_batch_is_one_row_with_its_counts(site: Site, connection: psycopg.Connection) -> None:
+    sensor = facts(connection, site.door.public_id)
+    sent = [*crossings(3), wire.Heartbeat(NOW + 60_000, 60_000, 1_800, 1_740, 41.5, 13_960)]
+    [ack], versions = commit(connection, [batch(sensor, 0, sent)])
+    assert ack == wire.Ack(sensor.public_id, 1, 3, "stored")
+    assert versions == {site.store.pk: 1}
+    assert archive(connection, sensor) == [(1, seq, event) for seq, event in enumerate(sent)]
+    start = NOW - NOW % 900_000
+    assert buckets(connection) == {
+        (sensor.channels["line", 0], FORWARD.number, start): 3,
+        (sensor.channels["device", 0], 5, start): 60_000,
+    }
+    cursor = connection.execute(
+        "SELECT sensor_id, epoch, next_seq, (extract(epoch FROM newest_at) * 1000)::bigint, heartbeat_ms"
+        " FROM ingest_cursor"
+    ).fetchall()
+    assert cursor == [(sensor.id, 1, 4, NOW + 60_000, 60_000)]
+
+
+def test_an_invalid_batch_is_noted_and_its_neighbours_are_stored(
+    site: Site, connection: psycopg.Connection
+) -> None:
+    sensor = facts(connection, site.door.public_id)
+    sent = [
+        batch(sensor, 0, crossings(2)),
+        batch(sensor, 2, [wire.Crossing(NOW, 7, "forward")]),
+        batch(sensor, 3, crossings(1), config=2),
+        batch(sensor, 4, crossings(1)),
+    ]
+    acks, _ = commit(connection, sent)
+    assert [(ack.status, ack.acked_seq, ack.path, ack.reason) for ack in acks] == [
+        ("stored", 1, "", ""),
+        (
+            "invalid",
+            2,
+            "$.batches[0].events[0].line",
+            "the sensor has no line 7; add it to its scene",
+        ),
+        (
+            "invalid",
+            3,
+            "$.batches[0].config",
+            "scene version 2 was never published for this sensor; the newest is 1",
+        ),
+        ("stored", 4, "", ""),
+    ]
+    rejections = connection.execute(
+        "SELECT sensor_id, epoch, first_seq, last_seq, path FROM ingest_rejection ORDER BY first_seq"
+    ).fetchall()
+    assert rejections == [
+        (sensor.id, 1, 2, 2, "$.batches[0].events[0].line"),
+        (sensor.id, 1, 3, 3, "$.batches[0].config"),
+    ]
+    assert [seq for _, seq, _ in archive(connection, sensor)] == [0, 1, 4]
+
+
+def test_nothing_is_kept_of_a_group_that_fails(site: Site, connection: psycopg.Connection) -> None:
+    good, bad = (facts(connection, sensor.public_id) for sensor in (site.door, site.shelf))
+    poison = batch(bad, 0, crossings(1))
+    poison.columns.value[0] = 2**40
+    with pytest.raises(psycopg.DataError):
+        commit(connection, [batch(good, 0, crossings(3)), poison])
+    assert buckets(connection) == {}
+    assert archive(connection, good) == []
+    [ack], _ = commit(connection, [batch(good, 0, crossings(3))])
+    assert ack.status == "stored"
+
+
+CHANNELS = st.just(0)
+MOMENTS = st.integers(NOW, NOW + 3_600_000)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    recorded=st.lists(events(MOMENTS, CHANNELS), min_size=1, max_size=30),
+    cuts=st.lists(st.tuples(st.integers(0, 29), st.integers(1, 12)), max_size=20),
+)
+def test_whatever_is_resent_counts_once(
+    site: Site,
+    connection: psycopg.Connection,
+    recorded: list[wire.Event],
+    cuts: list[tuple[int, int]],
+) -> None:
+    """Batches cut at random, early, late, twice and overlapping; then all that is missing, as a sensor would."""
+    clear(connection)
+    sensor = facts(connection, site.door.public_id)
+    settled = 0
+    for first, length in [*cuts, (0, len(recorded))]:
+        sent = recorded[first : first + length]
+        if not sent:
+            continue
+        [ack], _ = commit(connection, [batch(sensor, first, sent)])
+        if first > settled:
+            assert (ack.status, ack.acked_seq) == ("gap", settled - 1)
+        elif first + len(sent) <= settled:
+            assert (ack.status, ack.acked_seq) == ("duplicate", settled - 1)
+        else:
+            settled = first + len(sent)
+            assert (ack.status, ack.acked_seq) == ("stored", settled - 1)
+    assert archive(connection, sensor) == [(1, seq, event) for seq, event in enumerate(recorded)]
+    assert buckets(connection) == expected_buckets(sensor, recorded)
