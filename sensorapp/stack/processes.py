@@ -79,7 +79,9 @@ class Identity:
         """
         if self.may_pass:
             # Capabilities survive the change of user, and access(2) heeds them, which initdb calls.
-            _libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
+            refused = _libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
+            if refused:
+                raise PermissionError("no capability to keep capabilities")
         os.setgroups([])
         os.setgid(self.gid)
         os.setuid(self.uid)

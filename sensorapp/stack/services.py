@@ -97,11 +97,23 @@ class Postgres(_Service):
         """
         self._prepare_folders()
         self.identity = self._identity()
-        self._hand_over(self.sockets)
-        if not self.data.exists():
-            self._create()
-        self._check_data()
-        self._recover()
+        try:
+            self._hand_over(self.sockets)
+            if not self.data.exists():
+                self._create()
+            self._check_data()
+            self._recover()
+            self._run_server()
+        except (PermissionError, subprocess.SubprocessError):
+            if self.identity is None:
+                raise
+            raise StackError(
+                "PostgreSQL refuses to run as root, and here root may not start it as another user: start as "
+                "an ordinary user, move the clone to a folder that is open to all, such as /opt, or set "
+                "DATABASE_URL to a PostgreSQL of your own"
+            ) from None
+
+    def _run_server(self) -> None:
         deadline = time.monotonic() + 10
         while True:
             self.child = self._spawn()
