@@ -1,0 +1,206 @@
+"""Detections of single frames → tracks of persons or items over time.
+
+Association in two stages after ByteTrack (Zhang et al., ECCV 2022): clear detections first, then the dim
+ones, because a person who is blurred, cut off or half hidden scores low and is still there. Motion is a
+constant-velocity Kalman filter in seconds, so that dropped frames and other frame rates change nothing.
+All lengths are in units of the track's own box, so that near and far, large and small behave alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sensor_sim.detection import Box, Detection, overlap
+
+# A dim detection scores at least this share of the score from which on a detection is clear.
+DIM_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """Times in seconds, lengths in units of the track's box."""
+
+    patience: float = 1.5  # an unseen track is kept this long: somebody walking past hides it for about 1 s
+    clear_sightings: int = 2  # so many clear detections make a track real
+    least_overlap: float = 0.25  # of the predicted box with the detection, both grown by the uncertainty
+    duplicate_overlap: float = 0.5  # a box that covers a tracked one this much is the same object again
+    measurement_noise: float = 0.05  # standard deviation of a detected edge
+    manoeuvre: float = 4.0  # spectral density of acceleration, box²/s³: start or stop within about half a second
+    first_speed: float = 1.5  # standard deviation of the unknown first velocity, boxes/s: a brisk walk
+    coasting: float = 0.5  # an unseen object keeps its velocity for about this long
+    widest_search: float = 0.5  # the uncertainty counts at most this much when matching
+    most_tracks: int = 256
+
+
+class Track:
+    """One object over time. ``box`` is where the filter has it, ``last_seen`` when it was last detected.
+
+    The four edges of the box move independently but are measured equally well, so that one 2×2
+    covariance of (position, velocity) in box units serves all four.
+    """
+
+    def __init__(self, number: int, at: float, detection: Detection, settings: TrackerSettings) -> None:
+        self.number = number
+        self.at = at
+        self.first_seen = at
+        self.last_seen = at
+        self.score = detection.score
+        self.clear_sightings = 0
+        self.confirmed = False
+        self.box = detection.box
+        self._velocity = (0.0, 0.0, 0.0, 0.0)
+        self._settings = settings
+        self._pp = settings.measurement_noise**2
+        self._pv = 0.0
+        self._vv = settings.first_speed**2
+
+    @property
+    def uncertainty(self) -> float:
+        """Standard deviation of the edges in units of the box."""
+        return math.sqrt(self._pp)
+
+    def predict(self, at: float) -> None:
+        """Move on to the time ``at`` (white-noise acceleration model, Bar-Shalom et al. 2001, section 6.2)."""
+        dt = at - self.at
+        if self.last_seen < self.at:
+            self._coast(dt)
+        self.box = Box(*(edge + dt * speed for edge, speed in zip(self.box, self._velocity, strict=True)))
+        q = self._settings.manoeuvre
+        self._pp += dt * (2 * self._pv + dt * self._vv) + q * dt**3 / 3
+        self._pv += dt * self._vv + q * dt**2 / 2
+        self._vv += q * dt
+        self.at = at
+
+    def _coast(self, dt: float) -> None:
+        """Unseen, a box keeps its size, and the longer the less is known of where it goes."""
+        keep = math.exp(-dt / self._settings.coasting)
+        left, top, right, bottom = self._velocity
+        x, y = keep * (left + right) / 2, keep * (top + bottom) / 2
+        self._velocity = (x, y, x, y)
+
+    def correct(self, detection: Detection) -> None:
+        """Take in a detection of the time that was predicted last."""
+        spread = self._pp + self._settings.measurement_noise**2
+        gain, drift = self._pp / spread, self._pv / spread
+        errors = [seen - edge for seen, edge in zip(detection.box, self.box, strict=True)]
+        self.box = Box(*(edge + gain * error for edge, error in zip(self.box, errors, strict=True)))
+        left, top, right, bottom = (v + drift * e for v, e in zip(self._velocity, errors, strict=True))
+        self._velocity = (left, top, right, bottom)
+        self._vv -= drift * self._pv
+        self._pv -= gain * self._pv
+        self._pp -= gain * self._pp
+        self.last_seen = self.at
+        self.score = detection.score
+
+    def likeness(self, detection: Detection) -> float:
+        """Overlap with a detection when both boxes are grown by what is not known of the track, 0 to 1."""
+        margin = min(self.uncertainty, self._settings.widest_search)
+        x, y = margin * self.box.width, margin * self.box.height
+        return overlap(self.box.grown(x, y), detection.box.grown(x, y))
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """The state of the tracks after one frame: those seen in it, those hidden, those given up."""
+
+    seen: Sequence[Track]
+    hidden: Sequence[Track]
+    ended: Sequence[Track]
+
+
+class Tracker:
+    """Follows the objects of one kind; ``clear_score`` is the score from which on a detection counts."""
+
+    def __init__(self, clear_score: float, settings: TrackerSettings | None = None) -> None:
+        self.settings = settings or TrackerSettings()
+        self.clear_score = clear_score
+        self._tracks: list[Track] = []
+        self._next = 0
+
+    def update(self, at: float, detections: Iterable[Detection]) -> Sighting:
+        """Take in all detections of one frame at the time ``at`` (seconds, growing)."""
+        clear, dim = self._by_score(detections)
+        for track in self._tracks:
+            track.predict(at)
+        real = [track for track in self._tracks if track.confirmed]
+        tentative = [track for track in self._tracks if not track.confirmed]
+
+        real, clear = self._match(real, clear)
+        real, dim = self._match(real, dim)
+        clear = self._without_duplicates(at, clear)
+        tentative, clear = self._match(tentative, clear)
+        tentative, dim = self._match(tentative, dim)
+        # A person is often seen dimly before clearly, so a dim detection may begin a track; it stays
+        # tentative, and says nothing, until it has been seen clearly.
+        for detection in clear + dim:
+            self._begin(at, detection)
+        return self._sort_out(at)
+
+    def end(self) -> Sequence[Track]:
+        """Give up all tracks."""
+        ended, self._tracks = self._tracks, []
+        return ended
+
+    def _by_score(self, detections: Iterable[Detection]) -> tuple[list[Detection], list[Detection]]:
+        clear: list[Detection] = []
+        dim: list[Detection] = []
+        for detection in sorted(detections, key=lambda d: -d.score):
+            if detection.score >= self.clear_score:
+                clear.append(detection)
+            elif detection.score >= DIM_SHARE * self.clear_score:
+                dim.append(detection)
+        return clear, dim
+
+    def _match(
+        self, tracks: list[Track], detections: list[Detection]
+    ) -> tuple[list[Track], list[Detection]]:
+        """Pair tracks with detections, most alike first; returns those left over."""
+        pairs = [
+            (likeness, t, d)
+            for t, track in enumerate(tracks)
+            for d, detection in enumerate(detections)
+            if (likeness := track.likeness(detection)) >= self.settings.least_overlap
+        ]
+        free_tracks, free_detections = set(range(len(tracks))), set(range(len(detections)))
+        for _, t, d in sorted(pairs, reverse=True):
+            if t in free_tracks and d in free_detections:
+                free_tracks.remove(t)
+                free_detections.remove(d)
+                self._see(tracks[t], detections[d])
+        return [tracks[t] for t in sorted(free_tracks)], [detections[d] for d in sorted(free_detections)]
+
+    def _see(self, track: Track, detection: Detection) -> None:
+        track.correct(detection)
+        self._count_if_clear(track, detection)
+
+    def _count_if_clear(self, track: Track, detection: Detection) -> None:
+        if detection.score >= self.clear_score:
+            track.clear_sightings += 1
+            track.confirmed |= track.clear_sightings >= self.settings.clear_sightings
+
+    def _without_duplicates(self, at: float, detections: list[Detection]) -> list[Detection]:
+        tracked = [track.box for track in self._tracks if track.confirmed and track.last_seen == at]
+        return [
+            detection
+            for detection in detections
+            if all(overlap(detection.box, box) < self.settings.duplicate_overlap for box in tracked)
+        ]
+
+    def _begin(self, at: float, detection: Detection) -> None:
+        if len(self._tracks) >= self.settings.most_tracks:
+            return
+        track = Track(self._next, at, detection, self.settings)
+        self._next += 1
+        self._count_if_clear(track, detection)
+        self._tracks.append(track)
+
+    def _sort_out(self, at: float) -> Sighting:
+        groups: dict[Literal["seen", "hidden", "ended"], list[Track]] = {"seen": [], "hidden": [], "ended": []}
+        for track in self._tracks:
+            unseen = at - track.last_seen
+            groups["seen" if not unseen else "hidden" if unseen <= self.settings.patience else "ended"].append(track)
+        self._tracks = groups["seen"] + groups["hidden"]
+        return Sighting(**groups)
