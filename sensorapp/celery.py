@@ -8,4 +8,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sensorapp.settings")
 
 app = Celery("sensorapp")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["analytics.counts", "analytics.ingest", "sensorapp.fleet"])
+app.autodiscover_tasks(["analytics.ingest", "analytics.counts"])

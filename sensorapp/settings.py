@@ -174,6 +174,7 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [
     ("vendor/pico", BASE_DIR / "node_modules/@picocss/pico/css"),
     ("vendor/htmx", BASE_DIR / "node_modules/htmx.org/dist"),
+    ("vendor/idiomorph", BASE_DIR / "node_modules/idiomorph/dist"),
     ("vendor/uplot", BASE_DIR / "node_modules/uplot/dist"),
 ]
 WHITENOISE_USE_FINDERS = True
@@ -191,7 +192,7 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "close-days": {"task": "analytics.counts.tasks.close_days", "schedule": 300},
     "create-partitions": {"task": "analytics.ingest.tasks.create_partitions", "schedule": 3600},
-    "notice-silent-sensors": {"task": "sensorapp.fleet.tasks.notice_silent_sensors", "schedule": 60},
+    "notice-silent-sensors": {"task": "analytics.ingest.tasks.notice_silent_sensors", "schedule": 60},
 }
 
 # --- ingest ---

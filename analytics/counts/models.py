@@ -16,20 +16,21 @@ class DayQuerySet(models.QuerySet["Day"]):
 class Day(models.Model):
     """A store's local day after it ended: its sums, kept so that years can be read at once.
 
-    ``begins`` and ``ends`` are the day's bounds in UTC. A late event makes the day ``stale``; day closing
-    then computes it again from the buckets.
+    ``begins`` and ``ends`` are the day's bounds in UTC. ``entries`` and ``exits`` are missing where nothing
+    was observed. ``basis`` is a digest of the settings under which it was summed (opening hours, entrance
+    lines, sensors on duty); a day whose basis is not the present one is outdated.
     """
 
     store = models.ForeignKey(Store, models.CASCADE, related_name="days")
     date = models.DateField()
     begins = models.DateTimeField()
     ends = models.DateTimeField()
-    entries = models.BigIntegerField()
-    exits = models.BigIntegerField()
+    entries = models.BigIntegerField(null=True)
+    exits = models.BigIntegerField(null=True)
     observed_ms = models.BigIntegerField()
     expected_ms = models.BigIntegerField()
     closed_at = models.DateTimeField()
-    stale = models.BooleanField(default=False)
+    basis = models.CharField(max_length=16)
 
     objects = DayQuerySet.as_manager()
 

@@ -16,6 +16,7 @@ from psycopg import Connection, Cursor
 from analytics.ingest import columns as c
 from analytics.ingest.directory import SensorFacts
 from analytics.ingest.fold import Deltas, Gauge, SensorState, fold
+from analytics.ingest.late import mark_late
 from sensorapp.wire import Ack, AckStatus
 
 GAUGE_CHANNELS: Final = ("zone", "slot")
@@ -203,6 +204,7 @@ def write(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> dict[i
         return {}
     copy_batches(cursor, group)
     add_to_buckets(cursor, group, progress)
+    mark_late(cursor, changed_buckets(group, progress), group.received_at)
     keep_gauges(cursor, group, progress)
     stores = {batch.sensor.store_id for batch in group.stored}
     return dict(cursor.execute(NEXT_VERSIONS, [sorted(stores)]).fetchall())
@@ -251,6 +253,15 @@ def add_to_buckets(cursor: Cursor, group: Group, progress: dict[int, Progress]) 
     ]
     if rows:
         cursor.execute(ADD_TO_BUCKETS, transpose(rows))
+
+
+def changed_buckets(group: Group, progress: dict[int, Progress]) -> set[tuple[int, int]]:
+    """Store and start (Unix ms) of every bucket that the group changes."""
+    return {
+        (progress[sensor_id].sensor.store_id, start)
+        for sensor_id, deltas in group.deltas.items()
+        for _, _, start in deltas
+    }
 
 
 def keep_gauges(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> None:

@@ -158,6 +158,7 @@ class Committer:
             try:
                 return self._commit_on(connection, requests)
             except psycopg.errors.CheckViolation:
+                # Nobody made today's partition: worker and beat have been away for two weeks.
                 today = datetime.now(UTC).date()
                 create_partitions(connection, today, today)
                 return self._commit_on(connection, requests)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
@@ -28,6 +28,7 @@ from sensorapp.accounts import secrets
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -116,7 +117,7 @@ class Gateway:
             case "GET", "/healthz":
                 return 200, "text/plain", b"ok\n"
             case "GET", "/readyz":
-                await asyncio.to_thread(self._check_database)
+                await self._check_database()
                 return 200, "text/plain", b"ok\n"
             case "GET", "/metrics":
                 return 200, CONTENT_TYPE_LATEST, generate_latest()
@@ -151,30 +152,38 @@ class Gateway:
         if scheme.lower() != "bearer" or not token:
             raise RefusedError(401, "No token.", "Send the header Authorization: Bearer <token>.")
         public_id, digest = secrets.split(token.strip())
-        device = await asyncio.to_thread(self._device, public_id)
+        device = self._directory.known_device(public_id) or await self._look_up(public_id)
         if device is None or not secrets.matches(device.digest, digest):
             raise RefusedError(401, "The token is not known.", "Enrol the sensor or replace its token.")
         if device.revoked:
             raise RefusedError(403, f"{public_id} is revoked.", "Enrol it again.")
         return device
 
-    def _device(self, public_id: str) -> SensorFacts | GatewayFacts | None:
-        if known := self._directory.known_device(public_id):
-            return known
+    async def _look_up(self, public_id: str) -> SensorFacts | GatewayFacts | None:
         pool, _ = self.open()
-        try:
+
+        def read() -> SensorFacts | GatewayFacts | None:
             with pool.connection() as connection:
                 return self._directory.device(connection, public_id)
-        except (psycopg.OperationalError, PoolTimeout):
-            raise RefusedError(503, "The database is not available.", "Send it again later.") from None
 
-    def _check_database(self) -> None:
+        return await database(read)
+
+    async def _check_database(self) -> None:
         pool, _ = self.open()
-        try:
+
+        def read() -> None:
             with pool.connection(timeout=2) as connection:
                 connection.execute("SELECT 1")
-        except (psycopg.OperationalError, PoolTimeout):
-            raise RefusedError(503, "The database is not available.") from None
+
+        await database(read)
+
+
+async def database(read: Callable[[], T]) -> T:
+    """Run ``read`` in a thread; a database that does not answer refuses the request."""
+    try:
+        return await asyncio.to_thread(read)
+    except (psycopg.OperationalError, PoolTimeout):
+        raise RefusedError(503, "The database is not available.", "Send it again later.") from None
 
 
 # --- the request's parts ---------------------------------------------------------------------------

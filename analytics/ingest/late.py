@@ -8,18 +8,15 @@ that is still open while days are being closed leaves its mark for the next roun
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any, Final, Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, LiteralString, Protocol
 
 # Days are closed a quarter of an hour after their end at the earliest, when their last bucket began half
 # an hour ago; the five minutes between are for a commit that is still open then.
-LATE_AFTER: Final = "25 minutes"
+LATE_AFTER: Final = timedelta(minutes=25)
 
-MARK = f"""
-INSERT INTO ingest_late_bucket (store_id, start)
-SELECT DISTINCT store_id, start
-FROM unnest(%s::bigint[], %s::timestamptz[]) AS changed (store_id, start)
-WHERE start < now() - interval '{LATE_AFTER}'
+MARK: LiteralString = """
+INSERT INTO ingest_late_bucket (store_id, start) SELECT * FROM unnest(%s::bigint[], %s::timestamptz[])
 """
 
 
@@ -33,11 +30,19 @@ class Cursor(Protocol):
 
 def mark_late(cursor: Cursor, changed: Iterable[tuple[int, datetime]]) -> None:
     """Remember the late ones among the changed buckets, given as store and start (UTC)."""
-    buckets = list(changed)
-    cursor.execute(MARK, ([store for store, _ in buckets], [start for _, start in buckets]))
+    bound = datetime.now(UTC) - LATE_AFTER
+    late = {bucket for bucket in changed if bucket[1] < bound}
+    if late:
+        cursor.execute(MARK, ([store for store, _ in late], [start for _, start in late]))
 
 
 def take_late(cursor: Cursor, store_id: int) -> list[datetime]:
-    """Remove the marks of a store and return the starts of the buckets that they name."""
+    """Remove the marks of a store and return the starts (UTC) of the buckets that they name."""
     cursor.execute("DELETE FROM ingest_late_bucket WHERE store_id = %s RETURNING start", (store_id,))
-    return [start for (start,) in cursor.fetchall()]
+    return [start.astimezone(UTC) for (start,) in cursor.fetchall()]
+
+
+def late_starts(cursor: Cursor, store_id: int) -> list[datetime]:
+    """The same as :func:`take_late` without removing anything."""
+    cursor.execute("SELECT start FROM ingest_late_bucket WHERE store_id = %s", (store_id,))
+    return [start.astimezone(UTC) for (start,) in cursor.fetchall()]

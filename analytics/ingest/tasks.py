@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from celery import shared_task
 from django.db import connection
+from django.utils import timezone
 
-from analytics.ingest.partitions import create_partitions_ahead
+from analytics.ingest import partitions, silence
 
 
 @shared_task
 def create_partitions() -> None:
     with connection.cursor() as cursor:
-        create_partitions_ahead(cursor)
+        partitions.create_partitions_ahead(cursor)
+
+
+@shared_task
+def notice_silent_sensors() -> None:
+    silence.notice_silent_sensors(timezone.now())

@@ -35,7 +35,9 @@ def events(
             numbers(3_600_000),
             numbers(2**31 - 1),
             numbers(2**31 - 1),
-            st.integers(-100 * TEMPERATURE_SCALE, 200 * TEMPERATURE_SCALE).map(lambda n: n / TEMPERATURE_SCALE),
+            st.integers(-100 * TEMPERATURE_SCALE, 200 * TEMPERATURE_SCALE).map(
+                lambda n: n / TEMPERATURE_SCALE
+            ),
             numbers(2**31 - 1),
         ),
         st.builds(wire.Deployment, moments, numbers(2**31 - 1), st.sampled_from(STATES)),

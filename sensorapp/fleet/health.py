@@ -1,0 +1,40 @@
+"""Is a sensor well? Judged by the age of its data, given when it was last heard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from django.conf import settings
+
+Status = Literal["live", "catching up", "silent", "never heard"]
+
+CATCHING_UP_AFTER: Final = timedelta(minutes=3)
+
+
+@dataclass(frozen=True, slots=True)
+class LastHeard:
+    """When the newest delivery came, the time of the newest event in it, and how far heartbeats are apart."""
+
+    received_at: datetime
+    newest_at: datetime
+    heartbeat_ms: int
+
+
+def silent_after() -> timedelta:
+    return timedelta(seconds=settings.SILENT_AFTER_SECONDS)
+
+
+def sensor_status(heard: LastHeard | None, at: datetime) -> Status:
+    """What a sensor is doing at ``at``; None means that it was never heard.
+
+    ``catching up``: it delivers, but its newest event is over three minutes older than the heartbeat that
+    is due, so it is working off its outbox.
+    """
+    if heard is None:
+        return "never heard"
+    if at - heard.received_at > silent_after():
+        return "silent"
+    due = timedelta(milliseconds=heard.heartbeat_ms)
+    return "catching up" if at - heard.newest_at > due + CATCHING_UP_AFTER else "live"

@@ -1,0 +1,283 @@
+"""The gateway's answers, through the same application that uvicorn serves."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import zstandard
+
+from analytics.ingest.gateway import Gateway
+from sensorapp import wire
+from sensorapp.fleet.enrolment import revoke
+from sensorapp.fleet.scenes import publish_scene
+from tests.ingest.site import SCENE, Site, build_site, database_url
+
+NOW = 1_780_000_000_000
+URL = "http://gateway/ingest/v1/batches"
+
+
+class Listener:
+    """Stands where live pages listen."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, dict[str, Any]]] = []
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        self.heard.append((group, message))
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+@pytest.fixture
+async def client(
+    site: Site, connection: psycopg.Connection, listener: Listener
+) -> AsyncIterator[httpx.AsyncClient]:
+    gateway = Gateway(database_url(), listener.group_send, max_waiting_events=1_000)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway)) as client:
+        yield client
+    await gateway.close()
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}", "content-type": wire.JSON}
+
+
+def batch(sensor: str, first_seq: int = 0, count: int = 1, config: int = 1) -> wire.Batch:
+    events: list[wire.Event] = [wire.Crossing(NOW + place, 0, "forward") for place in range(count)]
+    return wire.Batch(sensor, 1, first_seq, "0123456789abcdef", config, events)
+
+
+def upload(*batches: wire.Batch) -> bytes:
+    return wire.encode(wire.Upload(list(batches)))
+
+
+async def post(client: httpx.AsyncClient, token: str, body: bytes, **headers: str) -> tuple[int, Any]:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    response = await client.post(URL, content=body, headers=bearer(token) | named)
+    return response.status_code, response.json()
+
+
+async def test_stored_duplicate_gap_and_stale_epoch(client: httpx.AsyncClient, site: Site) -> None:
+    door = site.door.public_id
+    answers = [
+        await post(client, site.door_token, upload(batch(door, first, count)))
+        for first, count in ((0, 3), (0, 3), (5, 1), (2, 3))
+    ]
+    assert answers == [
+        (200, {"acks": [{"sensor": door, "epoch": 1, "acked_seq": seq, "status": status}]})
+        for seq, status in ((2, "stored"), (2, "duplicate"), (2, "gap"), (4, "stored"))
+    ]
+
+
+async def test_acknowledged_means_committed(
+    client: httpx.AsyncClient, site: Site, connection: psycopg.Connection
+) -> None:
+    await post(client, site.door_token, upload(batch(site.door.public_id, 0, 3)))
+    assert connection.execute("SELECT sum(value) FROM ingest_bucket").fetchone() == (3,)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [("identity", bytes), ("gzip", gzip.compress), ("zstd", zstandard.ZstdCompressor().compress)],
+)
+@pytest.mark.parametrize("media_type", [wire.JSON, wire.MSGPACK])
+async def test_every_way_to_pack_an_upload(
+    client: httpx.AsyncClient, site: Site, encoding: str, pack: Any, media_type: str
+) -> None:
+    body = pack(wire.encode(wire.Upload([batch(site.door.public_id)]), media_type))
+    headers = bearer(site.door_token) | {"content-type": media_type, "content-encoding": encoding}
+    response = await client.post(URL, content=body, headers=headers)
+    assert response.headers["content-type"] == media_type
+    assert wire.decode(response.content, wire.Answer, media_type).acks == [
+        wire.Ack(site.door.public_id, 1, 0, "stored")
+    ]
+
+
+async def test_a_gateway_sends_for_its_store_only(client: httpx.AsyncClient, site: Site) -> None:
+    def elsewhere() -> Site:
+        return build_site("elsewhere", site.store.organisation)
+
+    other = await asyncio.to_thread(elsewhere)
+    batches = [batch(sensor.public_id) for sensor in (site.door, other.door, site.shelf)]
+    status, answer = await post(client, site.gateway_token, upload(*batches))
+    assert status == 200
+    assert [ack["status"] for ack in answer["acks"]] == ["stored", "invalid", "stored"]
+    assert answer["acks"][1]["path"] == "$.batches[1].sensor"
+    assert "does not cover" in answer["acks"][1]["reason"]
+
+
+async def test_one_bad_batch_does_not_block_its_neighbours(client: httpx.AsyncClient, site: Site) -> None:
+    door, shelf = site.door.public_id, site.shelf.public_id
+    bad = upload(batch(door, 0, 2), batch(door, 2, 2), batch(shelf, 0, 1), batch(door, 4, 1)).replace(
+        b'"first_seq":2,"model":"0123456789abcdef","config":1,"events":[{"type":"crossing"',
+        b'"first_seq":2,"model":"0123456789abcdef","config":1,"events":[{"image":"/9j/4AAQ","type":"crossing"',
+    )
+    _, answer = await post(client, site.gateway_token, bad)
+    assert [(ack["sensor"], ack["status"], ack["acked_seq"]) for ack in answer["acks"]] == [
+        (door, "stored", 1),
+        (door, "invalid", 3),
+        (shelf, "stored", 0),
+        (door, "stored", 4),
+    ]
+    assert answer["acks"][1]["path"] == "$.batches[1].events[0]"
+    assert answer["acks"][1]["reason"] == "Object contains unknown field `image`"
+
+
+async def test_a_batch_without_a_head_is_answered_all_the_same(client: httpx.AsyncClient, site: Site) -> None:
+    good = wire.encode(batch(site.door.public_id))
+    status, answer = await post(client, site.door_token, b'{"batches":[{"sensor":7},' + good + b"]}")
+    assert (status, [ack["status"] for ack in answer["acks"]]) == (200, ["invalid", "stored"])
+    assert answer["acks"][0]["path"] == "$.batches[0].sensor"
+
+
+async def test_what_cannot_be_stored_is_refused_and_its_neighbours_are_kept(
+    client: httpx.AsyncClient, site: Site
+) -> None:
+    """Not a number passes the contract's bounds and breaks no earlier than in counting."""
+    door = site.door.public_id
+    poison = wire.Batch(door, 1, 1, "0123456789abcdef", 1, [wire.Shelf(NOW, 0, 1, float("nan"))])
+    body = wire.encode(wire.Upload([batch(door), poison, batch(door, 2)]), wire.MSGPACK)
+    headers = bearer(site.door_token) | {"content-type": wire.MSGPACK}
+    response = await client.post(URL, content=body, headers=headers)
+    acks = wire.decode(response.content, wire.Answer, wire.MSGPACK).acks
+    assert [ack.status for ack in acks] == ["stored", "invalid", "stored"]
+    assert acks[1].path.startswith("$.batches[1]")
+
+
+async def test_a_scene_newer_than_the_sensor_knows_is_announced(
+    client: httpx.AsyncClient, site: Site
+) -> None:
+    def publish() -> None:
+        publish_scene(site.door, SCENE)
+
+    await asyncio.to_thread(publish)
+    door = site.door.public_id
+    _, answer = await post(client, site.door_token, upload(batch(door)))
+    assert answer["desired"] == {door: {"config": 2}}
+    _, answer = await post(client, site.door_token, upload(batch(door, 1, config=2)))
+    assert "desired" not in answer
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "title"),
+    [
+        ({"authorization": ""}, 401, "No token."),
+        ({"authorization": "Bearer s-000000000000.guess"}, 401, "The token is not known."),
+        ({"authorization": "Bearer g-000000000000.guess"}, 401, "The token is not known."),
+        ({"content-type": "image/jpeg"}, 415, "Only metadata is taken here."),
+        ({"content-type": ""}, 415, "Only metadata is taken here."),
+        ({"content-encoding": "br"}, 415, "Content-Encoding br is not known."),
+        ({"content-encoding": "gzip"}, 400, "The upload does not keep the contract."),
+        ({"content-encoding": "zstd"}, 400, "The upload does not keep the contract."),
+    ],
+)
+async def test_refused_whole(
+    client: httpx.AsyncClient, site: Site, headers: dict[str, str], status: int, title: str
+) -> None:
+    named = bearer(site.door_token) | headers
+    response = await client.post(URL, content=upload(batch(site.door.public_id)), headers=named)
+    assert (response.status_code, response.json()["title"]) == (status, title)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'{"batches":[]}', b'{"batches":[],"picture":""}', b"\xff\xd8\xff\xe0"]
+)
+async def test_an_upload_without_an_outline_is_refused(
+    client: httpx.AsyncClient, site: Site, body: bytes
+) -> None:
+    status, answer = await post(client, site.door_token, body)
+    assert (status, answer["title"]) == (400, "The upload does not keep the contract.")
+    assert answer["detail"].startswith("$")
+
+
+async def test_too_large_packed_and_unpacked(client: httpx.AsyncClient, site: Site) -> None:
+    blank = b" " * (wire.MAX_BODY_BYTES + 1)
+    assert (await post(client, site.door_token, blank))[0] == 413
+    assert (await post(client, site.door_token, gzip.compress(blank), content_encoding="gzip"))[0] == 413
+    bomb = zstandard.ZstdCompressor().compress(blank)
+    assert (await post(client, site.door_token, bomb, content_encoding="zstd"))[0] == 413
+
+
+async def test_a_revoked_sensor_is_refused(client: httpx.AsyncClient, site: Site) -> None:
+    await asyncio.to_thread(revoke, site.door)
+    status, answer = await post(client, site.door_token, upload(batch(site.door.public_id)))
+    assert (status, answer["title"]) == (403, f"{site.door.public_id} is revoked.")
+    _, answer = await post(client, site.gateway_token, upload(batch(site.door.public_id)))
+    assert answer["acks"][0]["reason"] == "the sensor is revoked; enrol it again"
+
+
+async def test_overload_answers_later_and_loses_nothing(
+    client: httpx.AsyncClient, site: Site, connection: psycopg.Connection
+) -> None:
+    """Twenty uploads of 400 events at once, where 1 000 may wait: each is resent until it is taken."""
+    refused = 0
+
+    async def send(sensor: str, token: str) -> None:
+        nonlocal refused
+        for first_seq in range(0, 4_000, 400):
+            while True:
+                response = await client.post(
+                    URL, content=upload(batch(sensor, first_seq, 400)), headers=bearer(token)
+                )
+                if response.status_code == 200:
+                    break
+                assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+                refused += 1
+                await asyncio.sleep(0.01)
+
+    def sites() -> list[Site]:
+        return [build_site(f"store-{number}", site.store.organisation) for number in range(5)]
+
+    doors = await asyncio.to_thread(sites)
+    await asyncio.gather(*(send(one.door.public_id, one.door_token) for one in doors))
+    assert refused > 0
+    assert connection.execute("SELECT sum(value) FROM ingest_bucket").fetchone() == (20_000,)
+
+
+async def test_live_pages_hear_of_the_newest_version(
+    client: httpx.AsyncClient, site: Site, listener: Listener
+) -> None:
+    for first_seq in range(5):
+        await post(client, site.door_token, upload(batch(site.door.public_id, first_seq)))
+    await asyncio.sleep(0.6)
+    assert listener.heard[0] == (f"store.{site.store.pk}", {"type": "store.version", "version": 1})
+    assert listener.heard[-1] == (f"store.{site.store.pk}", {"type": "store.version", "version": 5})
+    assert len(listener.heard) <= 4
+
+
+async def test_todays_partition_is_made_when_it_is_missing(
+    client: httpx.AsyncClient, site: Site, connection: psycopg.Connection
+) -> None:
+    connection.execute(f"DROP TABLE ingest_batch_{datetime.now(UTC):%Y%m%d}")
+    status, answer = await post(client, site.door_token, upload(batch(site.door.public_id)))
+    assert (status, answer["acks"][0]["status"]) == (200, "stored")
+
+
+async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
+    assert (await client.get("http://gateway/healthz")).status_code == 200
+    assert (await client.get("http://gateway/readyz")).status_code == 200
+    metrics = (await client.get("http://gateway/metrics")).text
+    assert "sensorapp_ingest_batches_total" in metrics
+    assert (await client.get(URL)).status_code == 405
+
+
+async def test_without_a_database_nothing_is_acknowledged(site: Site, listener: Listener) -> None:
+    gateway = Gateway("postgresql:///nowhere?host=/nonexistent&connect_timeout=1", listener.group_send, 1_000)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway)) as client:
+        response = await client.post(
+            URL, content=upload(batch(site.door.public_id)), headers=bearer(site.door_token)
+        )
+        ready = await client.get("http://gateway/readyz")
+    assert (response.status_code, response.json()["title"]) == (503, "The database is not available.")
+    assert ready.status_code == 503
+    await gateway.close()
