@@ -106,12 +106,9 @@ def start_programs(running: ExitStack, port: int, started: float) -> list[Child]
     with step("web", begun):
         wait_until(lambda: answers(port), web, 60, "the web server does not answer", 0.05)
     announce(port, time.monotonic() - started)
-    children = [web, worker, beat]
-    if (paths.ROOT / "sensor_sim" / "fleet.py").exists():
-        fleet = start(running, "fleet", fleet_command(port), subprocess.PIPE)
-        running.enter_context(Backlog(console, fleet))
-        children.append(fleet)
-    return children
+    fleet = start(running, "fleet", fleet_command(port), subprocess.PIPE)
+    running.enter_context(Backlog(console, fleet))
+    return [web, worker, beat, fleet]
 
 
 def web_command(port: int) -> list[str]:
