@@ -34,7 +34,10 @@ lint:  ## style and types
 
 bench:  ## all measurements of bench/, against services of their own
 	@$(bootstrap) --dev
-	@exec env SENSORAPP_VAR=var/bench $(python) -m sensorapp.stack.bench $(ARGS)
+	@ls bench/[!_]*.py >/dev/null 2>&1 || echo "bench/ holds no measurements yet"
+	@SENSORAPP_VAR=var/bench PYTHONPATH=. $(python) -m sensorapp.stack.run sh -ec '\
+	  $(python) manage.py migrate --verbosity 0; \
+	  for script in bench/[!_]*.py; do test ! -e "$$script" || { echo "== $$script"; $(python) "$$script" $(ARGS); }; done'
 
 shell:  ## Python with Django and the demo's data
 	@$(bootstrap)

@@ -7,5 +7,7 @@ from dashboard import views
 app_name = "dashboard"
 urlpatterns = [
     path("", views.home, name="home"),
+    path("cards/", views.store_cards, name="cards"),
     path("<slug:organisation>/<slug:store>/", views.store, name="store"),
+    path("<slug:organisation>/<slug:store>/snapshot/", views.snapshot, name="snapshot"),
 ]

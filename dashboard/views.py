@@ -1,14 +1,78 @@
 """Pages."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
+
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from dashboard.access import visible_stores
+from dashboard.fragments import card_fragment, store_fragment
+from sensorapp.accounts.models import User
+
+if TYPE_CHECKING:
+    from dashboard.access import VersionedStore
 
 
+def reader(request: HttpRequest) -> User:
+    """The person who is signed in."""
+    return cast(User, request.user)
+
+
+@require_safe
 @login_required
+@never_cache
 def home(request: HttpRequest) -> HttpResponse:
-    return HttpResponse()
+    stores = list(visible_stores(reader(request)))
+    if len(stores) == 1:
+        return redirect(stores[0])
+    return render(request, "dashboard/home.html", {"stores": stores, "cards": cards(stores)})
 
 
+@require_safe
+@never_cache
+def store_cards(request: HttpRequest) -> HttpResponse:
+    """The part of the list of stores that changes."""
+    if not request.user.is_authenticated:
+        return signed_out()
+    return render(request, "dashboard/_cards.html", {"cards": cards(visible_stores(reader(request)))})
+
+
+@require_safe
 @login_required
+@never_cache
 def store(request: HttpRequest, organisation: str, store: str) -> HttpResponse:
-    return HttpResponse()
+    stores = list(visible_stores(reader(request)))
+    wanted = [s for s in stores if s.organisation.slug == organisation and s.slug == store]
+    if not wanted:
+        raise Http404
+    fragment = store_fragment(wanted[0], wanted[0].version)
+    return render(
+        request, "dashboard/store.html", {"stores": stores, "store": wanted[0], "fragment": fragment}
+    )
+
+
+@require_safe
+@never_cache
+def snapshot(request: HttpRequest, organisation: str, store: str) -> HttpResponse:
+    """The part of a store's page that changes."""
+    if not request.user.is_authenticated:
+        return signed_out()
+    wanted = visible_stores(reader(request)).filter(organisation__slug=organisation, slug=store).first()
+    if wanted is None:
+        raise Http404
+    return HttpResponse(store_fragment(wanted, wanted.version))
+
+
+def signed_out() -> HttpResponse:
+    """A fragment is never answered with the login page, which would land in the middle of a page."""
+    return HttpResponse("Your session has ended. Sign in again.", status=401, content_type="text/plain")
+
+
+def cards(stores: Iterable[VersionedStore]) -> list[str]:
+    return [card_fragment(store, store.version) for store in stores]

@@ -1,10 +1,13 @@
-"""The server's front door: sensors go to the gateway, people to Django."""
+"""The server's front door: sensors go to the gateway, people to Django and, for live pages, to Channels."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sensorapp.settings")
@@ -14,8 +17,11 @@ from channels.layers import get_channel_layer  # noqa: E402  # Django must be se
 from django.conf import settings  # noqa: E402
 
 from analytics.ingest.gateway import Gateway  # noqa: E402
+from dashboard.live import websocket_urlpatterns  # noqa: E402
 
 gateway = Gateway(settings.DATABASE_URL, get_channel_layer().group_send, settings.INGEST_MAX_WAITING_EVENTS)
+live = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
+people = ProtocolTypeRouter({"http": django_application, "websocket": live})
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -24,7 +30,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     elif scope["type"] == "http" and gateway.serves(scope["path"]):
         await gateway(scope, receive, send)
     else:
-        await django_application(scope, receive, send)
+        await people(scope, receive, send)
 
 
 async def lifespan(receive: Any, send: Any) -> None:

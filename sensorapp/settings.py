@@ -174,6 +174,7 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [
     ("vendor/pico", BASE_DIR / "node_modules/@picocss/pico/css"),
     ("vendor/htmx", BASE_DIR / "node_modules/htmx.org/dist"),
+    ("vendor/idiomorph", BASE_DIR / "node_modules/idiomorph/dist"),
     ("vendor/uplot", BASE_DIR / "node_modules/uplot/dist"),
 ]
 WHITENOISE_USE_FINDERS = True

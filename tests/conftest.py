@@ -37,13 +37,12 @@ def claim_var_folder() -> None:
 if not IS_WORKER:
     claim_var_folder()
 VALKEY_SOCKET = paths.socket_folder() / f"valkey-{WORKER}.sock"
-USES_OWN_DATABASE = "DATABASE_URL" in os.environ or "DATABASE_URL_FILE" in os.environ
-USES_OWN_REDIS = ("REDIS_URL" in os.environ and "SENSORAPP_TEST_VALKEY" not in os.environ) or (
-    "REDIS_URL_FILE" in os.environ
-)
-if not USES_OWN_REDIS:
+STARTS_POSTGRES = not IS_WORKER and not paths.is_given("DATABASE_URL")
+# A worker finds the address that the controller has set below, and must not take it for a given one.
+STARTS_VALKEY = "SENSORAPP_TEST_VALKEY" in os.environ or not paths.is_given("REDIS_URL")
+if STARTS_VALKEY:
     os.environ["REDIS_URL"] = paths.redis_url(socket=VALKEY_SOCKET)
-    os.environ["SENSORAPP_TEST_VALKEY"] = "1"  # tells the workers that this address was not given
+    os.environ["SENSORAPP_TEST_VALKEY"] = "1"
 os.environ["DJANGO_SETTINGS_MODULE"] = "sensorapp.settings"
 
 
@@ -64,9 +63,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if session.config.option.collectonly:
         return
     try:
-        if not IS_WORKER and not USES_OWN_DATABASE:
+        if STARTS_POSTGRES:
             _running.enter_context(Postgres(fsync=session.config.getoption("--fsync")))
-        if not USES_OWN_REDIS:
+        if STARTS_VALKEY:
             log = paths.var_folder() / "log" / f"valkey-{WORKER}.log"
             _running.enter_context(Valkey(VALKEY_SOCKET, log))
     except StackError as error:

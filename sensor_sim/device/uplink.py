@@ -1,0 +1,261 @@
+"""From the outbox to the backend: ``POST /ingest/v1/batches``."""
+
+from __future__ import annotations
+
+import email.utils
+import logging
+import random
+import re
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+
+from sensor_sim.device.outbox import Outbox, OutboxError
+from sensorapp import wire
+
+log = logging.getLogger(__name__)
+
+PATH = "/ingest/v1/batches"
+TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+# Full jitter: each wait is uniform between nothing and a doubling, capped bound, so that a fleet that lost
+# its server together does not come back together.
+FIRST_BACK_OFF_S = 0.5
+LONGEST_BACK_OFF_S = 30.0
+LONGEST_RETRY_AFTER_S = 300.0
+BATCH_EVENTS = 1_000
+
+REMEDIES = {
+    401: "check the token",
+    403: "the token may not send for this sensor; check the token",
+    404: "check the address",
+    413: "send smaller batches",
+    415: "the server takes metadata only; check that both sides have the same version",
+}
+
+
+class RefusedError(Exception):
+    """Sending again is pointless; the message is one sentence with the remedy."""
+
+
+class UnavailableError(Exception):
+    """Send again later, not before ``retry_after`` seconds."""
+
+    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bearer token and the public id of the sensor or gateway that it belongs to."""
+
+    text: str
+    public_id: str
+
+
+def read_token(path: Path, kind: str = "s") -> Token:
+    """Read a token file of a sensor (``s``) or gateway (``g``); raises :class:`RefusedError`."""
+    try:
+        text = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RefusedError(f"token file {path}: {getattr(error, 'strerror', 'not a text file')}") from None
+    if not re.fullmatch(rf"{kind}-[0-9a-z]{{4,24}}\.[\w-]+", text, re.ASCII):
+        raise RefusedError(f"token file {path}: it must hold one token such as {kind}-0123456789ab.…")
+    return Token(text, text.partition(".")[0])
+
+
+def address(url: str) -> str:
+    """The address to post to, from a server's address such as ``https://example.org``."""
+    if not re.match(r"https?://[^/]", url):
+        raise RefusedError(f"address {url!r}: it must begin with http:// or https:// and name a host")
+    url = url.rstrip("/")
+    return url if url.endswith(PATH) else url + PATH
+
+
+def headers(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}", "Content-Type": wire.MSGPACK, "Accept": wire.MSGPACK}
+
+
+def read_answer(response: httpx.Response, batches: int) -> wire.Answer:
+    """The acknowledgements, one a batch; raises :class:`RefusedError` or :class:`UnavailableError`."""
+    media_type = response.headers.get("Content-Type", "").partition(";")[0]
+    if response.status_code == 200:
+        try:
+            answer = wire.decode(response.content, wire.Answer, media_type)
+        except wire.WireError as error:
+            raise UnavailableError(f"the server's answer is not readable: {error}") from None
+        if len(answer.acks) != batches:
+            raise UnavailableError(f"the server answered {len(answer.acks)} of {batches} batches")
+        return answer
+    reason = f"the server answered {response.status_code} {describe(response, media_type)}"
+    if response.status_code in (408, 425, 429) or response.status_code >= 500:
+        raise UnavailableError(reason, retry_after(response))
+    raise RefusedError(
+        f"{reason}; {REMEDIES.get(response.status_code, 'check the address and the versions')}"
+    )
+
+
+def describe(response: httpx.Response, media_type: str) -> str:
+    try:
+        problem = wire.decode(response.content, wire.Problem, media_type)
+    except wire.WireError:
+        return response.reason_phrase
+    return f"{problem.title}: {problem.detail}" if problem.detail else problem.title
+
+
+def retry_after(response: httpx.Response) -> float:
+    """Seconds of the ``Retry-After`` header (RFC 9110, 10.2.3: a number or a date), 0 without one."""
+    value = response.headers.get("Retry-After", "")
+    try:
+        seconds = (
+            float(value)
+            if value.isdigit()
+            else email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        )
+    except (TypeError, ValueError):
+        return 0.0
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S)
+
+
+class BackOff:
+    """How long to wait before the next attempt; grows with each until :meth:`reset`."""
+
+    def __init__(self) -> None:
+        self._attempts = 0
+
+    def reset(self) -> None:
+        self._attempts = 0
+
+    def seconds(self, at_least: float = 0.0) -> float:
+        bound = min(FIRST_BACK_OFF_S * 2**self._attempts, LONGEST_BACK_OFF_S)
+        self._attempts = min(self._attempts + 1, 16)
+        return at_least + random.uniform(0.0, bound)
+
+
+class Uplink:
+    """One sensor's connection to the backend."""
+
+    def __init__(self, url: str, token: Token) -> None:
+        self.address = address(url)
+        self._client = httpx.Client(headers=headers(token.text), timeout=TIMEOUT)
+
+    def post(self, batch: wire.Batch) -> wire.Ack:
+        """Send once; raises :class:`RefusedError` or :class:`UnavailableError`."""
+        body = wire.encode(wire.Upload([batch]), wire.MSGPACK)
+        try:
+            response = self._client.post(self.address, content=body)
+        except httpx.HTTPError as error:
+            raise UnavailableError(f"{self.address}: {error or type(error).__name__}") from None
+        except httpx.InvalidURL as error:
+            raise RefusedError(f"address {self.address}: {error}") from None
+        return read_answer(response, 1).acks[0]
+
+    def close(self) -> None:
+        self._client.close()
+
+
+@dataclass(slots=True)
+class Totals:
+    """Events by what became of them."""
+
+    stored: int = 0
+    duplicate: int = 0
+    invalid: int = 0
+    pending: int = 0
+    dropped: int = 0
+
+
+class Delivery:
+    """Sends what is in an outbox, in the background every ``interval`` seconds, or at once with :meth:`drain`.
+
+    As a context manager it sends in the background; leaving it waits until everything is settled, or,
+    after an exception, leaves the rest in the outbox.
+    """
+
+    def __init__(
+        self, outbox: Outbox, uplink: Uplink, *, interval: float = 1.0, batch_events: int = BATCH_EVENTS
+    ) -> None:
+        self.outbox = outbox
+        self.uplink = uplink
+        self.interval = interval
+        self.batch_events = batch_events
+        self._totals = Totals()
+        self._stop = threading.Event()
+        self._finish = threading.Event()
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
+
+    @property
+    def totals(self) -> Totals:
+        counted = asdict(self._totals) | {"pending": len(self.outbox), "dropped": self.outbox.dropped}
+        return Totals(**counted)
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the background thread gave up: :class:`RefusedError` or :class:`OutboxError`."""
+        return self._failure
+
+    def drain(self) -> Totals:
+        """Send until nothing is left, however long the server is away; raises :class:`RefusedError`."""
+        back_off = BackOff()
+        while not self._stop.is_set() and (batch := self.outbox.pending(self.batch_events)):
+            try:
+                if self._deliver(batch):
+                    back_off.reset()
+                    continue
+                wait, reason = back_off.seconds(), "the server's answer changed nothing"
+            except UnavailableError as error:
+                wait, reason = back_off.seconds(error.retry_after), str(error)
+            log.warning("%s; %d events wait, trying again in %.1f s", reason, len(self.outbox), wait)
+            self._stop.wait(wait)
+        return self.totals
+
+    def stop(self) -> None:
+        """Give up waiting; what is not settled stays in the outbox."""
+        self._stop.set()
+
+    def __enter__(self) -> Delivery:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.stop()
+        self._finish.set()
+        try:
+            while self._thread.is_alive():
+                self._thread.join(0.2)  # in slices, so that Ctrl-C is heard
+        except BaseException:
+            self.stop()
+            raise
+        if self._failure is not None and kind is None:
+            raise self._failure
+
+    def _deliver(self, batch: wire.Batch) -> bool:
+        ack = self.uplink.post(batch)
+        if ack.status == "stored":
+            self._totals.stored += len(batch.events)
+        elif ack.status == "duplicate":
+            self._totals.duplicate += len(batch.events)
+        elif ack.status == "invalid":
+            self._totals.invalid += len(batch.events)
+            log.error("refused, see %s: %s: %s", self.outbox.dead_letters, ack.path, ack.reason)
+        else:
+            log.warning("%s: the server has epoch %d up to %d", ack.status, ack.epoch, ack.acked_seq)
+        return self.outbox.settle(batch, ack)
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                last_round = self._finish.wait(self.interval)
+                self.drain()
+                if last_round:
+                    return
+        except (RefusedError, OutboxError) as error:
+            self._failure = error

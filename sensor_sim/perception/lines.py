@@ -1,0 +1,87 @@
+"""Line crossings: who went from one side of a line to the other, once.
+
+A person counts when the foot has come clear of the line on the other side: farther than a dead band of a
+few hundredths of the person's own size. Inside the band the person may linger, jitter or turn round
+without effect. A way round the end of the line is no crossing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sensor_sim.perception.geometry import Point
+from sensor_sim.perception.tracking import Sighting, Track
+from sensorapp import wire
+
+# Half the width of the dead band in units of the box: about 6 cm on a standing person.
+DEAD_BAND = 0.035
+# It is this many times as wide, up and down, for a person who has only been seen in part.
+UNSURE = 3
+
+
+@dataclass
+class _Way:
+    """What is remembered of one track at one line. Sides: -1 left hand, 1 right hand, 0 not known yet."""
+
+    side: int = 0  # the side on which the person last stood clear of the line
+    at: float = 0.0
+    distance: float = 0.0
+    point: Point = (0.0, 0.0)
+    crossed_at: float | None = None  # last change of sign between the line's ends
+    waiting: wire.Crossing | None = None  # of a track that is not confirmed yet
+
+
+class LineCounter:
+    def __init__(self, line: wire.Line) -> None:
+        self.line = line
+        self._ways: dict[int, _Way] = {}
+
+    def observe(self, sighting: Sighting) -> Iterable[wire.Crossing]:
+        for track in sighting.ended:
+            self._ways.pop(track.number, None)
+        for track in sighting.seen:
+            way = self._ways.setdefault(track.number, _Way())
+            way.waiting = self._step(way, track) or way.waiting
+            if way.waiting and track.confirmed:
+                yield way.waiting
+                way.waiting = None
+
+    def _step(self, way: _Way, track: Track) -> wire.Crossing | None:
+        point = track.foot
+        distance = self._distance(point, track)
+        if way.distance * distance < 0 or (way.distance == 0 and distance):
+            way.crossed_at = self._crossing_time(way, track.at, point, distance)
+        way.at, way.point, way.distance = track.at, point, distance
+        side = 0 if abs(distance) <= DEAD_BAND else 1 if distance > 0 else -1
+        if not side:
+            return None
+        came_over, way.side = way.side == -side and way.crossed_at is not None, side
+        if not came_over or way.crossed_at is None:
+            return None
+        return wire.Crossing(
+            at=round(way.crossed_at * 1000),
+            line=self.line.id,
+            direction="forward" if side > 0 else "backward",
+        )
+
+    def _distance(self, point: Point, track: Track) -> float:
+        """Signed distance of the foot from the line in units of the box; positive on the right hand.
+
+        The unit is the extent of the box across the line, so that it does not matter that fractions of
+        the width and of the height are different lengths.
+        """
+        (ax, ay), (bx, by) = self.line.points
+        dx, dy = bx - ax, by - ay
+        across = abs(dy) * track.box.width + abs(dx) * track.box.height * (1 if track.foot_seen else UNSURE)
+        return (dx * (point[1] - ay) - dy * (point[0] - ax)) / max(across, 1e-9)
+
+    def _crossing_time(self, way: _Way, at: float, point: Point, distance: float) -> float | None:
+        """When the way from the last point to this one met the line; None if beyond its ends."""
+        share = way.distance / (way.distance - distance)
+        x = way.point[0] + share * (point[0] - way.point[0])
+        y = way.point[1] + share * (point[1] - way.point[1])
+        (ax, ay), (bx, by) = self.line.points
+        dx, dy = bx - ax, by - ay
+        along = ((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy)
+        return way.at + share * (at - way.at) if 0 <= along <= 1 else None

@@ -1,0 +1,217 @@
+"""The demo: services, database, web, workers and fleet, started in order and stopped in reverse."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from sensorapp.stack import database, paths
+from sensorapp.stack.backlog import Backlog
+from sensorapp.stack.processes import Child, StackError, exclusive, spawn, wait_until
+from sensorapp.stack.services import Postgres, Valkey
+
+HOST = "127.0.0.1"
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+console = Console(highlight=False)
+
+
+class Stopped(BaseException):
+    """Somebody asked the demo to stop; a BaseException, so that no cleanup on the way takes it for an error."""
+
+
+def run(port: int) -> None:
+    """Runs the demo until a signal stops it.
+
+    Raises:
+        StackError: something did not start, or ended by itself; everything else has been stopped.
+    """
+    refusal = "a demo of this clone is already running (process {pid}); use it, or stop it with Ctrl-C where it runs"
+    with raising_stopped(), exclusive(paths.lock_file(), refusal), ExitStack() as running:
+        started = time.monotonic()
+        try:
+            check_port(port)
+            services = start_services(running)
+            prepare_database()
+            programs = start_programs(running, port, started)
+            watch([*services, *programs])
+        except Stopped:
+            console.print("\nStopping …")
+
+
+# --- start ---
+
+
+def check_port(port: int) -> None:
+    with socket.socket() as probe:
+        # As the web server does, so that connections of a demo just stopped are no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OverflowError:
+            raise StackError(f"port {port} does not exist; name one from 1 to 65535") from None
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                why = f"port {port} is in use by another program"
+            else:
+                why = f"port {port} cannot be used ({os.strerror(error.errno or 0)})"
+            raise StackError(f"{why}; name another one: make demo PORT={port % 65535 + 1}") from None
+
+
+def start_services(running: ExitStack) -> list[Child]:
+    """Starts those that the environment does not name, and asks the others whether they are there."""
+    services = []
+    if paths.is_given("DATABASE_URL"):
+        with step("PostgreSQL of DATABASE_URL"):
+            database.check_postgres()
+    else:
+        with step("PostgreSQL"):
+            services.append(running.enter_context(Postgres()))
+    if paths.is_given("REDIS_URL"):
+        with step("Redis of REDIS_URL"):
+            database.check_redis()
+    else:
+        with step("Valkey"):
+            services.append(running.enter_context(Valkey()))
+    return services
+
+
+def prepare_database() -> None:
+    with step("database"):
+        database.migrate()
+    with step("demo chain"):
+        database.load_demo()
+    database.connection.close()
+
+
+def start_programs(running: ExitStack, port: int, started: float) -> list[Child]:
+    """Starts web, worker and beat together, prints the address when web answers, and starts the fleet."""
+    begun = time.monotonic()
+    web = start(running, "web", web_command(port))
+    worker = start(running, "worker", celery("worker", "--concurrency", "2", "--without-mingle"))
+    beat = start(running, "beat", celery("beat", "--pidfile", ""))
+    with step("web", begun):
+        wait_until(lambda: answers(port), web, 60, "the web server does not answer", 0.05)
+    announce(port, time.monotonic() - started)
+    children = [web, worker, beat]
+    if (paths.ROOT / "sensor_sim" / "fleet.py").exists():
+        fleet = start(running, "fleet", fleet_command(port), subprocess.PIPE)
+        running.enter_context(Backlog(console, fleet))
+        children.append(fleet)
+    return children
+
+
+def web_command(port: int) -> list[str]:
+    # Browsers keep their sockets open; three seconds are enough to say goodbye.
+    return [*python("uvicorn"), "sensorapp.asgi:application", "--host", HOST, "--port", str(port),
+            "--no-access-log", "--timeout-graceful-shutdown", "3"]  # fmt: skip
+
+
+def celery(program: str, *options: str) -> list[str]:
+    return [*python("celery"), "--app", "sensorapp.celery", program, "--loglevel", "INFO", *options]
+
+
+def fleet_command(port: int) -> list[str]:
+    credentials = paths.var_folder() / "demo" / "fleet.json"
+    return [
+        *python("sensor_sim"),
+        "fleet",
+        "--url",
+        f"http://{HOST}:{port}",
+        "--credentials",
+        str(credentials),
+    ]
+
+
+def python(module: str) -> list[str]:
+    return [sys.executable, "-m", module]
+
+
+def start(running: ExitStack, name: str, command: Sequence[str], stdout: int | None = None) -> Child:
+    log = paths.var_folder() / "log" / f"{name}.log"
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    child = spawn(name, command, log=log, cwd=paths.ROOT, env=environment, stdout=stdout)
+    running.callback(child.stop)
+    return child
+
+
+def answers(port: int) -> bool:
+    """Whether the web server gives any answer that is not an error of its own."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    try:
+        connection.request("HEAD", "/")
+        return connection.getresponse().status < 500
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+# --- what the person sees ---
+
+
+@contextlib.contextmanager
+def step(name: str, begun: float | None = None) -> Iterator[None]:
+    begun = time.monotonic() if begun is None else begun
+    with console.status(name):
+        yield
+    console.print(f"  {name:<38}{time.monotonic() - begun:6.1f} s")
+
+
+def announce(port: int, seconds: float) -> None:
+    console.print(f"\n  [bold]http://{HOST}:{port}[/bold]  (after {seconds:.1f} s)")
+    for line in database.logins():
+        console.print(f"  {line}")
+    logs = paths.var_folder() / "log"
+    console.print(f"  Ctrl-C stops everything; logs are in {short(logs)}\n")
+
+
+def short(path: Path) -> str:
+    """Relative to the clone where it lies inside."""
+    return str(path.relative_to(paths.ROOT)) if path.is_relative_to(paths.ROOT) else str(path)
+
+
+# --- until it stops ---
+
+
+def watch(children: list[Child]) -> None:
+    """Returns never: it ends by a signal or by the end of a child.
+
+    Raises:
+        StackError: a child ended.
+    """
+    while True:
+        for child in children:
+            if not child.running:
+                raise StackError(child.obituary())
+        time.sleep(0.25)
+
+
+@contextlib.contextmanager
+def raising_stopped() -> Iterator[None]:
+    """Turns the first signal into `Stopped`; later ones do not disturb the stopping."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        for each in STOP_SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped
+
+    before = {signum: signal.signal(signum, stop) for signum in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -1,0 +1,149 @@
+"""A backend for the device side: the contract's answers over a ledger in memory, and real HTTP around it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from sensorapp import wire
+
+BROKEN = 9_999  # units that the ledger calls invalid
+
+
+@dataclass
+class Ledger:
+    """What a correct backend holds for one sensor: each event under its epoch and sequence number."""
+
+    events: dict[tuple[int, int], wire.Event] = field(default_factory=dict)
+    epoch: int = 0
+    next_seq: int = 0
+    rejected: set[int] = field(default_factory=set)
+    # A batch of which the first part is known: store the rest, or change nothing and say how far one is.
+    stores_rest: bool = True
+
+    def receive(self, batch: wire.Batch) -> wire.Ack:
+        if batch.epoch < self.epoch:
+            return self.answer(batch, "stale_epoch")
+        if batch.epoch > self.epoch:
+            if batch.first_seq > 0:
+                return self.answer(batch, "gap")
+            self.epoch, self.next_seq = batch.epoch, 0
+        if batch.first_seq > self.next_seq:
+            return self.answer(batch, "gap")
+        known = self.next_seq - batch.first_seq
+        if known >= len(batch.events) or (known and not self.stores_rest):
+            return self.answer(batch, "duplicate")
+        invalid = any(isinstance(event, wire.Shelf) and event.units == BROKEN for event in batch.events)
+        if invalid:
+            self.rejected.update(event.at for event in batch.events)
+        else:
+            for event in batch.events[known:]:
+                self.events[batch.epoch, self.next_seq] = event
+                self.next_seq += 1
+        self.next_seq = batch.last_seq + 1
+        return self.answer(batch, "invalid" if invalid else "stored")
+
+    def answer(self, batch: wire.Batch, status: wire.AckStatus) -> wire.Ack:
+        path, reason = ("$.events[0].units", "too many") if status == "invalid" else ("", "")
+        return wire.Ack(batch.sensor, self.epoch or batch.epoch, self.next_seq - 1, status, path, reason)
+
+    def moments(self) -> list[int]:
+        return [event.at for event in self.events.values()]
+
+
+Fault = Callable[[BaseHTTPRequestHandler, Callable[[], None]], bool]
+
+
+class Server(ThreadingHTTPServer):
+    """``faults`` are used up one a request; the rest of the requests are answered properly."""
+
+    daemon_threads = True
+
+    def __init__(self, ledger: Ledger, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.ledger = ledger
+        self.mutex = threading.Lock()
+        self.faults: list[Fault] = []
+        self.tokens: list[str] = []
+        self.arrivals: list[float] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.tokens.append(self.headers["Authorization"])
+        self.server.arrivals.append(time.monotonic())
+        answers: list[wire.Ack] = []
+
+        def commit() -> None:
+            upload = wire.decode(body, wire.Upload, self.headers["Content-Type"])
+            with self.server.mutex:
+                answers.extend(self.server.ledger.receive(batch) for batch in upload.batches)
+
+        if self.path != "/ingest/v1/batches":
+            return self.reply(404, b"no such page", "text/plain")
+        if self.server.faults and self.server.faults.pop(0)(self, commit):
+            return None
+        commit()
+        return self.reply(200, wire.encode(wire.Answer(answers), wire.MSGPACK), wire.MSGPACK)
+
+    def reply(self, status: int, body: bytes, media_type: str, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Type": media_type, "Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+def refuse(status: int, title: str = "", **headers: str) -> Fault:
+    def fault(handler: BaseHTTPRequestHandler, commit: Callable[[], None]) -> bool:
+        assert isinstance(handler, Handler)
+        handler.reply(status, wire.encode(wire.Problem(title or "no")), wire.JSON, **headers)
+        return True
+
+    return fault
+
+
+def cut(after_commit: bool) -> Fault:
+    """Close the connection instead of answering."""
+
+    def fault(handler: BaseHTTPRequestHandler, commit: Callable[[], None]) -> bool:
+        if after_commit:
+            commit()
+        handler.close_connection = True
+        handler.connection.close()
+        return True
+
+    return fault
+
+
+def delay(seconds: float) -> Fault:
+    def fault(handler: BaseHTTPRequestHandler, commit: Callable[[], None]) -> bool:
+        time.sleep(seconds)
+        return False
+
+    return fault
+
+
+@contextmanager
+def running(ledger: Ledger) -> Iterator[Server]:
+    with Server(ledger) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

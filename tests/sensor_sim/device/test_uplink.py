@@ -1,0 +1,245 @@
+"""The uplink against a real HTTP server that fails in every way the contract knows."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+from device_server import BROKEN, Ledger, Server, cut, delay, refuse, running
+
+from sensor_sim.device import uplink
+from sensor_sim.device.outbox import Outbox
+from sensor_sim.device.uplink import (
+    BackOff,
+    Delivery,
+    RefusedError,
+    Token,
+    Totals,
+    UnavailableError,
+    Uplink,
+    address,
+    read_token,
+)
+from sensorapp import wire
+
+SENSOR = "s-0123456789ab"
+TOKEN = Token(f"{SENSOR}.c2VjcmV0", SENSOR)
+MODEL = "0123456789abcdef"
+START = 1_780_000_000_000
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uplink, "FIRST_BACK_OFF_S", 0.01)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with running(Ledger()) as server:
+        yield server
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    with Outbox(tmp_path / "outbox", SENSOR) as outbox:
+        yield outbox
+
+
+@pytest.fixture
+def delivery(server: Server, outbox: Outbox) -> Iterator[Delivery]:
+    link = Uplink(server.url, TOKEN)
+    yield Delivery(outbox, link, interval=0.02, batch_events=10)
+    link.close()
+
+
+def append(outbox: Outbox, first: int, count: int) -> None:
+    events = [wire.Crossing(START + number, 0, "forward") for number in range(first, first + count)]
+    outbox.append(events, model=MODEL, config=1)
+
+
+def moments(server: Server) -> list[int]:
+    return [at - START for at in server.ledger.moments()]
+
+
+def test_drain_sends_everything_once_in_order(server: Server, outbox: Outbox, delivery: Delivery) -> None:
+    append(outbox, 0, 35)
+    assert delivery.drain() == Totals(stored=35)
+    assert moments(server) == list(range(35))
+    assert server.tokens == [f"Bearer {TOKEN.text}"] * 4
+
+
+def test_faults_lose_nothing_and_count_nothing_twice(
+    server: Server, outbox: Outbox, delivery: Delivery
+) -> None:
+    server.faults = [
+        refuse(503),
+        cut(after_commit=True),
+        cut(after_commit=False),
+        refuse(500),
+        delay(0.1),
+        refuse(429),
+        cut(after_commit=True),
+        refuse(502),
+    ]
+    append(outbox, 0, 40)
+    totals = delivery.drain()
+    assert moments(server) == list(range(40))
+    assert (totals.stored, totals.duplicate, totals.pending) == (20, 20, 0)
+    assert server.faults == []
+
+
+def test_a_slow_answer_is_a_lost_answer(
+    server: Server, outbox: Outbox, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery.uplink._client.timeout = 0.1
+    server.faults = [delay(0.3)]
+    append(outbox, 0, 5)
+    delivery.drain()
+    time.sleep(0.4)  # the first request is committed as well, now
+    assert moments(server) == list(range(5))
+
+
+@pytest.mark.parametrize("value", ["1", "date"])
+def test_retry_after_is_waited_for(server: Server, outbox: Outbox, delivery: Delivery, value: str) -> None:
+    # A date has whole seconds: two from now are more than one.
+    header = formatdate(time.time() + 2, usegmt=True) if value == "date" else value
+    server.faults = [refuse(503, Retry_After=header)]
+    append(outbox, 0, 1)
+    delivery.drain()
+    first, second = server.arrivals
+    assert second - first >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (401, "the server answered 401 unknown token; check the token"),
+        (
+            403,
+            "the server answered 403 unknown token; the token may not send for this sensor; check the token",
+        ),
+        (413, "the server answered 413 unknown token; send smaller batches"),
+        (
+            415,
+            "the server answered 415 unknown token;"
+            " the server takes metadata only; check that both sides have the same version",
+        ),
+        (302, "the server answered 302 unknown token; check the address and the versions"),
+    ],
+)
+def test_a_refusal_ends_it_with_one_sentence(
+    server: Server, outbox: Outbox, delivery: Delivery, status: int, sentence: str
+) -> None:
+    server.faults = [refuse(status, "unknown token")]
+    append(outbox, 0, 1)
+    with pytest.raises(RefusedError) as caught:
+        delivery.drain()
+    assert str(caught.value) == sentence
+    assert len(outbox) == 1
+
+
+def test_another_page_is_not_the_server(server: Server, outbox: Outbox) -> None:
+    append(outbox, 0, 1)
+    delivery = Delivery(outbox, Uplink(server.url + "/other", TOKEN))
+    with pytest.raises(RefusedError, match="404 Not Found; check the address"):
+        delivery.drain()
+
+
+def test_a_batch_refused_as_invalid_lets_the_next_pass(
+    server: Server, outbox: Outbox, delivery: Delivery
+) -> None:
+    outbox.append([wire.Shelf(START, 0, BROKEN, 1.0)], model=MODEL, config=1)
+    outbox.append([wire.Shelf(START, 0, 3, 1.0)], model=MODEL, config=2)
+    assert delivery.drain() == Totals(stored=1, invalid=1)
+
+
+def test_the_background_sends_while_events_come(server: Server, outbox: Outbox, delivery: Delivery) -> None:
+    with delivery:
+        for number in range(30):
+            append(outbox, number, 1)
+            time.sleep(0.005)
+        assert server.ledger.next_seq > 0
+    assert delivery.totals == Totals(stored=30)
+    assert moments(server) == list(range(30))
+
+
+def test_leaving_waits_for_a_server_that_was_away(outbox: Outbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    ledger = Ledger()
+    delivery = Delivery(outbox, Uplink(f"http://127.0.0.1:{port}", TOKEN), interval=0.01)
+    back = threading.Event()
+
+    def come_back() -> None:
+        time.sleep(0.3)
+        with Server(ledger, port) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            back.wait(20)
+            server.shutdown()
+
+    thread = threading.Thread(target=come_back)
+    thread.start()
+    with delivery:
+        append(outbox, 0, 3)
+    back.set()
+    thread.join()
+    assert delivery.totals == Totals(stored=3)
+
+
+def test_leaving_raises_what_the_server_refused(server: Server, outbox: Outbox, delivery: Delivery) -> None:
+    server.faults = [refuse(401, "unknown token")]
+    append(outbox, 0, 1)
+    with pytest.raises(RefusedError, match="401"), delivery:
+        pass
+
+
+def test_leaving_after_an_error_keeps_the_rest(outbox: Outbox) -> None:
+    delivery = Delivery(outbox, Uplink("http://127.0.0.1:9", TOKEN), interval=0.01)
+    append(outbox, 0, 2)
+    with pytest.raises(KeyboardInterrupt), delivery:
+        raise KeyboardInterrupt
+    assert len(outbox) == 2
+
+
+def test_an_address_that_cannot_be_one() -> None:
+    with pytest.raises(RefusedError, match="it must begin with http:// or https:// and name a host"):
+        address("example.org:8000")
+    assert address("http://example.org/") == "http://example.org/ingest/v1/batches"
+    assert address("http://example.org/ingest/v1/batches") == "http://example.org/ingest/v1/batches"
+
+
+def test_token_files(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    with pytest.raises(RefusedError, match="No such file"):
+        read_token(path, "s")
+    path.write_text(TOKEN.text + "\n")
+    assert read_token(path, "s") == TOKEN
+    with pytest.raises(RefusedError, match="it must hold one token such as g-"):
+        read_token(path, "g")
+
+
+def test_waits_grow_to_a_bound() -> None:
+    back_off = BackOff()
+    waits = [back_off.seconds() for _ in range(200)]
+    assert max(waits) <= uplink.LONGEST_BACK_OFF_S
+    assert max(waits[-100:]) > uplink.LONGEST_BACK_OFF_S / 2
+    assert waits[0] <= uplink.FIRST_BACK_OFF_S
+    assert back_off.seconds(at_least=100.0) >= 100.0
+
+
+def test_an_unreadable_answer_is_tried_again(server: Server, outbox: Outbox) -> None:
+    def nonsense(handler: object, commit: object) -> bool:
+        handler.reply(200, b"<html>", "text/html")  # type: ignore[attr-defined]
+        return True
+
+    server.faults = [nonsense]
+    append(outbox, 0, 1)
+    batch = outbox.pending()
+    assert batch is not None
+    with pytest.raises(UnavailableError, match="not readable"):
+        Uplink(server.url, TOKEN).post(batch)

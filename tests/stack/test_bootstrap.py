@@ -1,0 +1,98 @@
+"""What the bootstrap says where it cannot go on. That it can is what `make test` itself shows."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sensorapp.stack.paths import ROOT
+
+SCRIPT = Path("sensorapp/stack/bootstrap.py")
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """What the bootstrap reads, in a folder where nothing has been fetched yet."""
+    shutil.copytree(ROOT / "sensorapp" / "stack", tmp_path / "sensorapp" / "stack")
+    for name in ("requirements.lock", "requirements-dev.lock", "package.json", "package-lock.json", ".npmrc"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def bootstrap(clone: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=clone, env=os.environ | environment, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.mark.parametrize("minor", [7, 10])
+def test_an_old_python_can_read_it(minor: int) -> None:
+    ast.parse((ROOT / SCRIPT).read_text(), feature_version=(3, minor))
+
+
+def test_an_old_python_is_told_so(clone: Path) -> None:
+    pretend = (
+        f"import sys, runpy; sys.version_info = (3, 9, 2); sys.argv = ['{SCRIPT}']; "
+        f"runpy.run_path('{SCRIPT}', run_name='__main__')"
+    )
+    answer = bootstrap(clone, sys.executable, "-c", pretend)
+    assert answer.returncode == 1
+    assert answer.stderr == (
+        f"\nsensorapp needs Python 3.11 or newer, and {sys.executable} is 3.9.2; "
+        "name a newer one, for example: make PYTHON=python3.12\n"
+    )
+    assert not (clone / ".venv").exists()
+
+
+def test_a_python_without_pip_is_named_with_the_remedy(clone: Path) -> None:
+    # The tests' own environment was made by uv, which puts no pip into it.
+    answer = bootstrap(clone, sys.executable, str(SCRIPT))
+    assert answer.returncode == 1
+    assert answer.stderr == (
+        f"\npip is missing for {sys.executable}; install it (on Debian and Ubuntu: apt install python3-pip) "
+        "and run make again\n"
+    )
+
+
+def test_a_closed_network_is_one_sentence_with_pips_reason(clone: Path) -> None:
+    with_pip = Path(sys.base_prefix) / "bin" / "python3"
+    if subprocess.run([with_pip, "-m", "pip", "--version"], capture_output=True).returncode != 0:
+        pytest.skip(f"{with_pip} has no pip")
+    answer = bootstrap(
+        clone,
+        str(with_pip),
+        str(SCRIPT),
+        PIP_CONFIG_FILE=os.devnull,
+        PIP_FIND_LINKS="",
+        PIP_INDEX_URL="http://127.0.0.1:9/simple",
+        PIP_RETRIES="0",
+        PIP_NO_CACHE_DIR="1",
+    )
+    assert answer.returncode == 1
+    assert answer.stderr.startswith(
+        "\npip could not do its part: ERROR: No matching distribution found for uv=="
+    )
+    assert "HTTPS_PROXY names a proxy" in answer.stderr
+    assert str(clone / "var" / "log" / "bootstrap.log") in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_what_is_in_place_is_left_alone_without_a_word() -> None:
+    stamp = ROOT / ".venv" / "sensorapp-stamp"
+    if not stamp.exists():
+        pytest.skip("these packages were not installed by the bootstrap")
+    answer = bootstrap(ROOT, sys.executable, str(SCRIPT), PIP_INDEX_URL="http://127.0.0.1:9/simple")
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
+
+
+def test_no_lock_file_names_a_download_address() -> None:
+    for name in ("requirements.lock", "requirements-dev.lock", "package-lock.json"):
+        assert "://" not in (ROOT / name).read_text(), name
+    for lock in (ROOT / "sensorapp" / "stack").glob("*.lock"):
+        assert "://" not in lock.read_text(), lock
