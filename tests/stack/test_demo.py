@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
+from pytest_django import Settings
 
 from sensorapp.stack import database, paths
 from sensorapp.stack.processes import StackError
@@ -200,6 +201,16 @@ def test_services_that_do_not_answer_are_one_sentence(tmp_path: Path, port: int)
     )
     assert "secret" not in refused.text
     assert not (tmp_path / "postgres").exists()
+
+
+def test_a_redis_that_does_not_answer_is_one_sentence(settings: Settings, port: int) -> None:
+    settings.REDIS_URL = f"redis://:secret@127.0.0.1:{port}/0"
+    with pytest.raises(StackError) as error:
+        database.check_redis()
+    assert str(error.value).startswith(
+        f"REDIS_URL names redis://:…@127.0.0.1:{port}/0, which does not answer ("
+    )
+    assert str(error.value).endswith("or unset REDIS_URL and the demo runs a Valkey of its own")
 
 
 @pytest.mark.django_db
