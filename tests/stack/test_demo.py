@@ -19,6 +19,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from pytest_django import Settings
 
 from sensorapp.stack import database, paths
+from sensorapp.stack.demo import check_port
 from sensorapp.stack.processes import StackError
 
 Processes = dict[int, str]
@@ -162,6 +163,15 @@ def test_a_busy_port_is_named_before_anything_starts(tmp_path: Path, port: int) 
         f"CommandError: port {port} is in use by another program; name another one: make demo PORT={port + 1}\n"
     )
     assert not (tmp_path / "postgres").exists()
+
+
+@pytest.mark.parametrize("number", [0, 65536])
+def test_a_port_that_does_not_exist_is_refused(number: int) -> None:
+    with pytest.raises(StackError) as error:
+        check_port(number)
+    assert str(error.value) == (
+        f"port {number} does not exist; name one from 1 to 65535: make demo PORT=8001"
+    )
 
 
 @pytest.mark.parametrize("name", ["uvicorn", "beat", "valkey-server"])
