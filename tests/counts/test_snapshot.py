@@ -34,7 +34,6 @@ from tests.counts.site import (
     utc,
     watching,
 )
-from tests.ingest.site import database_url
 
 pytestmark = pytest.mark.django_db
 
@@ -350,8 +349,7 @@ def test_the_number_of_queries_does_not_grow(store: Store) -> None:
     assert (before, queries()) == (5, 7)
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_commit_in_between_is_not_seen() -> None:
+def test_a_commit_in_between_is_not_seen(other_connection: psycopg.Connection) -> None:
     """The version and the counts are those of one moment, also while ingest goes on."""
     store = build_cast().store
     door = make_door(store)
@@ -361,9 +359,9 @@ def test_a_commit_in_between_is_not_seen() -> None:
     def commit_meanwhile(execute: Any, sql: str, *rest: Any) -> Any:
         result = execute(sql, *rest)
         if "ingest_store_version" in sql and not committed:
-            with psycopg.connect(database_url()) as other:
-                other.execute("UPDATE ingest_bucket SET value = value + 100")
-                other.execute("UPDATE ingest_store_version SET version = version + 1")
+            other_connection.execute("UPDATE ingest_bucket SET value = value + 100")
+            other_connection.execute("UPDATE ingest_store_version SET version = version + 1")
+            other_connection.commit()
             committed.append(True)
         return result
 
