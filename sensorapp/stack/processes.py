@@ -162,6 +162,7 @@ def spawn(
     stop_signal: signal.Signals = signal.SIGTERM,
     patience: float = 10.0,
     stdout: int | None = None,
+    niceness: int = 0,
 ) -> Child:
     """Starts a program in its own session, so that Ctrl-C reaches only the parent.
 
@@ -171,12 +172,14 @@ def spawn(
         log: takes its error output, and its output unless `stdout` says otherwise.
         stop_signal: asks the program to stop; also sent when the parent dies.
         patience: seconds it has to stop before it is killed.
+        niceness: how far it stands back when the processor is busy.
     """
     watch = die_with_parent(stop_signal)
 
     def prepare() -> None:
         if identity is not None:
             identity.take()
+        os.nice(niceness)
         watch()  # last: a change of user forgets it
 
     with open_log(log) as output:

@@ -7,6 +7,7 @@ below `/root`), it keeps the one capability that lets it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -113,6 +114,10 @@ class Postgres(_Service):
                 "DATABASE_URL to a PostgreSQL of your own"
             ) from None
 
+    def stop(self) -> None:
+        super().stop()
+        remove_short(self.sockets, self.sockets.parent)
+
     def _run_server(self) -> None:
         deadline = time.monotonic() + 10
         while True:
@@ -120,7 +125,7 @@ class Postgres(_Service):
             try:
                 return wait_until(self._ready, self.child, 60, "PostgreSQL does not take connections")
             except StackError:
-                self.stop()
+                super().stop()
                 # The last breath of a server that was killed: its children end a moment after it.
                 dying = "pre-existing shared memory block" in self.log.read_text(errors="replace")
                 if not dying or time.monotonic() > deadline:
@@ -284,6 +289,7 @@ class Valkey(_Service):
     def stop(self) -> None:
         super().stop()
         self.socket.unlink(missing_ok=True)
+        remove_short(self.socket.parent)
 
     def _recover(self) -> None:
         if self._answers():
@@ -319,6 +325,14 @@ def prepare_socket_folder(folder: Path) -> None:
     found = folder.lstat()
     if found.st_uid != os.getuid() or folder.is_symlink():
         raise StackError(f"{folder} belongs to {_user_name(found.st_uid)}; remove it, or start as that user")
+
+
+def remove_short(*folders: Path) -> None:
+    """Leaves nothing in the system's temporary folder; others may still use what is not empty."""
+    if paths.socket_folder().parent == paths.SHORT_FOLDER:
+        with contextlib.suppress(OSError):
+            for folder in folders:
+                folder.rmdir()
 
 
 def _package(name: str) -> Path:
