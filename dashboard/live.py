@@ -16,6 +16,7 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.urls import path, re_path
 
+from analytics.ingest.live import group_name
 from dashboard.access import visible_stores
 
 if TYPE_CHECKING:
@@ -39,10 +40,6 @@ class VersionMessage(TypedDict):
 
     type: str
     version: int
-
-
-def group_name(store_id: int) -> str:
-    return f"store.{store_id}"
 
 
 class StoreConsumer(AsyncJsonWebsocketConsumer):
