@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from device_server import BROKEN, Ledger
+from tests.sensor_sim.device.device_server import BROKEN, Ledger
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule

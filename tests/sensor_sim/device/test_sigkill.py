@@ -10,7 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
-from device_server import Ledger, running
+from tests.sensor_sim.device.device_server import Ledger, running
 
 from sensorapp import wire
 

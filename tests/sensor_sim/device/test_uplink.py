@@ -10,7 +10,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
-from device_server import BROKEN, Ledger, Server, cut, delay, refuse, running
+from tests.sensor_sim.device.device_server import BROKEN, Ledger, Server, cut, delay, refuse, running
 
 from sensor_sim.device import uplink
 from sensor_sim.device.outbox import Outbox
