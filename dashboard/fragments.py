@@ -73,6 +73,7 @@ def shared(key: str, fresh_s: int, compute: Callable[[], str]) -> str:
 def wait_or_compute(key: str, fresh_s: int, compute: Callable[[], str]) -> str:
     claim = f"{key}:computing"
     give_up = time.monotonic() + PATIENCE_S
+    text: str | None
     while (text := cache.get(key)) is None:
         if cache.add(claim, True, PATIENCE_S) or time.monotonic() > give_up:
             try:

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from dashboard.access import visible_stores
+from dashboard.access import find_visible_store, visible_stores
 from dashboard.fragments import card_fragment, store_fragment, trend_fragment
 from sensorapp.accounts.models import User
 
@@ -77,7 +77,7 @@ def trend(request: HttpRequest, organisation: str, store: str) -> HttpResponse:
 
 
 def get_store(request: HttpRequest, organisation: str, store: str) -> VersionedStore:
-    found = visible_stores(reader(request)).filter(organisation__slug=organisation, slug=store).first()
+    found = find_visible_store(reader(request), organisation, store)
     if found is None:
         raise Http404
     return found
