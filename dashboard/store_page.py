@@ -130,9 +130,7 @@ def notices(sensors: Sequence[SensorNow]) -> list[Notice]:
         ]
     found = []
     if some := number["catching up"]:
-        found.append(
-            Notice("info", f"{of(some, total)} still catching up; today’s figures will grow.")
-        )
+        found.append(Notice("info", f"{of(some, total)} still catching up; today’s figures will grow."))
     if some := number["silent"]:
         found.append(
             Notice("warning", f"{of(some, total)} silent; what they would have counted is not known.")

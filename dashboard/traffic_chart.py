@@ -45,9 +45,7 @@ class TrafficChart:
             "labels": [quarter.label for quarter in self.quarters],
             "today": [quarter.today for quarter in self.quarters],
             "lastWeek": [quarter.last_week for quarter in self.quarters],
-            "unknown": [
-                index for index, quarter in enumerate(self.quarters) if quarter.state == "unknown"
-            ],
+            "unknown": [index for index, quarter in enumerate(self.quarters) if quarter.state == "unknown"],
         }
 
 

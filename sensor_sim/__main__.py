@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 
+# Libraries that talk to the terminal on their own are told to be silent before they are loaded: every
+# fault that matters comes back to us and is said in one sentence.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+from sensor_sim import watch
 from sensor_sim.device import commands as device
+from sensor_sim.fleet import commands as fleet
 
 
 def main(words: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     parser = argparse.ArgumentParser(prog="python -m sensor_sim", description=__doc__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    watch.add_parser(subparsers)
     device.add_parser(subparsers)
+    fleet.add_parser(subparsers)
     arguments = parser.parse_args(words)
     return int(arguments.run(arguments))
 

@@ -152,7 +152,11 @@ def make_door(store: Store, name: str = "door", entry_direction: str = Channel.F
 
 def plan(slot: Channel, product: str, facings: int, capacity: int) -> PlanogramPosition:
     return PlanogramPosition.objects.create(
-        channel=slot, sku=product.lower().replace(" ", "-"), product=product, facings=facings, capacity=capacity
+        channel=slot,
+        sku=product.lower().replace(" ", "-"),
+        product=product,
+        facings=facings,
+        capacity=capacity,
     )
 
 

@@ -204,7 +204,7 @@ def write(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> dict[i
         return {}
     copy_batches(cursor, group)
     add_to_buckets(cursor, group, progress)
-    mark_late(cursor, changed_buckets(group, progress))
+    mark_late(cursor, changed_buckets(group, progress), group.received_at)
     keep_gauges(cursor, group, progress)
     stores = {batch.sensor.store_id for batch in group.stored}
     return dict(cursor.execute(NEXT_VERSIONS, [sorted(stores)]).fetchall())
@@ -255,14 +255,13 @@ def add_to_buckets(cursor: Cursor, group: Group, progress: dict[int, Progress]) 
         cursor.execute(ADD_TO_BUCKETS, transpose(rows))
 
 
-def changed_buckets(group: Group, progress: dict[int, Progress]) -> set[tuple[int, datetime]]:
-    """Store and start of every bucket that the group changes."""
-    changed = {
+def changed_buckets(group: Group, progress: dict[int, Progress]) -> set[tuple[int, int]]:
+    """Store and start (Unix ms) of every bucket that the group changes."""
+    return {
         (progress[sensor_id].sensor.store_id, start)
         for sensor_id, deltas in group.deltas.items()
         for _, _, start in deltas
     }
-    return {(store, datetime.fromtimestamp(start / 1000, UTC)) for store, start in changed}
 
 
 def keep_gauges(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> None:

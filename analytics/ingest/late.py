@@ -16,7 +16,8 @@ from typing import Any, Final, LiteralString, Protocol
 LATE_AFTER: Final = timedelta(minutes=25)
 
 MARK: LiteralString = """
-INSERT INTO ingest_late_bucket (store_id, start) SELECT * FROM unnest(%s::bigint[], %s::timestamptz[])
+INSERT INTO ingest_late_bucket (store_id, start)
+SELECT store_id, to_timestamp(start / 1000) FROM unnest(%s::bigint[], %s::bigint[]) AS late (store_id, start)
 """
 
 
@@ -28,10 +29,10 @@ class Cursor(Protocol):
     def fetchall(self) -> list[Any]: ...
 
 
-def mark_late(cursor: Cursor, changed: Iterable[tuple[int, datetime]]) -> None:
-    """Remember the late ones among the changed buckets, given as store and start (UTC)."""
-    bound = datetime.now(UTC) - LATE_AFTER
-    late = {bucket for bucket in changed if bucket[1] < bound}
+def mark_late(cursor: Cursor, changed: Iterable[tuple[int, int]], now: datetime) -> None:
+    """Remember the late ones among the changed buckets, given as store and start in Unix milliseconds."""
+    bound = (now - LATE_AFTER).timestamp() * 1000
+    late = {(store, start) for store, start in changed if start < bound}
     if late:
         cursor.execute(MARK, ([store for store, _ in late], [start for _, start in late]))
 

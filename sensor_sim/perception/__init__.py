@@ -25,14 +25,20 @@ class Perception:
     """
 
     def __init__(self, scene: wire.Scene) -> None:
+        self._scene = scene
         self._people = frozenset(scene.detect.labels) if scene.lines or scene.zones else frozenset()
+        self.labels = self._people | {slot.item for slot in scene.slots}
+        self.least_score = DIM_SHARE * scene.detect.score
+        self._start()
+
+    def _start(self) -> None:
+        """Know nobody and nothing yet."""
+        scene = self._scene
         self._tracker = Tracker(scene.detect.score)
         self._lines = [LineCounter(line) for line in scene.lines]
         self._zones = [ZoneCounter(zone) for zone in scene.zones]
         self._items = {slot.item: Tracker(scene.detect.score) for slot in scene.slots}
         self._slots = [SlotCounter(slot) for slot in scene.slots]
-        self.labels = self._people | self._items.keys()
-        self.least_score = DIM_SHARE * scene.detect.score
 
     def observe(self, at: float, detections: Sequence[Detection]) -> Iterator[wire.Event]:
         """The events of one frame at ``at`` seconds since 1970."""
@@ -48,13 +54,8 @@ class Perception:
                 if slot.slot.item == item:
                     yield from slot.observe(at, sighting)
 
-    def interrupt(self) -> Iterator[wire.Event]:
-        """The view is lost: forget everyone, say nothing of what is not seen."""
-        for tracker in (self._tracker, *self._items.values()):
-            tracker.end()
-        for line in self._lines:
-            line.forget()
+    def interrupt(self) -> Iterator[wire.Visit]:
+        """The view is lost: visits end, everything else is forgotten; what is not seen is not known."""
         for zone in self._zones:
-            yield from zone.forget()
-        for slot in self._slots:
-            slot.forget()
+            yield from zone.close()
+        self._start()

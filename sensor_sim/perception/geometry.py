@@ -10,26 +10,33 @@ Point = tuple[float, float]
 
 # Closer to the picture's edge than this, a box is cut off by it.
 EDGE = 0.015
-# The foot of a person cut off by the edge lies beyond it, by at least this share of what is seen.
+# The foot of a person cut off by an edge is farther out by at least this share of what is seen.
 BEYOND = 0.1
 
 
+def cut_at_side(box: Box) -> bool:
+    """Whether the picture's left or right edge shows only a part of what is in the box."""
+    return box.left < EDGE or box.right > 1 - EDGE
+
+
 def foot(box: Box) -> Point:
-    """Where a person stands: the middle of the box's lower side, inside the picture."""
-    x = (box.left + box.right) / 2
-    return min(max(x, 0.0), 1.0), min(max(box.bottom, 0.0), 1.0)
+    """Where a person stands: the middle of the box's lower side.
 
-
-def foot_beyond_edges(box: Box) -> Point:
-    """Like :func:`foot`; where an edge of the picture cuts the box off, the foot is taken to lie outside."""
+    Where an edge of the picture cuts the box off, the foot lies farther out than what is seen, perhaps
+    outside the picture.
+    """
     x, y = (box.left + box.right) / 2, box.bottom
-    if box.left < EDGE and box.right <= 1 - EDGE:
-        x -= BEYOND * box.width
-    if box.right > 1 - EDGE and box.left >= EDGE:
-        x += BEYOND * box.width
-    if box.bottom > 1 - EDGE:
-        y = max(y, 1.0) + BEYOND * box.height
+    beyond_left, beyond_right = box.left < EDGE, box.right > 1 - EDGE
+    if beyond_left or beyond_right:
+        return x + BEYOND * box.width * (beyond_right - beyond_left), y
+    if y > 1 - EDGE:
+        return x, max(y, 1.0) + BEYOND * box.height
     return x, y
+
+
+def clamped(point: Point) -> Point:
+    """The nearest point inside the picture."""
+    return min(max(point[0], 0.0), 1.0), min(max(point[1], 0.0), 1.0)
 
 
 def inside(point: Point, polygon: Sequence[Point]) -> bool:

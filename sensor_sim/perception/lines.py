@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sensor_sim.perception.geometry import Point, foot_beyond_edges
+from sensor_sim.perception.geometry import Point
 from sensor_sim.perception.tracking import Sighting, Track
 from sensorapp import wire
 
 # Half the width of the dead band in units of the box: about 6 cm on a standing person.
 DEAD_BAND = 0.035
+# It is this many times as wide, up and down, for a person who has only been seen in part.
+UNSURE = 3
 
 
 @dataclass
@@ -45,18 +47,15 @@ class LineCounter:
                 yield way.waiting
                 way.waiting = None
 
-    def forget(self) -> None:
-        self._ways.clear()
-
     def _step(self, way: _Way, track: Track) -> wire.Crossing | None:
-        point = foot_beyond_edges(track.box)
+        point = track.foot
         distance = self._distance(point, track)
         if way.distance * distance < 0 or (way.distance == 0 and distance):
             way.crossed_at = self._crossing_time(way, track.at, point, distance)
         way.at, way.point, way.distance = track.at, point, distance
-        if abs(distance) <= DEAD_BAND:
+        side = 0 if abs(distance) <= DEAD_BAND else 1 if distance > 0 else -1
+        if not side:
             return None
-        side = 1 if distance > 0 else -1
         came_over, way.side = way.side == -side and way.crossed_at is not None, side
         if not came_over or way.crossed_at is None:
             return None
@@ -74,7 +73,7 @@ class LineCounter:
         """
         (ax, ay), (bx, by) = self.line.points
         dx, dy = bx - ax, by - ay
-        across = abs(dy) * track.box.width + abs(dx) * track.box.height
+        across = abs(dy) * track.box.width + abs(dx) * track.box.height * (1 if track.foot_seen else UNSURE)
         return (dx * (point[1] - ay) - dy * (point[0] - ax)) / max(across, 1e-9)
 
     def _crossing_time(self, way: _Way, at: float, point: Point, distance: float) -> float | None:

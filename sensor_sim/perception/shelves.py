@@ -11,71 +11,80 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sensor_sim.detection import Box
 from sensor_sim.perception.geometry import Point, inside
 from sensor_sim.perception.tracking import Sighting, Track
 from sensorapp import wire
 
-REST = 0.5  # seconds at one place after which an item stands
-HIDDEN = 0.7  # seconds for which an unseen item is taken to be hidden
+REST = 0.5  # seconds at one place after which an item stands there
+HIDDEN = 0.7  # seconds for which an item that is not seen is taken to be hidden
 STEADY = 0.5  # seconds for which the sum must keep still before it is reported
-SAME_PLACE = 0.25  # of the item's own width or height
+SAME_PLACE = 0.1  # in units of the item's box: farther away is another place
+TAKEN = 1 / 3  # in units of the item's box: moved so far from where it stood, it is on its way
 
 # A change is reported at most this many seconds after it happened.
 LONGEST_DELAY = max(REST, HIDDEN) + STEADY
 
 
 @dataclass
-class _Place:
-    """Where an item was put, and since when it has been there."""
+class _Item:
+    """What is remembered of one track: where it is lying still since when, and where it stands if it does."""
 
-    centre: Point
+    place: Point
     since: float
+    stands: Point | None = None
+
+    def move(self, at: float, box: Box) -> None:
+        here = box.centre
+        if _away(here, self.place, box) > SAME_PLACE:
+            self.place, self.since = here, at
+        if at - self.since >= REST:
+            self.stands = self.place
+        elif self.stands and _away(here, self.stands, box) > TAKEN:
+            self.stands = None
+
+
+def _away(here: Point, there: Point, box: Box) -> float:
+    """How far apart two points are in units of the box, across or down, whichever is more."""
+    x, y = abs(here[0] - there[0]), abs(here[1] - there[1])
+    return max(x / max(box.width, 1e-9), y / max(box.height, 1e-9))
 
 
 class SlotCounter:
     def __init__(self, slot: wire.Slot) -> None:
         self.slot = slot
-        self._places: dict[int, _Place] = {}
-        self._units = -1
+        self._items: dict[int, _Item] = {}
+        self._units: int | None = None
         self._since = 0.0
         self._reported: int | None = None
         self._agreeing: deque[tuple[float, int]] = deque(maxlen=256)
 
     def observe(self, at: float, sighting: Sighting) -> Iterable[wire.Shelf]:
         for track in sighting.ended:
-            self._places.pop(track.number, None)
+            self._items.pop(track.number, None)
         for track in sighting.seen:
-            self._note_place(at, track)
+            item = self._items.setdefault(track.number, _Item(track.box.centre, at))
+            item.move(at, track.box)
         standing = [t for t in (*sighting.seen, *sighting.hidden) if self._stands(at, t)]
         self._remember(at, sum(track.last_seen == at for track in standing))
-        if len(standing) != self._units:
-            self._units, self._since = len(standing), at
-        if self._units != self._reported and at - self._since >= STEADY:
-            self._reported = self._units
+        units = len(standing)
+        if units != self._units:
+            # At first nothing has had the time to come to rest.
+            self._since = at + REST if self._units is None else at
+            self._units = units
+        if units != self._reported and at - self._since >= STEADY:
+            self._reported = units
             yield wire.Shelf(
-                at=round(at * 1000), slot=self.slot.id, units=self._units, confidence=self._confidence()
+                at=round(at * 1000), slot=self.slot.id, units=units, confidence=self._confidence()
             )
 
-    def forget(self) -> None:
-        """The view is lost: what stands there is not known until it is seen again."""
-        self.__init__(self.slot)  # type: ignore[misc]
-
-    def _note_place(self, at: float, track: Track) -> None:
-        x, y = track.box.centre
-        place = self._places.setdefault(track.number, _Place((x, y), at))
-        away_x = abs(x - place.centre[0]) / max(track.box.width, 1e-9)
-        away_y = abs(y - place.centre[1]) / max(track.box.height, 1e-9)
-        if max(away_x, away_y) > SAME_PLACE:
-            place.centre, place.since = (x, y), at
-
     def _stands(self, at: float, track: Track) -> bool:
-        place = self._places.get(track.number)
+        place = self._items[track.number].stands
         return (
             place is not None
             and track.confirmed
-            and at - place.since >= REST
             and at - track.last_seen <= HIDDEN
-            and inside(place.centre, self.slot.polygon)
+            and inside(place, self.slot.polygon)
         )
 
     def _remember(self, at: float, seen: int) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sensor_sim.detection import Box, Detection, overlap
+from sensor_sim.perception.geometry import cut_at_side, foot
 
 # A dim detection scores at least this share of the score from which on a detection is clear.
 DIM_SHARE = 0.3
@@ -28,8 +29,11 @@ class TrackerSettings:
     least_overlap: float = 0.25  # of the predicted box with the detection, both grown by the uncertainty
     duplicate_overlap: float = 0.5  # a box that covers a tracked one this much is the same object again
     measurement_noise: float = 0.05  # standard deviation of a detected edge
-    manoeuvre: float = 4.0  # spectral density of acceleration, box²/s³: start or stop within about half a second
+    manoeuvre: float = (
+        4.0  # spectral density of acceleration, box²/s³: start or stop within about half a second
+    )
     first_speed: float = 1.5  # standard deviation of the unknown first velocity, boxes/s: a brisk walk
+    growth: float = 1.0  # standard deviation of the size's change in one second
     coasting: float = 0.5  # an unseen object keeps its velocity for about this long
     widest_search: float = 0.5  # the uncertainty counts at most this much when matching
     most_tracks: int = 256
@@ -37,63 +41,83 @@ class TrackerSettings:
 
 class Track:
     """One object over time. ``box`` is where the filter has it, ``last_seen`` when it was last detected.
+    ``foot`` is where a person stands, perhaps outside the picture, as of ``last_seen``; ``foot_seen`` says
+    whether that rests on a whole person.
 
-    The four edges of the box move independently but are measured equally well, so that one 2×2
-    covariance of (position, velocity) in box units serves all four.
+    The foot (the middle of the box's lower side) moves with a velocity; the size changes slowly and
+    without one, because a person who comes into the picture grows, and then stops growing. Across and
+    down are measured equally well in units of the box, so one covariance of (position, velocity) serves
+    both directions and one variance both sizes.
     """
 
     def __init__(self, number: int, at: float, detection: Detection, settings: TrackerSettings) -> None:
         self.number = number
         self.at = at
-        self.first_seen = at
         self.last_seen = at
-        self.score = detection.score
         self.clear_sightings = 0
         self.confirmed = False
         self.box = detection.box
-        self._velocity = (0.0, 0.0, 0.0, 0.0)
+        self.foot = foot(detection.box)
+        self.foot_seen = not cut_at_side(detection.box)
+        self._velocity = (0.0, 0.0)
         self._settings = settings
         self._pp = settings.measurement_noise**2
         self._pv = 0.0
         self._vv = settings.first_speed**2
+        self._ss = settings.measurement_noise**2
 
     @property
     def uncertainty(self) -> float:
-        """Standard deviation of the edges in units of the box."""
+        """Standard deviation of the position in units of the box."""
         return math.sqrt(self._pp)
 
     def predict(self, at: float) -> None:
-        """Move on to the time ``at`` (white-noise acceleration model, Bar-Shalom et al. 2001, section 6.2)."""
+        """Move on to the time ``at`` (white-noise acceleration, Bar-Shalom et al. 2001, section 6.2)."""
         dt = at - self.at
         if self.last_seen < self.at:
-            self._coast(dt)
-        self.box = Box(*(edge + dt * speed for edge, speed in zip(self.box, self._velocity, strict=True)))
+            keep = math.exp(-dt / self._settings.coasting)
+            self._velocity = (keep * self._velocity[0], keep * self._velocity[1])
+        x, y = dt * self._velocity[0], dt * self._velocity[1]
+        left, top, right, bottom = self.box
+        self.box = Box(left + x, top + y, right + x, bottom + y)
         q = self._settings.manoeuvre
         self._pp += dt * (2 * self._pv + dt * self._vv) + q * dt**3 / 3
         self._pv += dt * self._vv + q * dt**2 / 2
         self._vv += q * dt
+        self._ss += self._settings.growth**2 * dt
         self.at = at
 
-    def _coast(self, dt: float) -> None:
-        """Unseen, a box keeps its size, and the longer the less is known of where it goes."""
-        keep = math.exp(-dt / self._settings.coasting)
-        left, top, right, bottom = self._velocity
-        x, y = keep * (left + right) / 2, keep * (top + bottom) / 2
-        self._velocity = (x, y, x, y)
-
-    def correct(self, detection: Detection) -> None:
-        """Take in a detection of the time that was predicted last."""
-        spread = self._pp + self._settings.measurement_noise**2
-        gain, drift = self._pp / spread, self._pv / spread
-        errors = [seen - edge for seen, edge in zip(detection.box, self.box, strict=True)]
-        self.box = Box(*(edge + gain * error for edge, error in zip(self.box, errors, strict=True)))
-        left, top, right, bottom = (v + drift * e for v, e in zip(self._velocity, errors, strict=True))
-        self._velocity = (left, top, right, bottom)
+    def correct(self, detection: Detection, clear_score: float) -> None:
+        """Take in a detection of the time that was predicted last; the dimmer it is, the less it moves."""
+        noise = (self._settings.measurement_noise * max(1.0, clear_score / detection.score)) ** 2
+        gain, drift = self._pp / (self._pp + noise), self._pv / (self._pp + noise)
+        resize = self._ss / (self._ss + noise)
+        old, seen = self.box, detection.box
+        error_x = (seen.left + seen.right - old.left - old.right) / 2
+        error_y = seen.bottom - old.bottom
+        x, bottom = (old.left + old.right) / 2 + gain * error_x, old.bottom + gain * error_y
+        width = old.width + resize * (seen.width - old.width)
+        height = old.height + resize * (seen.height - old.height)
+        self.box = Box(x - width / 2, bottom - height, x + width / 2, bottom)
+        self._velocity = (self._velocity[0] + drift * error_x, self._velocity[1] + drift * error_y)
         self._vv -= drift * self._pv
         self._pv -= gain * self._pv
         self._pp -= gain * self._pp
+        self._ss -= resize * self._ss
         self.last_seen = self.at
-        self.score = detection.score
+        self._step()
+
+    def _step(self) -> None:
+        """Where the person stands now.
+
+        Of a person whom a side of the picture cuts off, a part is seen, and the lower side of a part is
+        not where the feet are: the foot keeps the height at which it was seen last.
+        """
+        x, y = foot(self.box)
+        if cut_at_side(self.box):
+            self.foot = (x, self.foot[1] if self.foot_seen else y)
+        else:
+            self.foot, self.foot_seen = (x, y), True
 
     def likeness(self, detection: Detection) -> float:
         """Overlap with a detection when both boxes are grown by what is not known of the track, 0 to 1."""
@@ -132,10 +156,8 @@ class Tracker:
         real, dim = self._match(real, dim)
         clear = self._without_duplicates(at, clear)
         tentative, clear = self._match(tentative, clear)
-        tentative, dim = self._match(tentative, dim)
-        # A person is often seen dimly before clearly, so a dim detection may begin a track; it stays
-        # tentative, and says nothing, until it has been seen clearly.
-        for detection in clear + dim:
+        self._match(tentative, dim)
+        for detection in self._without_duplicates(at, clear):
             self._begin(at, detection)
         return self._sort_out(at)
 
@@ -154,9 +176,7 @@ class Tracker:
                 dim.append(detection)
         return clear, dim
 
-    def _match(
-        self, tracks: list[Track], detections: list[Detection]
-    ) -> tuple[list[Track], list[Detection]]:
+    def _match(self, tracks: list[Track], detections: list[Detection]) -> tuple[list[Track], list[Detection]]:
         """Pair tracks with detections, most alike first; returns those left over."""
         pairs = [
             (likeness, t, d)
@@ -173,7 +193,7 @@ class Tracker:
         return [tracks[t] for t in sorted(free_tracks)], [detections[d] for d in sorted(free_detections)]
 
     def _see(self, track: Track, detection: Detection) -> None:
-        track.correct(detection)
+        track.correct(detection, self.clear_score)
         self._count_if_clear(track, detection)
 
     def _count_if_clear(self, track: Track, detection: Detection) -> None:
@@ -182,7 +202,7 @@ class Tracker:
             track.confirmed |= track.clear_sightings >= self.settings.clear_sightings
 
     def _without_duplicates(self, at: float, detections: list[Detection]) -> list[Detection]:
-        tracked = [track.box for track in self._tracks if track.confirmed and track.last_seen == at]
+        tracked = [track.box for track in self._tracks if track.last_seen == at]
         return [
             detection
             for detection in detections
@@ -198,9 +218,15 @@ class Tracker:
         self._tracks.append(track)
 
     def _sort_out(self, at: float) -> Sighting:
-        groups: dict[Literal["seen", "hidden", "ended"], list[Track]] = {"seen": [], "hidden": [], "ended": []}
+        groups: dict[Literal["seen", "hidden", "ended"], list[Track]] = {
+            "seen": [],
+            "hidden": [],
+            "ended": [],
+        }
         for track in self._tracks:
             unseen = at - track.last_seen
-            groups["seen" if not unseen else "hidden" if unseen <= self.settings.patience else "ended"].append(track)
+            groups[
+                "seen" if not unseen else "hidden" if unseen <= self.settings.patience else "ended"
+            ].append(track)
         self._tracks = groups["seen"] + groups["hidden"]
         return Sighting(**groups)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sensor_sim.perception.geometry import foot, inside
+from sensor_sim.perception.geometry import clamped, inside
 from sensor_sim.perception.tracking import Sighting, Track
 from sensorapp import wire
 
@@ -33,7 +33,10 @@ class ZoneCounter:
     def observe(self, at: float, sighting: Sighting) -> Iterable[wire.Event]:
         for track in sighting.seen:
             if track.confirmed:
-                yield from self._step(at, track)
+                self._note(at, track)
+        for stay in self._stays.values():
+            if at - stay.since >= SETTLE:
+                yield from self._settle(stay)
         for track in sighting.ended:
             yield from self._close(track.number)
         count = sum(stay.entered is not None for stay in self._stays.values())
@@ -41,24 +44,24 @@ class ZoneCounter:
             self._reported = count
             yield wire.Occupancy(at=round(at * 1000), zone=self.zone.id, count=count)
 
-    def forget(self) -> Iterable[wire.Event]:
+    def close(self) -> Iterable[wire.Visit]:
         """The view is lost: visits end when their visitors were last seen; how many stay on is not known."""
         for number in list(self._stays):
             yield from self._close(number)
-        self._reported = None
 
-    def _step(self, at: float, track: Track) -> Iterable[wire.Visit]:
-        now_inside = inside(foot(track.box), self.zone.polygon)
+    def _note(self, at: float, track: Track) -> None:
+        now_inside = inside(clamped(track.foot), self.zone.polygon)
         stay = self._stays.setdefault(track.number, _Stay(now_inside, at))
         if stay.inside != now_inside:
             stay.inside, stay.since = now_inside, at
         if now_inside:
             stay.left = at
-        if at - stay.since < SETTLE:
-            return
-        if now_inside and stay.entered is None:
+
+    def _settle(self, stay: _Stay) -> Iterable[wire.Visit]:
+        """Somebody has been inside, or outside, for long enough (unseen: where they were seen last)."""
+        if stay.inside and stay.entered is None:
             stay.entered = stay.since
-        elif not now_inside and stay.entered is not None:
+        elif not stay.inside and stay.entered is not None:
             yield self._visit(stay.entered, stay.left)
             stay.entered = None
 

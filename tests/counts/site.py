@@ -63,7 +63,9 @@ def heartbeats(begin: datetime, end: datetime, every_ms: int = MINUTE) -> list[w
     return [heartbeat(at, every_ms) for at in moments]
 
 
-def crossings(at: Sequence[datetime], direction: wire.Direction = "forward", line: int = 0) -> list[wire.Event]:
+def crossings(
+    at: Sequence[datetime], direction: wire.Direction = "forward", line: int = 0
+) -> list[wire.Event]:
     return [wire.Crossing(ms(moment), line, direction) for moment in at]
 
 

@@ -87,6 +87,7 @@ def test_what_is_in_place_is_left_alone_without_a_word() -> None:
     stamp = ROOT / ".venv" / "sensorapp-stamp"
     if not stamp.exists():
         pytest.skip("these packages were not installed by the bootstrap")
+    bootstrap(ROOT, sys.executable, str(SCRIPT))
     answer = bootstrap(ROOT, sys.executable, str(SCRIPT), PIP_INDEX_URL="http://127.0.0.1:9/simple")
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
 

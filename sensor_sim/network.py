@@ -1,0 +1,99 @@
+"""The neural network, run by ONNX Runtime as its model card says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from typing import NamedTuple
+
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped]
+
+from sensor_sim.decoders.found import Outputs
+from sensor_sim.detection import Detection
+from sensor_sim.errors import SensorError
+from sensor_sim.isp import Tensor, develop
+from sensor_sim.package import Input, Package
+from sensor_sim.pixels import Image
+
+
+class Inference(NamedTuple):
+    """What was found in one picture, and how long the network itself ran in microseconds."""
+
+    detections: list[Detection]
+    dnn_us: int
+
+
+class Network:
+    """A model package, ready to run.
+
+    Raises :class:`SensorError` if the network is not readable or does not do what its card says; a trial
+    run on a black picture finds that out before the first frame.
+    """
+
+    def __init__(self, package: Package, threads: int = 1) -> None:
+        self.card = package.card
+        self._session = _session(package.weights, threads)
+        self._input_name = _check_input(self._session, self.card.input)
+        self._size = (self.card.input.width, self.card.input.height)
+        tensor, _ = develop(np.zeros((*self._size[::-1], 3), np.uint8), self.card.input)
+        self.card.decoder.check(self._run(tensor), len(self.card.labels), self._size)
+
+    def detect(self, image: Image, labels: Collection[str], least_score: float) -> Inference:
+        """Find objects with these labels and at least this score in a BGR picture."""
+        tensor, placement = develop(image, self.card.input)
+        started = time.perf_counter()
+        outputs = self._run(tensor)
+        dnn_us = round((time.perf_counter() - started) * 1e6)
+        wanted = {number for number, label in enumerate(self.card.labels) if label in labels}
+        found = self.card.decoder.decode(outputs, wanted, least_score, self._size)
+        detections = [
+            Detection(self.card.labels[f.label], f.score, placement.to_picture(f.box)) for f in found
+        ]
+        return Inference(detections, dnn_us)
+
+    def _run(self, tensor: Tensor) -> Outputs:
+        """The outputs in the network's order, without their batch dimension where they have one."""
+        try:
+            outputs = self._session.run(None, {self._input_name: tensor})
+        except Exception as error:  # ONNX Runtime has no common base class for its errors
+            raise SensorError(f"model.onnx: the network does not run: {_first_line(error)}") from None
+        arrays = [np.asarray(output) for output in outputs]
+        return [array[0] if array.ndim > 1 and array.shape[0] == 1 else array for array in arrays]
+
+
+def _session(weights: bytes, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what matters comes as an exception
+    try:
+        return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise SensorError(
+            f"model.onnx: not a network that ONNX Runtime can load: {_first_line(error)}"
+        ) from None
+
+
+def _check_input(session: onnxruntime.InferenceSession, card: Input) -> str:
+    """The name of the input; raises if card and network disagree on it. Dynamic dimensions fit anything."""
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise SensorError(f"model.onnx: the network has {len(inputs)} inputs; one picture goes into one")
+    tensor = inputs[0]
+    shape = (1, 3, card.height, card.width) if card.layout == "NCHW" else (1, card.height, card.width, 3)
+    agree = len(tensor.shape) == 4 and all(
+        is_ == says or not isinstance(is_, int) for is_, says in zip(tensor.shape, shape, strict=True)
+    )
+    if not agree:
+        raise SensorError(
+            f"input: the card says {'x'.join(map(str, shape))} ({card.layout}), "
+            f"the network takes {'x'.join(map(str, tensor.shape))}"
+        )
+    if tensor.type != f"tensor({card.dtype})":
+        raise SensorError(f"input.dtype: the card says {card.dtype}, the network takes {tensor.type}")
+    return str(tensor.name)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200]

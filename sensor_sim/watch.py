@@ -1,0 +1,177 @@
+"""``python -m sensor_sim watch``: pixels in, events out.
+
+:func:`events` is the whole pipeline; whatever takes events (a printer here, an outbox elsewhere) iterates
+over it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import takewhile
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+
+from sensor_sim.device.commands import Subparsers
+from sensor_sim.errors import SensorError
+from sensor_sim.health import Pulse
+from sensor_sim.network import Network
+from sensor_sim.package import load_package
+from sensor_sim.perception import Perception
+from sensor_sim.pixels import Source
+from sensor_sim.pixels.camera import Camera
+from sensor_sim.pixels.video import VideoFile
+from sensor_sim.scene import check_labels, load_scene
+from sensorapp import wire
+
+# Frames farther apart than this many seconds are an interruption: too much may have happened in between.
+LONGEST_GAP_S = 2.0
+
+
+def events(source: Source, network: Network, scene: wire.Scene) -> Iterator[wire.Event]:
+    """The events of a scene as they happen.
+
+    The last ones are those of the end: visits cut short and a final heartbeat. Raises
+    :class:`SensorError` after them if the source broke off.
+    """
+    perception, pulse = Perception(scene), Pulse()
+    last: float | None = None
+    failure: SensorError | None = None
+    try:
+        for frame in source:
+            if last is not None and (frame is None or not 0 < frame.at - last <= LONGEST_GAP_S):
+                yield from _interrupt(perception, pulse)
+            last = frame.at if frame else None
+            if frame:
+                found, dnn_us = network.detect(frame.image, perception.labels, perception.least_score)
+                yield from perception.observe(frame.at, found)
+                heartbeat = pulse.beat(frame.at, dnn_us)
+                if heartbeat:
+                    yield heartbeat
+    except SensorError as error:
+        failure = error
+    yield from _interrupt(perception, pulse)
+    if failure:
+        raise failure
+
+
+def _interrupt(perception: Perception, pulse: Pulse) -> Iterator[wire.Event]:
+    yield from perception.interrupt()
+    heartbeat = pulse.interrupt()
+    if heartbeat:
+        yield heartbeat
+
+
+# --- the command -----------------------------------------------------------------------------------
+
+
+class Watching(NamedTuple):
+    """Everything that a taker of events must know: the events as they come, and what they rest on."""
+
+    events: Iterator[wire.Event]
+    model: str  # package digest
+    config: int  # version of the scene configuration
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "watch",
+        help="measure a scene in a video or camera",
+        description="Measure a scene in a video or camera and print each event as one JSON line.",
+    )
+    pixels = parser.add_mutually_exclusive_group(required=True)
+    pixels.add_argument("--video", type=Path, metavar="FILE", help="a video file that FFmpeg can read")
+    pixels.add_argument("--camera", metavar="DEVICE", help="a V4L2 camera: 0, 1, … or /dev/video0")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        metavar="PACKAGE",
+        help="folder or zip with model.onnx and its card model.json",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="an ONNX file that stands in for the package's model.onnx, as in "
+        "--model fixtures/models/nanodet --weights nanodet.onnx",
+    )
+    parser.add_argument(
+        "--scene", type=Path, required=True, metavar="FILE", help="what to measure, and where (JSON)"
+    )
+    parser.add_argument(
+        "--start",
+        type=_moment,
+        metavar="TIME",
+        help="when the video began, ISO 8601, UTC unless it says otherwise (default: so that it ends now)",
+    )
+    parser.add_argument("--threads", type=_threads, default=1, help="threads for the network (default 1)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit status 0 when the source ends or SIGINT or SIGTERM comes, 1 for a fault of the input."""
+    stop = _stop_on_signals()
+    try:
+        for event in start(arguments, stop).events:
+            print_event(event)
+    except SensorError as error:
+        print(f"sensor_sim: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever read the events has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def start(arguments: argparse.Namespace, stop: threading.Event) -> Watching:
+    """Get everything ready that the arguments name; raises :class:`SensorError`. ``stop`` ends the events."""
+    scene = load_scene(arguments.scene)
+    package = load_package(arguments.model, arguments.weights)
+    check_labels(scene, package.card.labels)
+    cv2.setNumThreads(arguments.threads)
+    source = open_source(arguments, stop)
+    network = Network(package, arguments.threads)
+    running = takewhile(lambda _: not stop.is_set(), source)
+    return Watching(events(running, network, scene), package.digest, scene.version)
+
+
+def open_source(arguments: argparse.Namespace, stop: threading.Event) -> Source:
+    if arguments.video is None:
+        return Camera(arguments.camera, stop)
+    return VideoFile(arguments.video, arguments.start)
+
+
+def print_event(event: wire.Event) -> None:
+    sys.stdout.buffer.write(wire.encode(event) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _stop_on_signals() -> threading.Event:
+    """An event that SIGINT and SIGTERM set, so that the last events are still given out."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no ISO 8601 time such as 2026-03-01T09:00:00Z"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of threads; give 1 to 64")
+    return int(text)
