@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from html import unescape
@@ -72,5 +71,3 @@ def fragment_of(page: str) -> str:
     """The part of a store's page that is live."""
     begin = page.index('<div id="store"')
     return page[page.index(">", begin) + 1 : page.index('<section class="card trend"')].rsplit("</div>", 1)[0]
-
-

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,12 +96,19 @@ def command(*words: str | Path) -> list[str]:
     return [sys.executable, "-m", "sensor_sim", *map(str, words)]
 
 
-def watch(door: Door, url: str, outbox: Path) -> subprocess.Popen[str]:
+@contextmanager
+def watching(door: Door, url: str, outbox: Path) -> Iterator[subprocess.Popen[str]]:
+    """The sensor at work on the clip; it is killed if the test fails meanwhile."""
     words = command(
         *("watch", "--video", CLIP, "--model", ROOT / "fixtures/models/nanodet", "--weights", WEIGHTS),
         *("--scene", SCENE, "--uplink", url, "--token-file", door.token_file, "--outbox", outbox),
     )
-    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def totals(process: subprocess.Popen[str]) -> dict[str, int]:
@@ -127,16 +134,16 @@ def shown_on_the_page(door: Door, server: Server) -> int:
 def test_six_people_are_six_entries_also_when_the_server_is_killed_halfway(
     door: Door, server: Server, tmp_path: Path
 ) -> None:
-    process = watch(door, server.url, tmp_path / "outbox")
-    deadline = time.monotonic() + 200
-    while door.entries() < 2:
-        assert time.monotonic() < deadline, "two people never arrived"
-        time.sleep(0.05)
-    server.kill()
-    time.sleep(3)
-    assert 2 <= door.entries() < 6
-    server.start()
-    sent = totals(process)
+    with watching(door, server.url, tmp_path / "outbox") as process:
+        deadline = time.monotonic() + 200
+        while door.entries() < 2:
+            assert time.monotonic() < deadline, "two people never arrived"
+            time.sleep(0.05)
+        server.kill()
+        time.sleep(3)
+        assert 2 <= door.entries() < 6
+        server.start()
+        sent = totals(process)
     assert sent["pending"] == sent["invalid"] == sent["dropped"] == 0
     assert door.entries() == 6
     assert door.statuses() == {"archived": sent["stored"] + sent["duplicate"], "twice": 0}
@@ -150,13 +157,13 @@ def test_the_same_outbox_sent_twice_counts_once(door: Door, server: Server, tmp_
     """Measured while the server is away; then sent from the outbox, and again from a copy of it."""
     outbox, copy = tmp_path / "outbox", tmp_path / "copy"
     server.kill()
-    process = watch(door, server.url, outbox)
-    deadline = time.monotonic() + 200
-    while crossings_in(outbox) < 12:
-        assert time.monotonic() < deadline, "the clip was not measured in time"
-        time.sleep(0.2)
-    process.terminate()
-    assert totals(process)["stored"] == 0
+    with watching(door, server.url, outbox) as process:
+        deadline = time.monotonic() + 200
+        while crossings_in(outbox) < 12:
+            assert time.monotonic() < deadline, "the clip was not measured in time"
+            time.sleep(0.2)
+        process.terminate()
+        assert totals(process)["stored"] == 0
     shutil.copytree(outbox, copy)
     server.start()
     for folder, fate in ((outbox, "stored"), (copy, "duplicate")):
