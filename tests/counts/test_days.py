@@ -96,7 +96,7 @@ def test_known_days(zone: str, day: str, begins: str, buckets: int) -> None:
 
 
 def test_bounds_must_be_those_of_buckets() -> None:
-    with pytest.raises(ValueError, match="2026-01-01: .* is no row of quarters of an hour; use a time zone"):
+    with pytest.raises(ValueError, match=r"2026-01-01: .* is no row of quarters of an hour; use a time zone"):
         LocalDay(date(2026, 1, 1), 7 * 60_000, 24 * HOUR)
 
 
