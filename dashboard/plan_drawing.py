@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,17 +12,19 @@ from sensorapp.fleet.floor_plan import Area, Door, Fixture, FloorPlan, Point
 from sensorapp.fleet.models import Store
 
 MARGIN: Final = 0.5
-# So many letters fit side by side over the width of a plan.
-LETTERS: Final = 50
+# The height of a letter is this part of the plan's width, and its width this part of its height.
+LETTER_OF_WIDTH: Final = 1 / 50
+WIDTH_OF_LETTER: Final = 0.6
+LINE_HEIGHT: Final = 1.2
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
-    """A text with its middle at ``x``, ``y``."""
+class Label:
+    """Lines of text, the first one at ``y``, in the middle of an area; ``zone`` is what lies there."""
 
     x: float
     y: float
-    name: str
+    lines: list[str]
     zone: ZoneNow | None
 
 
@@ -30,16 +33,13 @@ class PlanDrawing:
     """All lengths are in metres, as in the plan."""
 
     plan: FloorPlan
-    labels: list[Marked]
+    letter: float
+    labels: list[Label]
     sensors: list[SensorNow]
 
     @property
     def view_box(self) -> str:
         return f"{-MARGIN} {-MARGIN} {self.plan.width + 2 * MARGIN} {self.plan.depth + 2 * MARGIN}"
-
-    @property
-    def letter(self) -> float:
-        return self.plan.width / LETTERS
 
     @property
     def areas(self) -> list[str]:
@@ -64,17 +64,23 @@ def plan_drawing(store: Store, snapshot: StoreSnapshot) -> PlanDrawing | None:
         return None
     plan = floor_plan.read(store.floor_plan)
     zones = {zone.name: zone for zone in snapshot.zones}
+    letter = plan.width * LETTER_OF_WIDTH
     return PlanDrawing(
         plan,
-        [label(area, zones.get(area.name)) for area in plan.areas],
+        letter,
+        [label(area, zones.get(area.name), letter) for area in plan.areas],
         [sensor for sensor in snapshot.sensors if sensor.x is not None and sensor.y is not None],
     )
 
 
-def label(area: Area, zone: ZoneNow | None) -> Marked:
-    x = [point[0] for point in area.polygon]
-    y = [point[1] for point in area.polygon]
-    return Marked((min(x) + max(x)) / 2, (min(y) + max(y)) / 2, area.name, zone)
+def label(area: Area, zone: ZoneNow | None, letter: float) -> Label:
+    xs, ys = zip(*area.polygon, strict=True)
+    width = max(1, int((max(xs) - min(xs)) / (letter * WIDTH_OF_LETTER)))
+    lines = textwrap.wrap(area.name, width, break_long_words=False)
+    height = (len(lines) + (zone is not None)) * letter * LINE_HEIGHT
+    # A text stands on its line, so the first one lies a letter below the top.
+    top = (min(ys) + max(ys) - height) / 2 + letter
+    return Label((min(xs) + max(xs)) / 2, round(top, 3), lines, zone)
 
 
 def path(points: list[Point]) -> str:
