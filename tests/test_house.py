@@ -69,7 +69,9 @@ def room_of(name: str) -> str:
 
 
 def test_there_are_modules_to_look_at() -> None:
-    assert {"sensorapp.wire", "sensor_sim.watch", "analytics.ingest.commit", "dashboard.views"} <= set(MODULES)
+    assert {"sensorapp.wire", "sensor_sim.watch", "analytics.ingest.commit", "dashboard.views"} <= set(
+        MODULES
+    )
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

@@ -57,13 +57,13 @@ def run(port: int) -> None:
 
 
 def check_port(port: int) -> None:
+    if not 0 < port < 65536:
+        raise StackError(f"port {port} does not exist; name one from 1 to 65535: make demo PORT=8001")
     with socket.socket() as probe:
         # As the web server does, so that connections of a demo just stopped are no obstacle.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
-        except OverflowError:
-            raise StackError(f"port {port} does not exist; name one from 1 to 65535") from None
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 why = f"port {port} is in use by another program"

@@ -16,8 +16,10 @@ from pathlib import Path
 import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
+from pytest_django import Settings
 
 from sensorapp.stack import database, paths
+from sensorapp.stack.demo import check_port
 from sensorapp.stack.processes import StackError
 
 Processes = dict[int, str]
@@ -163,6 +165,15 @@ def test_a_busy_port_is_named_before_anything_starts(tmp_path: Path, port: int) 
     assert not (tmp_path / "postgres").exists()
 
 
+@pytest.mark.parametrize("number", [0, 65536])
+def test_a_port_that_does_not_exist_is_refused(number: int) -> None:
+    with pytest.raises(StackError) as error:
+        check_port(number)
+    assert str(error.value) == (
+        f"port {number} does not exist; name one from 1 to 65535: make demo PORT=8001"
+    )
+
+
 @pytest.mark.parametrize("name", ["uvicorn", "beat", "valkey-server"])
 def test_the_end_of_one_program_is_told_and_ends_the_rest(demo: Demo, var: Path, name: str) -> None:
     demo.wait_for_address()
@@ -200,6 +211,16 @@ def test_services_that_do_not_answer_are_one_sentence(tmp_path: Path, port: int)
     )
     assert "secret" not in refused.text
     assert not (tmp_path / "postgres").exists()
+
+
+def test_a_redis_that_does_not_answer_is_one_sentence(settings: Settings, port: int) -> None:
+    settings.REDIS_URL = f"redis://:secret@127.0.0.1:{port}/0"
+    with pytest.raises(StackError) as error:
+        database.check_redis()
+    assert str(error.value).startswith(
+        f"REDIS_URL names redis://:…@127.0.0.1:{port}/0, which does not answer ("
+    )
+    assert str(error.value).endswith("or unset REDIS_URL and the demo runs a Valkey of its own")
 
 
 @pytest.mark.django_db
