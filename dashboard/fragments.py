@@ -73,14 +73,23 @@ def shared(key: str, fresh_s: int, compute: Callable[[], str]) -> str:
 def wait_or_compute(key: str, fresh_s: int, compute: Callable[[], str]) -> str:
     claim = f"{key}:computing"
     give_up = time.monotonic() + PATIENCE_S
-    text: str | None
-    while (text := cache.get(key)) is None:
+    while (text := read(key)) is None:
         if cache.add(claim, True, PATIENCE_S) or time.monotonic() > give_up:
             try:
-                text = compute()
-                cache.set(key, text, fresh_s)
+                # Somebody may have finished since it was read.
+                return read(key) or compute_and_keep(key, fresh_s, compute)
             finally:
                 cache.delete(claim)
-            break
         time.sleep(PAUSE_S)
+    return text
+
+
+def read(key: str) -> str | None:
+    text: str | None = cache.get(key)
+    return text
+
+
+def compute_and_keep(key: str, fresh_s: int, compute: Callable[[], str]) -> str:
+    text = compute()
+    cache.set(key, text, fresh_s)
     return text

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Literal
 
 from analytics.counts.snapshot import SensorNow, StoreSnapshot, Traffic
+from dashboard.plan_drawing import PlanDrawing, plan_drawing
 from dashboard.traffic_chart import TrafficChart, traffic_chart
 from sensorapp.fleet.models import OpeningHours, Store
 
@@ -66,6 +67,7 @@ class StorePage:
     entries: Comparison
     exits: int | None
     chart: TrafficChart
+    plan: PlanDrawing | None
     notices: list[Notice]
     troubled_sensors: list[SensorNow]
     live_sensors: list[SensorNow]
@@ -98,6 +100,7 @@ def store_page(store: Store, snapshot: StoreSnapshot) -> StorePage:
             store.zone,
             [(span.opens, span.closes) for span in hours if span.weekday == local.weekday()],
         ),
+        plan=plan_drawing(store, snapshot),
         notices=notices(snapshot.sensors),
         troubled_sensors=sorted(
             (sensor for sensor in snapshot.sensors if sensor.status != "live"),

@@ -36,15 +36,19 @@ def build_shop() -> Shop:
     shelf, _ = make_sensor(cast.store, "Shelf A", zones=["Aisle"], slots=["A-01"])
     plan(channel(shelf, ChannelKind.SLOT), "Cola", facings=2, capacity=6)
     send(door, [*heartbeats(OPENED - WEEK, NOW - WEEK), *crossings([NOW - WEEK - timedelta(hours=1)] * 2)])
-    send(door, heartbeats(OPENED, NOW), NOW)
-    enter(door, 3)
-    send(door, crossings([NOW - timedelta(minutes=30)], "backward"), NOW)
+    today = [
+        *crossings([NOW - timedelta(hours=1)] * 3),
+        *crossings([NOW - timedelta(minutes=30)], "backward"),
+        *heartbeats(OPENED, NOW),
+    ]
+    send(door, today, NOW)
     send(shelf, [*heartbeats(OPENED, NOW), *shelf_events()], NOW)
     return Shop(cast, cast.store, door, shelf)
 
 
-def enter(door: Sensor, number: int, at: datetime = NOW - timedelta(hours=1)) -> None:
-    send(door, crossings([at] * number), NOW)
+def enter(door: Sensor, number: int) -> None:
+    """Somebody comes in just now."""
+    send(door, crossings([NOW - timedelta(seconds=1)] * number), NOW)
 
 
 def shelf_events() -> list[wire.Event]:
