@@ -68,7 +68,7 @@ def save(count: ManualCount) -> ManualCount:
             count.save()
     except IntegrityError:
         reason = f"{count.counted_by} has a count of the same place and time already; nothing was added"
-        raise ValidationError({"from": reason}, code="exists") from None
+        raise ValidationError({"from": ValidationError(reason, code="exists")}) from None
     return count
 
 

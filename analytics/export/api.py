@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from ninja import NinjaAPI, Path, Query
+from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 
 from analytics.audit.accuracy import accuracy_statement
@@ -29,6 +30,11 @@ class Api(NinjaAPI):
     def get_openapi_operation_id(self, operation: Operation) -> str:
         return operation.view_func.__name__
 
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        document = super().get_openapi_schema(**options)
+        document["components"]["schemas"].update(COMPONENTS)
+        return document
+
 
 api = Api(
     title="sensorapp",
@@ -41,7 +47,6 @@ api = Api(
     # The pages of documentation that ninja offers load their scripts from another host.
     docs_url=None,
     auth=ApiTokenAuth(),
-    openapi_extra={"components": {"schemas": COMPONENTS}},
 )
 add_problem_handlers(api)
 

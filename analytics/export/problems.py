@@ -8,21 +8,23 @@ from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from ninja import NinjaAPI, Schema
+from ninja import NinjaAPI
 from ninja.errors import HttpError
 from ninja.errors import ValidationError as RequestError
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 MEDIA_TYPE: Final = "application/problem+json"
 
 
-class FieldProblem(Schema):
+class FieldProblem(BaseModel):
     """``field`` is the parameter or the path into the body."""
 
     field: str
     detail: str
 
 
-class Problem(Schema):
+class Problem(BaseModel):
     """RFC 9457. ``errors`` names each field at fault."""
 
     type: str = "about:blank"
@@ -39,16 +41,9 @@ RESPONSES: Final = {
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 }
-COMPONENTS: Final = {
-    "FieldProblem": FieldProblem.model_json_schema(),
-    "Problem": {
-        **{k: v for k, v in Problem.model_json_schema().items() if k != "$defs"},
-        "properties": {
-            **Problem.model_json_schema()["properties"],
-            "errors": {"type": "array", "items": {"$ref": "#/components/schemas/FieldProblem"}},
-        },
-    },
-}
+COMPONENTS: Final[dict[str, Any]] = models_json_schema(
+    [(Problem, "serialization")], ref_template="#/components/schemas/{model}"
+)[1]["$defs"]
 
 
 def problem(status: int, detail: str, errors: Iterable[FieldProblem] = ()) -> HttpResponse:

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Annotated, Any, Literal
 
 from ninja import Field, Schema
-from pydantic import AwareDatetime, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from analytics.audit.models import DIRECTIONS, ManualCount
 from analytics.audit.recording import HIGHEST
@@ -35,7 +35,7 @@ class TrafficPeriod(Period):
     step: Step = Field(description="A quarter of an hour, a local hour or a local day.")
 
 
-class StoreRow(Schema):
+class StoreRow(BaseModel):
     slug: str
     name: str
     city: str
@@ -47,7 +47,7 @@ class Stores(Table):
     rows: list[StoreRow]
 
 
-class LineRow(Schema):
+class LineRow(BaseModel):
     """A line of a sensor. Its crossings are entries and exits where it has an entrance."""
 
     line: int
@@ -72,7 +72,7 @@ class StoreTable(Table):
     to: date
 
 
-class TrafficRow(Schema):
+class TrafficRow(BaseModel):
     """``entries`` and ``exits`` are null where nothing was observed."""
 
     start: AwareDatetime
@@ -109,7 +109,7 @@ class ManualCountIn(Schema):
         return {name: value for name, value in values.items() if value is not None}
 
 
-class ManualCountOut(Schema):
+class ManualCountOut(BaseModel):
     """A manual count as it was recorded, in UTC."""
 
     id: int
@@ -160,7 +160,7 @@ class ManualCounts(StoreTable):
     rows: list[ManualCountRow]
 
 
-class AccuracyRow(Schema):
+class AccuracyRow(BaseModel):
     """``bias`` is (sensor - manual) / manual with its 95 % interval; ``absolute_error`` adds up each span's
     error before it divides. Null where nobody was counted by hand."""
 

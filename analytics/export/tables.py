@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.cache import patch_vary_headers
 from ninja import Field, Query, Schema
 from ninja.errors import HttpError
+from pydantic import BaseModel
 
 from analytics.export.problems import RESPONSES
 
@@ -25,7 +26,7 @@ TABLE: Final[dict[str, Any]] = {
 }
 
 
-class Table(Schema):
+class Table(BaseModel):
     """``rows`` is a list of one kind of schema; a table's other strings stand before each row in CSV."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import Final, Literal
 
 import numpy as np
@@ -26,7 +26,10 @@ DAYS_AT_ONCE: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """``entries`` and ``exits`` are None where nothing was observed; ``completeness`` is 0 to 1, or None."""
+    """``entries`` and ``exits`` are None where nothing was observed; ``completeness`` is 0 to 1, or None.
+
+    ``begins`` and ``ends`` are local times of fixed offset, so that their difference is the time between.
+    """
 
     begins: datetime
     ends: datetime
@@ -86,18 +89,22 @@ def interval(
     exits: int | None,
     completeness: float | None,
 ) -> Interval:
-    begins, ends = (from_ms(moment).astimezone(zone) for moment in (begins_ms, ends_ms))
-    return Interval(begins, ends, entries, exits, completeness)
+    return Interval(local(begins_ms, zone), local(ends_ms, zone), entries, exits, completeness)
+
+
+def local(moment_ms: int, zone: tzinfo) -> datetime:
+    shown = from_ms(moment_ms).astimezone(zone)
+    return shown.replace(tzinfo=timezone(shown.utcoffset() or timedelta()))
 
 
 def first_quarters(starts_ms: Milliseconds, zone: tzinfo) -> NDArray[np.int64]:
     """The places of the quarters in which a local hour begins, or goes on after a change of clocks."""
-    hours = [hour_of(from_ms(start).astimezone(zone)) for start in starts_ms.tolist()]
+    hours = [hour_of(local(start, zone)) for start in starts_ms.tolist()]
     return np.array([n for n in range(len(hours)) if n == 0 or hours[n] != hours[n - 1]], np.int64)
 
 
-def hour_of(local: datetime) -> tuple[date, int, timedelta | None]:
-    return local.date(), local.hour, local.utcoffset()
+def hour_of(moment: datetime) -> tuple[date, int, timedelta | None]:
+    return moment.date(), moment.hour, moment.utcoffset()
 
 
 def completeness_by_group(

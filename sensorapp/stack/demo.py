@@ -102,8 +102,11 @@ def start_programs(running: ExitStack, port: int, started: float) -> list[Child]
     """Starts web, worker and beat together, prints the address when web answers, and starts the fleet."""
     begun = time.monotonic()
     web = start(running, "web", web_command(port), niceness=0)
-    worker = start(running, "worker", celery("worker", "--concurrency", "2", "--without-mingle"))
-    beat = start(running, "beat", celery("beat", "--pidfile", ""))
+    # Threads, for a worker with children of its own could leave them behind.
+    worker = start(running, "worker", celery("worker", "--pool", "threads", "--concurrency", "2",
+                                             "--without-mingle"))  # fmt: skip
+    # Celery asks the database from within its signal handler and may wait there for itself; it holds nothing.
+    beat = start(running, "beat", celery("beat", "--pidfile", ""), patience=2)
     with step("web", begun):
         wait_until(lambda: answers(port), web, 60, "the web server does not answer", 0.05)
     announce(port, time.monotonic() - started)
@@ -142,12 +145,27 @@ def python(module: str) -> list[str]:
 
 
 def start(
-    running: ExitStack, name: str, command: Sequence[str], *, stdout: int | None = None, niceness: int = 5
+    running: ExitStack,
+    name: str,
+    command: Sequence[str],
+    *,
+    stdout: int | None = None,
+    niceness: int = 5,
+    patience: float = 10,
 ) -> Child:
     """All but web stand back, so that pages come up and answer while the others are busy."""
     log = paths.var_folder() / "log" / f"{name}.log"
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    child = spawn(name, command, log=log, cwd=paths.ROOT, env=environment, stdout=stdout, niceness=niceness)
+    child = spawn(
+        name,
+        command,
+        log=log,
+        cwd=paths.ROOT,
+        env=environment,
+        patience=patience,
+        stdout=stdout,
+        niceness=niceness,
+    )
     running.callback(child.stop)
     return child
 

@@ -14,11 +14,13 @@ from analytics.audit.accuracy import Accuracy, accuracy_statement
 from analytics.audit.models import ManualCount
 from analytics.audit.recording import record_manual_count
 from analytics.audit.sensor_counts import Comparison, compare
+from analytics.counts.days import to_ms
 from sensorapp import wire
 from sensorapp.fleet.enrolment import revoke
 from sensorapp.fleet.models import Channel, ChannelKind, Sensor, Store
+from tests.audit.passages import crossings
 from tests.cast import Cast, build_cast, channel, make_door, make_sensor
-from tests.counts.site import crossings, heartbeat, heartbeats, ms, send, utc
+from tests.counts.site import heartbeat, send, utc, watching
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +43,7 @@ def watch(
     sensor: Sensor, *events: wire.Event, begin: datetime = BEGIN - HOUR, end: datetime = END + HOUR
 ) -> None:
     """The sensor observes without a break; its events are sent in batches of fifty, in the order of time."""
-    sent = sorted([*heartbeats(begin, end), *events], key=lambda event: event.at)
+    sent = sorted([*watching(begin, end), *events], key=lambda event: event.at)
     for place in range(0, len(sent), 50):
         send(sensor, sent[place : place + 50])
 
@@ -176,7 +178,7 @@ def test_any_span_holds_what_was_sent(
 ) -> None:
     """Crossings and spans at random, batches of seven, and a heartbeat that covers them all."""
     sensor, _ = make_sensor(cast.store, "aisle", lines=["left", "right"])
-    start = ms(BEGIN)
+    start = to_ms(BEGIN)
     events: list[wire.Event] = [wire.Crossing(start + at, line, direction) for at, line, direction in sent]
     events += [heartbeat(start + beat + n * 3_600_000, 3_600_000) for n in range(-2, 6)]
     for place in range(0, len(events), 7):
@@ -196,7 +198,7 @@ def test_any_span_holds_what_was_sent(
     ]
     expected = []
     for audited in counts:
-        begins, ends = ms(audited.begins) - start, ms(audited.ends) - start
+        begins, ends = to_ms(audited.begins) - start, to_ms(audited.ends) - start
         of_line = [d for at, line, d in sent if begins <= at < ends and lines[line] == audited.line]
         expected.append({"forward": of_line.count("forward"), "backward": of_line.count("backward")})
     assert [(c.sensor, c.completeness) for c in compare(cast.store, counts)] == [

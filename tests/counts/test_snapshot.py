@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from analytics.counts.days import to_ms
 from analytics.counts.snapshot import SensorNow, SlotNow, StoreSnapshot, Traffic, ZoneNow, store_snapshot
-from analytics.ingest.models import Cursor
+from analytics.ingest.models import Cursor, Gauge
 from sensorapp import wire
 from sensorapp.fleet.enrolment import revoke
 from sensorapp.fleet.models import Channel, ChannelKind, Store
@@ -330,6 +330,69 @@ def test_days_that_are_longer_or_shorter(
         assert [len(traffic.starts), len(traffic.entries), len(traffic.exits)] == [quarters] * 3
         first = datetime.fromtimestamp(traffic.starts[0], UTC).astimezone(ZoneInfo(time_zone))
         assert (first.date(), first.time()) == (traffic.date, time())
+
+
+@pytest.mark.parametrize(("crossings", "so_far"), [(1, 0), (2, 1), (8, 4), (15, 7), (16, 7), (17, 8)])
+def test_last_week_counts_the_quarter_under_way_in_proportion(
+    store: Store, crossings: int, so_far: int
+) -> None:
+    """Seven of its fifteen minutes have passed, whenever in it people came."""
+    door = make_door(store)
+    quarter = NOW - WEEK - timedelta(minutes=7)
+    send(door, [crossing(quarter + timedelta(seconds=50 * place)) for place in range(crossings)], NOW)
+    found = store_snapshot(store, NOW).last_week
+    assert (found.entries_so_far, found.exits_so_far, found.entries_total) == (so_far, 0, crossings)
+
+
+def test_last_week_reaches_the_same_time_on_the_clock(store: Store) -> None:
+    """Clocks changed on Sunday: 12:00 in Berlin is 10:00 UTC on this Tuesday and was 11:00 last week."""
+    door, now = make_door(store), utc("2026-03-31T10:00")
+    moments = [utc(f"2026-03-24T{clock}") for clock in ("10:30", "10:59", "11:00", "11:30")]
+    send(door, map(crossing, moments), now)
+    found = store_snapshot(store, now).last_week
+    assert (found.entries_so_far, found.entries_total) == (2, 4)
+
+
+def test_a_retired_line_counts_in_the_past_and_is_not_missed_afterwards(store: Store) -> None:
+    door, half = make_door(store), utc("2026-06-16T08:00")
+    send(door, [*watching(OPENING, half), crossing(OPENING)], half)
+    door.channels.filter(kind=ChannelKind.LINE).update(retired_at=half)
+    found = store_snapshot(store, NOW)
+    assert (found.today.entries_so_far, found.today.completeness, found.occupancy) == (1, 1.0, None)
+
+
+def test_a_gauge_that_its_sensor_carried_on_no_further_is_not_known(store: Store) -> None:
+    """Its sensor is live, but its newest events no longer speak of this zone."""
+    eye, _ = make_sensor(store, "eye", zones=["aisle"])
+    send(eye, [wire.Occupancy(to_ms(NOW), 0, 4)], NOW)
+    assert [zone.occupancy for zone in store_snapshot(store, NOW).zones] == [4]
+    Gauge.objects.update(at=to_ms(NOW) - 90 * SECOND)
+    assert [zone.occupancy for zone in store_snapshot(store, NOW).zones] == [4]
+    Gauge.objects.update(at=to_ms(NOW) - 90 * SECOND - 1)
+    assert [zone.occupancy for zone in store_snapshot(store, NOW).zones] == [None]
+
+
+def test_a_sensor_that_catches_up_has_no_gauges_of_now(store: Store) -> None:
+    eye, _ = make_sensor(store, "eye", zones=["aisle"])
+    send(eye, [wire.Occupancy(to_ms(NOW - timedelta(minutes=30)), 0, 4)], NOW)
+    found = store_snapshot(store, NOW)
+    assert (found.sensors[0].status, found.zones[0].occupancy) == ("catching up", None)
+
+
+def test_a_snapshot_of_each_store_that_a_person_sees(cast: Cast) -> None:
+    """Counts of one store never show up in another's."""
+    for number, store in enumerate((cast.store, cast.other_store, cast.foreign_store), 1):
+        send(make_door(store), [crossing(NOW)] * number, NOW)
+    seen = {
+        name: {
+            store: store_snapshot(store, NOW).today.entries_so_far for store in Store.objects.visible_to(user)
+        }
+        for name, user in cast.people.items()
+    }
+    counted = {cast.store: 1, cast.other_store: 2, cast.foreign_store: 3}
+    assert seen == {
+        name: {store: counted[store] for store in stores} for name, stores in cast.visible_stores.items()
+    }
 
 
 def test_the_number_of_queries_does_not_grow(store: Store) -> None:
