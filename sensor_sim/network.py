@@ -53,13 +53,11 @@ class Network:
         return Inference(detections, dnn_us)
 
     def _run(self, tensor: Tensor) -> Outputs:
-        """The outputs in the network's order, without their batch dimension where they have one."""
         try:
             outputs = self._session.run(None, {self._input_name: tensor})
         except Exception as error:  # ONNX Runtime has no common base class for its errors
             raise SensorError(f"model.onnx: the network does not run: {_first_line(error)}") from None
-        arrays = [np.asarray(output) for output in outputs]
-        return [array[0] if array.ndim > 1 and array.shape[0] == 1 else array for array in arrays]
+        return [np.asarray(output) for output in outputs]
 
 
 def _session(weights: bytes, threads: int) -> onnxruntime.InferenceSession:

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import time
+from functools import cache
 from typing import Any
+
+from django.contrib.auth.hashers import make_password
 
 from sensorapp import wire
 from sensorapp.accounts.models import Membership, Organisation, Role, User
@@ -98,12 +101,20 @@ def make_person(
     name: str, organisation: Organisation, role: Role, stores: Sequence[Store] | None = None
 ) -> User:
     """A member of an organisation, for the given stores or for all of them; logs in with PASSWORD."""
-    user = User.objects.create_user(f"{name}@{organisation.slug}.example", PASSWORD, name=name)
+    user = User.objects.create(
+        email=f"{name}@{organisation.slug}.example", password=hashed_password(), name=name
+    )
     membership = Membership.objects.create(
         user=user, organisation=organisation, role=role, all_stores=stores is None
     )
     membership.stores.set(stores or [])
     return user
+
+
+@cache
+def hashed_password() -> str:
+    """Hashing is slow by intention; all of the cast share one."""
+    return make_password(PASSWORD)
 
 
 def make_store(organisation: Organisation, slug: str, time_zone: str, **fields: Any) -> Store:

@@ -116,7 +116,7 @@ class StoreSnapshot:
 def store_snapshot(store: Store, at: datetime | None = None) -> StoreSnapshot:
     """Read a store's page as of now; ``at`` says when now is.
 
-    Eight queries see one state of the database, so the version names exactly the counts beside it. The
+    Seven queries see one state of the database, so the version names exactly the counts beside it. The
     store was narrowed by ``visible_to``.
     """
     at = at or timezone.now()

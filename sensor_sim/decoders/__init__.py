@@ -6,7 +6,7 @@ fields are its settings, with the two methods below; then its name in ``Decoder`
 ``check(outputs, labels, size)`` is given the outputs of a trial run and raises ``SensorError`` saying what
 does not fit the card. ``decode(outputs, wanted, least_score, size)`` turns the outputs of one inference
 into ``Found``: for each object its class number, score and box, in fractions of the input tensor.
-``outputs`` come in the network's order without the batch dimension, ``labels`` is the number of labels in
+``outputs`` come in the network's order, with a batch dimension or without, ``labels`` is the number of labels in
 the card, ``size`` the tensor's (width, height), ``wanted`` the class numbers asked for.
 """
 

@@ -7,7 +7,7 @@ the order of the outputs, in the order of a box's sides and in its unit, so the 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from msgspec import Struct
@@ -17,6 +17,7 @@ from sensor_sim.decoders.found import Found, Outputs, Size, shapes
 from sensor_sim.detection import Box
 from sensor_sim.errors import SensorError
 
+Numbers = NDArray[np.float64]
 Part = Literal["boxes", "scores", "classes", "count"]
 
 
@@ -42,14 +43,7 @@ class Imx500PP(Struct, tag="imx500_pp", tag_field="layout", frozen=True, forbid_
                 f"the network has {len(outputs)} ({shapes(outputs)})"
             )
         boxes, scores, classes, count = self._parts(outputs)
-        rows = boxes.shape[0] if boxes.ndim == 2 else -1
-        if (
-            boxes.ndim != 2
-            or boxes.shape[1] != 4
-            or scores.size != rows
-            or classes.size != rows
-            or count.size != 1
-        ):
+        if boxes.shape != (scores.size, 4) or classes.size != scores.size or count.size != 1:
             raise SensorError(
                 f"decoder.outputs: {', '.join(self.outputs)} need shapes nx4 (boxes), n, n and 1 (count), "
                 f"the network has {shapes(outputs)}"
@@ -59,18 +53,22 @@ class Imx500PP(Struct, tag="imx500_pp", tag_field="layout", frozen=True, forbid_
         self, outputs: Outputs, wanted: Collection[int], least_score: float, size: Size
     ) -> list[Found]:
         boxes, scores, classes, count = self._parts(outputs)
-        valid = min(max(int(count.reshape(-1)[0]), 0), len(boxes))
+        valid = min(max(int(count[0]), 0), len(boxes))
         unit = np.array([*size, *size], np.float64) if self.box_unit == "pixel" else np.ones(4)
         if self.box_order == "yxyx":
             boxes = boxes[:, [1, 0, 3, 2]]
-        found = []
-        for box, score, label in zip(
-            boxes[:valid] / unit, scores.reshape(-1), classes.reshape(-1), strict=False
-        ):
-            if score >= least_score and int(label) in wanted:
-                found.append(Found(int(label), float(score), Box(*map(float, box))))
-        return found
+        return [
+            Found(int(label), float(score), Box(*map(float, box)))
+            for box, score, label in zip(boxes[:valid] / unit, scores[:valid], classes[:valid], strict=True)
+            if score >= least_score and int(label) in wanted
+        ]
 
-    def _parts(self, outputs: Outputs) -> list[NDArray[np.float64]]:
-        by_name = dict(zip(self.outputs, outputs, strict=True))
-        return [np.asarray(by_name[name], np.float64) for name in get_args(Part)]
+    def _parts(self, outputs: Outputs) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+        """Boxes (n x 4), scores, classes and count, whatever the order and with no batch dimension."""
+        parts = {
+            name: np.asarray(output, np.float64) for name, output in zip(self.outputs, outputs, strict=True)
+        }
+        boxes = parts["boxes"]
+        if boxes.shape[-1:] == (4,):
+            boxes = boxes.reshape(-1, 4)
+        return boxes, parts["scores"].ravel(), parts["classes"].ravel(), parts["count"].ravel()

@@ -68,7 +68,12 @@ class NanoDet(Struct, tag="nanodet", tag_field="layout", frozen=True, forbid_unk
     def _pair(self, outputs: Outputs, stride: int, labels: int | None, size: Size) -> tuple[Floats, Floats]:
         """The scores and the sides of one grid, told by their shapes: output names are often wrong."""
         cells = -(-size[0] // stride) * -(-size[1] // stride)
-        grids = [np.asarray(o, np.float32) for o in outputs if o.ndim == 2 and o.shape[0] == cells]
+        tables = [
+            np.asarray(output, np.float32).reshape(-1, output.shape[-1])
+            for output in outputs
+            if output.ndim > 1
+        ]
+        grids = [table for table in tables if len(table) == cells]
         sides = [grid for grid in grids if grid.shape[1] == 4 * self.bins][-1:]
         scores = [grid for grid in grids if not sides or grid is not sides[0]]
         if len(grids) != 2 or not sides:

@@ -24,11 +24,11 @@ UNSURE = 3
 class _Way:
     """What is remembered of one track at one line. Sides: -1 left hand, 1 right hand, 0 not known yet."""
 
+    at: float
+    point: Point
+    distance: float
     side: int = 0  # the side on which the person last stood clear of the line
-    at: float = 0.0
-    distance: float = 0.0
-    point: Point = (0.0, 0.0)
-    crossed_at: float | None = None  # last change of sign between the line's ends
+    crossed_at: float | None = None  # when the foot last met the line; None if that was beyond its ends
     waiting: wire.Crossing | None = None  # of a track that is not confirmed yet
 
 
@@ -41,28 +41,42 @@ class LineCounter:
         for track in sighting.ended:
             self._ways.pop(track.number, None)
         for track in sighting.seen:
-            way = self._ways.setdefault(track.number, _Way())
-            way.waiting = self._step(way, track) or way.waiting
+            way = self._go(track)
+            came_to = self._clear_side(track, way.distance)
+            if came_to and came_to != way.side:
+                way.waiting = self._crossing(way, came_to) or way.waiting
+                way.side = came_to
             if way.waiting and track.confirmed:
                 yield way.waiting
                 way.waiting = None
 
-    def _step(self, way: _Way, track: Track) -> wire.Crossing | None:
-        point = track.foot
-        distance = self._distance(point, track)
-        if way.distance * distance < 0 or (way.distance == 0 and distance):
+    def _go(self, track: Track) -> _Way:
+        """Follow the track to where it is now."""
+        point, distance = track.foot, self._distance(track.foot, track)
+        way = self._ways.setdefault(track.number, _Way(track.at, point, distance))
+        if (way.distance > 0) != (distance > 0):
             way.crossed_at = self._crossing_time(way, track.at, point, distance)
         way.at, way.point, way.distance = track.at, point, distance
-        side = 0 if abs(distance) <= DEAD_BAND else 1 if distance > 0 else -1
-        if not side:
-            return None
-        came_over, way.side = way.side == -side and way.crossed_at is not None, side
-        if not came_over or way.crossed_at is None:
+        return way
+
+    def _clear_side(self, track: Track, distance: float) -> int:
+        """The side on which somebody is beyond doubt, or 0.
+
+        The filter trembles less than the detections, but overshoots when somebody stops; so both must say
+        the same.
+        """
+        detected = self._distance(track.detected_foot, track)
+        if min(distance, detected) > DEAD_BAND:
+            return 1
+        return -1 if max(distance, detected) < -DEAD_BAND else 0
+
+    def _crossing(self, way: _Way, came_to: int) -> wire.Crossing | None:
+        if not way.side or way.crossed_at is None:
             return None
         return wire.Crossing(
             at=round(way.crossed_at * 1000),
             line=self.line.id,
-            direction="forward" if side > 0 else "backward",
+            direction="forward" if came_to > 0 else "backward",
         )
 
     def _distance(self, point: Point, track: Track) -> float:

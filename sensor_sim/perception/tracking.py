@@ -29,9 +29,7 @@ class TrackerSettings:
     least_overlap: float = 0.25  # of the predicted box with the detection, both grown by the uncertainty
     duplicate_overlap: float = 0.5  # a box that covers a tracked one this much is the same object again
     measurement_noise: float = 0.05  # standard deviation of a detected edge
-    manoeuvre: float = (
-        4.0  # spectral density of acceleration, box²/s³: start or stop within about half a second
-    )
+    manoeuvre: float = 4.0  # spectral density of acceleration, box²/s³: stop within about half a second
     first_speed: float = 1.5  # standard deviation of the unknown first velocity, boxes/s: a brisk walk
     growth: float = 1.0  # standard deviation of the size's change in one second
     coasting: float = 0.5  # an unseen object keeps its velocity for about this long
@@ -41,8 +39,9 @@ class TrackerSettings:
 
 class Track:
     """One object over time. ``box`` is where the filter has it, ``last_seen`` when it was last detected.
-    ``foot`` is where a person stands, perhaps outside the picture, as of ``last_seen``; ``foot_seen`` says
-    whether that rests on a whole person.
+
+    ``foot`` is where the filter has a person standing, perhaps outside the picture, ``detected_foot``
+    where the last detection had; ``foot_seen`` says whether they rest on a whole person.
 
     The foot (the middle of the box's lower side) moves with a velocity; the size changes slowly and
     without one, because a person who comes into the picture grows, and then stops growing. Across and
@@ -57,7 +56,7 @@ class Track:
         self.clear_sightings = 0
         self.confirmed = False
         self.box = detection.box
-        self.foot = foot(detection.box)
+        self.foot = self.detected_foot = foot(detection.box)
         self.foot_seen = not cut_at_side(detection.box)
         self._velocity = (0.0, 0.0)
         self._settings = settings
@@ -105,19 +104,20 @@ class Track:
         self._pp -= gain * self._pp
         self._ss -= resize * self._ss
         self.last_seen = self.at
-        self._step()
+        self._step(seen)
 
-    def _step(self) -> None:
+    def _step(self, seen: Box) -> None:
         """Where the person stands now.
 
         Of a person whom a side of the picture cuts off, a part is seen, and the lower side of a part is
         not where the feet are: the foot keeps the height at which it was seen last.
         """
-        x, y = foot(self.box)
-        if cut_at_side(self.box):
-            self.foot = (x, self.foot[1] if self.foot_seen else y)
-        else:
-            self.foot, self.foot_seen = (x, y), True
+        height = self.foot[1]
+        self.foot, self.detected_foot = foot(self.box), foot(seen)
+        if not cut_at_side(seen):
+            self.foot_seen = True
+        elif self.foot_seen:
+            self.foot, self.detected_foot = (self.foot[0], height), (self.detected_foot[0], height)
 
     def likeness(self, detection: Detection) -> float:
         """Overlap with a detection when both boxes are grown by what is not known of the track, 0 to 1."""

@@ -35,8 +35,7 @@ class ZoneCounter:
             if track.confirmed:
                 self._note(at, track)
         for stay in self._stays.values():
-            if at - stay.since >= SETTLE:
-                yield from self._settle(stay)
+            yield from self._settle(at, stay)
         for track in sighting.ended:
             yield from self._close(track.number)
         count = sum(stay.entered is not None for stay in self._stays.values())
@@ -50,18 +49,18 @@ class ZoneCounter:
             yield from self._close(number)
 
     def _note(self, at: float, track: Track) -> None:
-        now_inside = inside(clamped(track.foot), self.zone.polygon)
+        now_inside = inside(clamped(track.detected_foot), self.zone.polygon)
         stay = self._stays.setdefault(track.number, _Stay(now_inside, at))
         if stay.inside != now_inside:
             stay.inside, stay.since = now_inside, at
         if now_inside:
             stay.left = at
 
-    def _settle(self, stay: _Stay) -> Iterable[wire.Visit]:
-        """Somebody has been inside, or outside, for long enough (unseen: where they were seen last)."""
-        if stay.inside and stay.entered is None:
+    def _settle(self, at: float, stay: _Stay) -> Iterable[wire.Visit]:
+        """A visit begins when somebody was seen inside for long enough, and ends when they are gone as long."""
+        if stay.inside and stay.entered is None and stay.left - stay.since >= SETTLE:
             stay.entered = stay.since
-        elif not stay.inside and stay.entered is not None:
+        elif not stay.inside and stay.entered is not None and at - stay.since >= SETTLE:
             yield self._visit(stay.entered, stay.left)
             stay.entered = None
 

@@ -160,6 +160,7 @@ def spawn(
     env: Mapping[str, str] | None = None,
     identity: Identity | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
+    orphan_signal: signal.Signals = signal.SIGKILL,
     patience: float = 10.0,
     stdout: int | None = None,
     niceness: int = 0,
@@ -170,11 +171,12 @@ def spawn(
 
     Args:
         log: takes its error output, and its output unless `stdout` says otherwise.
-        stop_signal: asks the program to stop; also sent when the parent dies.
+        stop_signal: asks the program to stop.
+        orphan_signal: sent when the parent dies. Nobody would notice a program that hangs while it stops.
         patience: seconds it has to stop before it is killed.
         niceness: how far it stands back when the processor is busy.
     """
-    watch = die_with_parent(stop_signal)
+    watch = die_with_parent(orphan_signal)
 
     def prepare() -> None:
         if identity is not None:

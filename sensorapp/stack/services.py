@@ -142,7 +142,8 @@ class Postgres(_Service):
             cwd=Path("/"),
             env=_environment(),
             identity=self.identity,
-            stop_signal=signal.SIGINT,  # "fast": ends the sessions, keeps the data
+            stop_signal=signal.SIGINT,  # "fast": ends the sessions, writes everything out
+            orphan_signal=signal.SIGINT,
             patience=60,
         )
 

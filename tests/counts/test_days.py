@@ -29,7 +29,8 @@ from analytics.metrics import BUCKET_MS
 
 HOUR = 3_600_000
 
-zones = st.sampled_from(sorted(zoneinfo.available_timezones() - {"localtime", "Factory"})).map(ZoneInfo)
+ZONES = sorted(zoneinfo.available_timezones() - {"localtime", "Factory"})
+zones = st.sampled_from(ZONES).map(ZoneInfo)
 dates = st.dates(date(2000, 1, 2), date(2099, 12, 30))
 
 
@@ -46,6 +47,26 @@ def test_days_follow_each_other_and_consist_of_whole_buckets(zone: ZoneInfo, day
     assert today.ends_ms == tomorrow.begins_ms
     assert today.starts_ms.tolist() == list(range(today.begins_ms, today.ends_ms, BUCKET_MS))
     assert len(today) == len(today.starts_ms)
+
+
+def test_every_change_of_clocks_anywhere() -> None:
+    """The days around each change of these years, in all zones, add up; most of them by an hour."""
+    lengths = set()
+    for name in ZONES:
+        zone = ZoneInfo(name)
+        noons = [datetime(2025, 1, 1, 12, tzinfo=UTC) + timedelta(days=n) for n in range(3 * 365)]
+        offsets = [noon.astimezone(zone).utcoffset() for noon in noons]
+        for noon, before, after in zip(noons[1:], offsets, offsets[1:], strict=False):
+            if before != after:
+                date = local_date(zone, noon)
+                days = local_days(zone, date - timedelta(days=2), date + timedelta(days=2))
+                assert before is not None
+                assert after is not None
+                assert sum(map(len, days)) * BUCKET_MS == 5 * 24 * HOUR - (after - before) / timedelta(
+                    milliseconds=1
+                )
+                lengths |= {len(day) for day in days}
+    assert lengths == {92, 94, 96, 98, 100} | ({88, 104} & lengths)
 
 
 @given(zones, dates)
@@ -96,7 +117,7 @@ def test_known_days(zone: str, day: str, begins: str, buckets: int) -> None:
 
 
 def test_bounds_must_be_those_of_buckets() -> None:
-    with pytest.raises(ValueError, match="2026-01-01: .* is no row of quarters of an hour; use a time zone"):
+    with pytest.raises(ValueError, match=r"2026-01-01: .* is no row of quarters of an hour; use a time zone"):
         LocalDay(date(2026, 1, 1), 7 * 60_000, 24 * HOUR)
 
 

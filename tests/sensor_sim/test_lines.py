@@ -1,0 +1,187 @@
+"""Line crossings against what people really did."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensor_sim.detection import Box, Detection
+from sensor_sim.perception import Perception
+from sensorapp import wire
+from tests.sensor_sim.people import HEIGHT, START, WIDTH, Detector, Person, Point, unhurried
+
+DIRECTIONS = {(-1, 1): "forward", (1, -1): "backward"}
+
+
+@dataclass(frozen=True)
+class Where:
+    """A line at some angle in the picture; places are given along it and beside it."""
+
+    angle: float
+    length: float = 0.4
+
+    @property
+    def ends(self) -> tuple[Point, Point]:
+        x, y = math.cos(self.angle) * self.length / 2, math.sin(self.angle) * self.length / 2
+        return (0.5 - x, 0.55 - y), (0.5 + x, 0.55 + y)
+
+    def place(self, along: float, beside: float) -> Point:
+        """``along`` is 0 to 1 from end to end; ``beside`` is in heights of a person, positive on the right."""
+        (ax, ay), (bx, by) = self.ends
+        # On a picture, with y growing downwards, the right hand of somebody who looks along (dx, dy) points
+        # along (-dy, dx).
+        dx, dy = (bx - ax) / self.length, (by - ay) / self.length
+        off = beside * HEIGHT
+        return ax + along * (bx - ax) - dy * off, ay + along * (by - ay) + dx * off
+
+
+wheres = st.builds(Where, st.floats(0, 2 * math.pi))
+detectors = st.builds(
+    Detector,
+    seed=st.integers(0, 2**32),
+    rate=st.sampled_from([5.0, 10.0, 15.0, 29.97]),
+    tremble=st.floats(0, 0.01),
+    dropped=st.floats(0, 0.2),
+    dim=st.floats(0, 0.3),
+)
+
+
+def crossings(where: Where, detector: Detector, people: list[Person]) -> list[str]:
+    (ax, ay), (bx, by) = where.ends
+    line = wire.Line(id=7, name="line", points=((ax, ay), (bx, by)))
+    perception = Perception(wire.Scene(version=1, lines=[line]))
+    events = [event for at, found in detector.frames(people) for event in perception.observe(at, found)]
+    events += perception.interrupt()
+    assert all(isinstance(event, wire.Crossing) and event.line == 7 for event in events)
+    return [event.direction for event in events if isinstance(event, wire.Crossing)]
+
+
+def ledger(sides: list[int]) -> list[str]:
+    """What somebody did who stood on these sides one after the other."""
+    return [DIRECTIONS[a, b] for a, b in pairwise(sides) if a != b]
+
+
+@st.composite
+def walks(draw: st.DrawFn) -> tuple[list[tuple[float, float, float]], list[int]]:
+    """Stops (along, beside, seconds) of somebody who crosses, turns round and lingers; and the sides."""
+    sides = draw(st.lists(st.sampled_from([-1, 1]), min_size=1, max_size=5))
+    stops = []
+    for side in sides:
+        if draw(st.booleans()):  # linger on the line, wherever one goes then
+            stops.append(
+                (draw(st.floats(0.2, 0.8)), draw(st.floats(-0.004, 0.004)), draw(st.floats(0.2, 4.0)))
+            )
+        stops.append((draw(st.floats(0.2, 0.8)), side * draw(st.floats(0.3, 0.6)), draw(st.floats(0.5, 1.5))))
+    return stops, sides
+
+
+@unhurried
+@given(wheres, detectors, walks())
+def test_everyone_counts_as_what_they_did(
+    where: Where, detector: Detector, walk: tuple[list[tuple[float, float, float]], list[int]]
+) -> None:
+    stops, sides = walk
+    first = where.place(0.5, sides[0] * 0.5)
+    person = Person(1.0, [(first, 1.0, True)] + [(where.place(a, b), stay, True) for a, b, stay in stops])
+    assert crossings(where, detector, [person]) == ledger(sides)
+
+
+@unhurried
+@given(wheres, detectors, st.sampled_from([-1, 1]), st.booleans())
+def test_a_way_round_the_end_is_no_crossing(
+    where: Where, detector: Detector, side: int, first_end: bool
+) -> None:
+    beyond = -0.4 if first_end else 1.4
+    stops = [(where.place(beyond, b * side), 0.7, True) for b in (0.5, -0.5, 0.5)]
+    assert crossings(where, detector, [Person(1.0, stops)]) == []
+
+
+@unhurried
+@given(wheres, detectors, st.sampled_from([-1, 1]))
+def test_out_through_the_line_and_back_round_its_end(where: Where, detector: Detector, side: int) -> None:
+    stops = [(0.5, 0.5), (0.5, -0.5), (1.4, -0.5), (1.4, 0.5), (0.5, 0.5)]
+    person = Person(1.0, [(where.place(a, b * side), 0.7, True) for a, b in stops])
+    assert crossings(where, detector, [person]) == [DIRECTIONS[side, -side]]
+
+
+@unhurried
+@given(wheres, detectors, st.floats(0.0, 1.0), st.booleans())
+def test_two_people_at_once(where: Where, detector: Detector, delay: float, opposite: bool) -> None:
+    """They pass each other side by side, more than a person's size apart."""
+    there = 1 if opposite else -1
+    one = Person(1.0, [(where.place(0.1, b), 1.0, True) for b in (-0.5, 0.5)])
+    two = Person(1.0 + delay, [(where.place(0.9, there * b), 1.0, True) for b in (0.5, -0.5)])
+    expected = ["forward", "backward" if opposite else "forward"]
+    assert Counter(crossings(where, detector, [one, two])) == Counter(expected)
+
+
+@unhurried
+@given(wheres, detectors, st.floats(2.0, 6.0))
+def test_somebody_lost_and_found_as_somebody_else(where: Where, detector: Detector, hidden: float) -> None:
+    """Hidden for longer than a track is kept, a person gets a new identity, and counts the same."""
+    a, b = where.place(0.5, -0.5), where.place(0.5, 0.5)
+    person = Person(1.0, [(a, 1.0, True), (b, 0.6, True), (b, hidden, False), (b, 0.6, True), (a, 1.0, True)])
+    assert crossings(where, detector, [person]) == ["forward", "backward"]
+
+
+@unhurried
+@given(wheres, detectors, st.integers(0, 30))
+def test_lingering_and_trembling_on_the_line_is_nothing(
+    where: Where, detector: Detector, seconds: int
+) -> None:
+    on, back = where.place(0.5, 0.0), where.place(0.5, -0.5)
+    person = Person(1.0, [(back, 1.0, True), (on, float(seconds), True), (back, 1.0, True)])
+    assert crossings(where, detector, [person]) == []
+
+
+@pytest.mark.parametrize(
+    ("points", "direction"),
+    [
+        (((0.1, 0.5), (0.9, 0.5)), "forward"),  # looking right, the right hand is below
+        (((0.9, 0.5), (0.1, 0.5)), "backward"),
+        (((0.5, 0.9), (0.5, 0.1)), None),
+    ],
+)
+def test_the_contracts_meaning_of_forward(
+    points: tuple[tuple[float, float], tuple[float, float]], direction: str | None
+) -> None:
+    """Somebody walks down the picture."""
+    perception = Perception(wire.Scene(version=1, lines=[wire.Line(id=0, name="x", points=points)]))
+    person = Person(0.5, [((0.4, 0.35), 1.0, True), ((0.4, 0.65), 1.0, True)])
+    events = [
+        e for at, found in Detector(1, tremble=0.0).frames([person]) for e in perception.observe(at, found)
+    ]
+    assert [e.direction for e in events if isinstance(e, wire.Crossing)] == ([direction] if direction else [])
+
+
+def test_a_crossing_is_told_within_a_second_and_dated_to_the_moment() -> None:
+    """At 0.2 pictures a second the foot meets the line 0.75 s after it set out at 2.0 s."""
+    line = wire.Line(id=0, name="x", points=((0.1, 0.5), (0.9, 0.5)))
+    perception = Perception(wire.Scene(version=1, lines=[line]))
+    person = Person(1.0, [((0.4, 0.35), 1.0, True), ((0.4, 0.65), 1.0, True)])
+    told = [
+        (at, event)
+        for at, found in Detector(1, tremble=0.0).frames([person])
+        for event in perception.observe(at, found)
+    ]
+    [(at, event)] = told
+    assert abs(event.at / 1000 - (START + 2.75)) < 0.1
+    assert at - (START + 2.75) < 0.5
+
+
+def test_memory_is_bounded() -> None:
+    """Ten thousand flashes at random places leave nothing behind."""
+    line = wire.Line(id=0, name="x", points=((0.1, 0.5), (0.9, 0.5)))
+    perception = Perception(wire.Scene(version=1, lines=[line]))
+    for i in range(10_000):
+        x, y = (i * 0.618) % 0.9, 0.2 + (i * 0.414) % 0.7
+        flash = Detection("person", 0.9, Box(x, y - HEIGHT, x + WIDTH, y))
+        assert not list(perception.observe(START + i / 10, [flash]))
+    [counter] = perception._lines
+    assert len(counter._ways) < 40

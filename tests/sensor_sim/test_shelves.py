@@ -1,0 +1,170 @@
+"""Shelf units against what hands really did, and did not do."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensor_sim.detection import Box, Detection
+from sensor_sim.perception import Perception
+from sensor_sim.perception.shelves import LONGEST_DELAY
+from sensorapp import wire
+from tests.sensor_sim.people import START, unhurried
+
+SLOT = wire.Slot(
+    id=17, name="A-03", item="bottle", polygon=[(0.1, 0.2), (0.9, 0.2), (0.9, 0.95), (0.1, 0.95)]
+)
+PLACES = [0.2, 0.4, 0.6, 0.8]
+WIDTH, HEIGHT, FLOOR = 0.1, 0.4, 0.9
+CALM = 2.5  # seconds between two deeds
+
+
+@dataclass
+class Shelf:
+    """A shelf, its deeds, and their ledger: (moment, units) whenever the number standing changes.
+
+    A moment of an item put down is when it rests, of an item taken when it is lifted.
+    """
+
+    standing: set[int]
+    at: float = 0.0
+    ledger: list[tuple[float, int]] = field(default_factory=list)
+    # (from, to, item, where the middle of the item is at a time, or None if hidden)
+    episodes: list[tuple[float, float, int, float, float, bool]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.ledger.append((0.0, len(self.standing)))
+
+    def rest(self, seconds: float) -> None:
+        for item in self.standing:
+            self.episodes.append((self.at, self.at + seconds, item, 0.0, 0.0, True))
+        self.at += seconds
+
+    def _move(self, items: set[int], begin: float, end: float, seconds: float) -> None:
+        """Lift items from the height ``begin`` to ``end``, in units of the item."""
+        for item in self.standing | items:
+            moves = item in items
+            self.episodes.append(
+                (self.at, self.at + seconds, item, begin if moves else 0.0, end if moves else 0.0, True)
+            )
+
+    def take(self, items: set[int], seconds: float) -> None:
+        items &= self.standing
+        if items:
+            self._move(items, 0.0, 2.5, seconds)
+            self.standing -= items
+            self.ledger.append((self.at, len(self.standing)))
+            self.at += seconds
+
+    def put(self, items: set[int], seconds: float) -> None:
+        items -= self.standing
+        if items:
+            self._move(items, 2.5, 0.0, seconds)
+            self.at += seconds
+            self.standing |= items
+            self.ledger.append((self.at, len(self.standing)))
+
+    def hide(self, items: set[int], seconds: float) -> None:
+        for item in self.standing:
+            self.episodes.append((self.at, self.at + seconds, item, 0.0, 0.0, item not in items))
+        self.at += seconds
+
+    def nudge(self, items: set[int], seconds: float) -> None:
+        """Touch items: they rock by a fifth of their width and stand again."""
+        for share in (0.2, -0.2):
+            for item in self.standing:
+                lean = share if item in items else 0.0
+                self.episodes.append((self.at, self.at + seconds / 2, item, lean / 8, lean / 8, True))
+            self.at += seconds / 2
+
+    def frames(self, rate: float, seed: int) -> list[tuple[float, list[Detection]]]:
+        noise = random.Random(seed)
+        frames = []
+        for i in range(int(self.at * rate)):
+            at = i / rate
+            found = []
+            for begin, end, item, low, high, visible in self.episodes:
+                lift = low + (high - low) * (at - begin) / (end - begin) if begin <= at < end else None
+                if lift is not None and visible:
+                    found.append(_detection(PLACES[item], FLOOR - lift * HEIGHT, noise))
+            frames.append((START + at, found))
+        return frames
+
+
+def _detection(x: float, floor: float, noise: random.Random) -> Detection:
+    edges = [x - WIDTH / 2, floor - HEIGHT, x + WIDTH / 2, floor]
+    sides = [WIDTH, HEIGHT, WIDTH, HEIGHT]
+    box = Box(*(edge + side * noise.uniform(-0.01, 0.01) for edge, side in zip(edges, sides, strict=True)))
+    return Detection("bottle", noise.uniform(0.4, 0.6), box)
+
+
+def reports(shelf: Shelf, rate: float, seed: int) -> list[wire.Event]:
+    perception = Perception(wire.Scene(version=1, slots=[SLOT]))
+    return [e for at, found in shelf.frames(rate, seed) for e in perception.observe(at, found)]
+
+
+items = st.sets(st.integers(0, 3), min_size=1)
+deeds = st.one_of(
+    st.tuples(st.just("take"), items, st.floats(0.3, 1.0)),
+    st.tuples(st.just("put"), items, st.floats(0.3, 1.0)),
+    st.tuples(st.just("hide"), items, st.floats(0.1, 1.0)),
+    st.tuples(st.just("hide"), st.just({0, 1, 2, 3}), st.floats(0.1, 1.0)),
+    st.tuples(st.just("nudge"), items, st.floats(0.2, 1.0)),
+)
+
+
+@unhurried
+@given(
+    st.sets(st.integers(0, 3)),
+    st.lists(deeds, max_size=6),
+    st.sampled_from([8.0, 15.0, 29.97]),
+    st.integers(0, 2**32),
+)
+def test_only_real_changes_are_reported_once_and_in_time(
+    standing: set[int], script: list[tuple[str, set[int], float]], rate: float, seed: int
+) -> None:
+    shelf = Shelf(set(standing))
+    shelf.rest(CALM)
+    for deed, affected, seconds in script:
+        getattr(shelf, deed)(set(affected), seconds)
+        shelf.rest(CALM)
+    events = reports(shelf, rate, seed)
+    assert [e.units for e in events if isinstance(e, wire.Shelf)] == [units for _, units in shelf.ledger]
+    for event, (moment, _) in zip(events, shelf.ledger, strict=True):
+        assert isinstance(event, wire.Shelf)
+        assert event.slot == 17
+        # Taking a second item counts from when it can be known; a frame or two come on top.
+        assert -0.3 <= event.at / 1000 - START - moment <= LONGEST_DELAY + 0.6
+
+
+def test_confidence_is_the_share_of_frames_that_saw_all_units() -> None:
+    shelf = Shelf({0, 1})
+    shelf.rest(3.0)
+    [event] = reports(shelf, 20.0, 1)
+    assert isinstance(event, wire.Shelf)
+    assert (event.units, event.confidence) == (2, 1.0)
+
+
+def test_items_of_other_slots_and_other_kinds_do_not_count() -> None:
+    left = wire.Slot(id=1, name="left", item="bottle", polygon=[(0, 0), (0.5, 0), (0.5, 1), (0, 1)])
+    right = wire.Slot(id=2, name="right", item="bottle", polygon=[(0.5, 0), (1, 0), (1, 1), (0.5, 1)])
+    cups = wire.Slot(id=3, name="cups", item="cup", polygon=[(0, 0), (1, 0), (1, 1), (0, 1)])
+    perception = Perception(wire.Scene(version=1, slots=[left, right, cups]))
+    shelf = Shelf({0, 2, 3})
+    shelf.rest(3.0)
+    events = [e for at, found in shelf.frames(10.0, 1) for e in perception.observe(at, found)]
+    assert [(e.slot, e.units) for e in events if isinstance(e, wire.Shelf)] == [(1, 1), (2, 2), (3, 0)]
+
+
+def test_after_the_view_was_lost_the_units_are_told_again() -> None:
+    perception = Perception(wire.Scene(version=1, slots=[SLOT]))
+    shelf = Shelf({1})
+    shelf.rest(3.0)
+    frames = shelf.frames(10.0, 1)
+    first = [e for at, found in frames for e in perception.observe(at, found)]
+    assert list(perception.interrupt()) == []
+    again = [e for at, found in frames for e in perception.observe(at + 60, found)]
+    assert [e.units for e in [*first, *again] if isinstance(e, wire.Shelf)] == [1, 1]

@@ -1,0 +1,329 @@
+"""The command as its users run it, and the pipeline behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from sensor_sim.errors import SensorError
+from sensor_sim.network import Network
+from sensor_sim.pixels import Frame
+from sensor_sim.pixels.camera import Camera
+from sensor_sim.pixels.video import VideoFile
+from sensor_sim.watch import events
+from sensorapp import wire
+from tests.sensor_sim import networks
+from tests.sensor_sim.people import START
+
+ROOT = Path(__file__).parents[2]
+SCENE: dict[str, Any] = {
+    "version": 5,
+    "lines": [{"id": 2, "name": "middle", "points": [[0.1, 0.55], [0.9, 0.55]]}],
+}
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    return networks.write_package(tmp_path / "package", networks.SPOT_CARD, networks.bright_spot_model())
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    path = tmp_path / "scene.json"
+    path.write_text(json.dumps(SCENE))
+    return path
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    return networks.write_video(tmp_path / "walk.mp4", networks.walk_down())
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "sensor_sim", "watch", *map(str, words)]
+
+
+def watch(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*words), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def read(output: str) -> list[wire.Event]:
+    return [wire.decode(line.encode(), wire.Event) for line in output.splitlines()]  # type: ignore[arg-type]
+
+
+# --- the command -----------------------------------------------------------------------------------
+
+
+def test_events_are_lines_of_json_and_nothing_else(video: Path, package: Path, scene: Path) -> None:
+    """The figure's foot passes 0.55 after 2 s above the line and half of the 2 s walk."""
+    ran = watch("--video", video, "--model", package, "--scene", scene, "--start", "2026-03-01T09:00:00Z")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    crossing, heartbeat = read(ran.stdout)
+    assert isinstance(crossing, wire.Crossing)
+    assert (crossing.line, crossing.direction) == (2, "forward")
+    assert abs(crossing.at / 1000 - START - 3.0) < 0.2
+    assert isinstance(heartbeat, wire.Heartbeat)
+    assert (heartbeat.at, heartbeat.observed_ms) == (round(START * 1000) + 5900, 5900)
+    assert (heartbeat.frames, heartbeat.inferences) == (60, 60)
+    assert heartbeat.dnn_us > 0
+    assert 25 <= heartbeat.temperature_c < 45
+
+
+def test_without_a_start_the_video_ends_now(video: Path, package: Path, scene: Path) -> None:
+    before = time.time()
+    ran = watch("--video", video, "--model", package, "--scene", scene)
+    last = read(ran.stdout)[-1]
+    assert before - 0.2 <= last.at / 1000 <= time.time()
+
+
+def test_neither_django_nor_a_server() -> None:
+    code = "import sys, sensor_sim.__main__; print([m for m in sys.modules if m.split('.')[0] == 'django'])"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_a_reader_that_has_had_enough(video: Path, package: Path, scene: Path) -> None:
+    words = command("--video", video, "--model", package, "--scene", scene)
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_it_still_gives_out_the_last_events(
+    tmp_path: Path, package: Path, scene: Path, number: signal.Signals
+) -> None:
+    long = networks.write_video(tmp_path / "long.mp4", networks.walk_down() * 40)
+    words = command("--video", long, "--model", package, "--scene", scene)
+    with subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        first = process.stdout.readline()
+        process.send_signal(number)
+        rest, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    told = read(first + rest)
+    assert isinstance(told[-1], wire.Heartbeat)
+    assert sum(event.frames for event in told if isinstance(event, wire.Heartbeat)) < 2400
+
+
+def refused(*words: object) -> str:
+    ran = watch(*words)
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    [sentence] = ran.stderr.splitlines()
+    return sentence
+
+
+def test_what_is_no_video(tmp_path: Path, package: Path, scene: Path) -> None:
+    rest = ("--model", package, "--scene", scene)
+    assert "nothing.mp4: there is no such file" in refused("--video", tmp_path / "nothing.mp4", *rest)
+    assert "this is no video that FFmpeg can read" in refused("--video", scene, *rest)
+
+
+def test_a_cut_off_video_is_told_after_what_could_be_seen(tmp_path: Path, package: Path, scene: Path) -> None:
+    whole = networks.write_video(tmp_path / "walk.mkv", networks.walk_down())
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 8 // 10])
+    ran = watch("--video", cut, "--model", package, "--scene", scene)
+    assert ran.returncode == 1
+    assert [type(event) for event in read(ran.stdout)] == [wire.Crossing, wire.Heartbeat]
+    [sentence] = ran.stderr.splitlines()
+    assert "cut.mkv: the file is cut off" in sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (
+            {"lines": [{"id": -1, "name": "x", "points": [[0, 0], [1, 1]]}]},
+            "lines[0].id: Expected `int` >= 0",
+        ),
+        (
+            {"lines": [{"id": 1, "name": "x", "points": [[0, 0], [1, 1.5]]}]},
+            "lines[0].points[1][1]: Expected",
+        ),
+        (
+            {"lines": [{"id": 1, "name": "x", "points": [[0.5, 0.5]] * 2}]},
+            "lines[0].points: both are the same",
+        ),
+        ({"lines": []}, "nothing to measure"),
+        (
+            {"zones": [{"id": 1, "name": "z", "polygon": [[0, 0], [0.5, 0.5], [1, 1]]}]},
+            "zones[0].polygon: it encloses",
+        ),
+        ({"detect": {"labels": ["unicorn"]}}, "detect.labels[0]: the model has no label 'unicorn'"),
+        (
+            {"slots": [{"id": 1, "name": "s", "item": "can", "polygon": [[0, 0], [0, 1], [1, 1]]}]},
+            "slots[0].item: the model has no label 'can'; it has person, bottle",
+        ),
+        ({"colour": "red"}, "unknown field `colour`"),
+    ],
+)
+def test_a_faulty_scene_is_named(
+    video: Path, package: Path, scene: Path, changes: dict[str, Any], complaint: str
+) -> None:
+    scene.write_text(json.dumps(SCENE | changes))
+    assert complaint in refused("--video", video, "--model", package, "--scene", scene)
+
+
+def test_a_scene_that_is_no_json(video: Path, package: Path, scene: Path) -> None:
+    scene.write_text("{")
+    assert "scene.json: not readable as application/json" in refused(
+        "--video", video, "--model", package, "--scene", scene
+    )
+    scene.unlink()
+    assert "scene.json: cannot be read" in refused("--video", video, "--model", package, "--scene", scene)
+
+
+def test_a_model_that_is_not_what_its_card_says(video: Path, tmp_path: Path, scene: Path) -> None:
+    wrong = networks.write_package(
+        tmp_path / "wrong", networks.card(), networks.constant_model(boxes=[[0, 0, 1, 1]])
+    )
+    assert "imx500_pp reads 4 outputs" in refused("--video", video, "--model", wrong, "--scene", scene)
+
+
+def test_a_camera_that_is_not_there(package: Path, scene: Path) -> None:
+    assert "camera /dev/video97: cannot be opened" in refused(
+        "--camera", "/dev/video97", "--model", package, "--scene", scene
+    )
+
+
+@pytest.mark.parametrize("words", [["--start", "yesterday"], ["--threads", "0"]])
+def test_options_are_checked(video: Path, package: Path, scene: Path, words: list[str]) -> None:
+    ran = watch("--video", video, "--model", package, "--scene", scene, *words)
+    assert ran.returncode == 2
+    assert f"argument {words[0]}: '{words[1]}' is no " in ran.stderr
+
+
+# --- the pipeline ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return Network(networks.package(networks.SPOT_CARD, networks.bright_spot_model()))
+
+
+LINE = wire.convert(SCENE, wire.Scene)
+
+
+def still(begin: float, seconds: float) -> Iterator[Frame]:
+    """Ten frames a second of somebody who stands above the line, the last at ``begin`` + ``seconds``."""
+    image = networks.walker(0.35)
+    for i in range(round(seconds * 10) + 1):
+        yield Frame(START + begin + i / 10, image)
+
+
+def heartbeats(told: list[wire.Event]) -> list[tuple[float, int, int]]:
+    """(seconds, observed milliseconds, frames) of events that are all heartbeats."""
+    beats = [event for event in told if isinstance(event, wire.Heartbeat)]
+    assert beats == told
+    return [(round(beat.at / 1000 - START, 3), beat.observed_ms, beat.frames) for beat in beats]
+
+
+def test_a_heartbeat_a_minute_and_one_at_the_end(network: Network) -> None:
+    told = list(events(still(0, 150), network, LINE))
+    assert heartbeats(told) == [(60, 60000, 601), (120, 60000, 600), (150, 30000, 300)]
+
+
+def test_lost_time_is_not_observed(network: Network) -> None:
+    """Nothing to see from 10 to 40 s: no heartbeat covers it, and the next covers the time since then."""
+    source = [*still(0, 10), None, None, *still(40, 10)]
+    assert heartbeats(list(events(source, network, LINE))) == [(10, 10000, 101), (50, 10000, 101)]
+
+
+def test_frames_far_apart_are_an_interruption(network: Network) -> None:
+    source = [*still(0, 10), *still(40, 10)]
+    assert heartbeats(list(events(source, network, LINE))) == [(10, 10000, 101), (50, 10000, 101)]
+
+
+def test_a_clock_set_back_is_an_interruption(network: Network) -> None:
+    source = [*still(100, 10), *still(0, 10)]
+    assert heartbeats(list(events(source, network, LINE))) == [(110, 10000, 101), (10, 10000, 101)]
+
+
+def test_nobody_crosses_a_line_in_lost_time(network: Network) -> None:
+    below = [Frame(frame.at, networks.walker(0.8)) for frame in still(12, 3)]
+    assert len(heartbeats(list(events([*still(0, 10), None, *below], network, LINE)))) == 2
+
+
+def test_no_frames_no_events(network: Network) -> None:
+    assert list(events([], network, LINE)) == []
+    assert list(events([None, None], network, LINE)) == []
+
+
+def test_video_times_come_from_the_file(tmp_path: Path) -> None:
+    path = networks.write_video(tmp_path / "v.mp4", [networks.walker(0.5)] * 7, rate=5.0)
+    frames = [frame for frame in VideoFile(path, start=100.0) if frame]
+    assert [round(frame.at, 3) for frame in frames] == [100.0, 100.2, 100.4, 100.6, 100.8, 101.0, 101.2]
+    assert {frame.image.shape for frame in frames} == {(96, 128, 3)}
+
+
+# --- cameras ---------------------------------------------------------------------------------------
+
+
+class Plug:
+    """Stands in for the V4L2 driver: each opening is a real capture of a file that ends, or fails."""
+
+    def __init__(self, *paths: Path) -> None:
+        self.paths = list(paths)
+        self.opened = 0
+
+    def __call__(self, device: str) -> cv2.VideoCapture:
+        path = self.paths[min(self.opened, len(self.paths) - 1)]
+        self.opened += 1
+        return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+
+
+def test_a_camera_that_disappears_is_tried_again(tmp_path: Path, video: Path) -> None:
+    stop = threading.Event()
+    plug = Plug(video, tmp_path / "gone", tmp_path / "gone", video)
+    seen: list[bool] = []
+    for frame in Camera("0", stop, retry=0.01, opener=plug):
+        seen.append(frame is not None)
+        if len(seen) == 60 + 3 + 60:
+            stop.set()
+    assert seen == [True] * 60 + [False] * 3 + [True] * 60
+    assert plug.opened == 4
+
+
+def test_a_camera_gives_the_time_of_each_picture(video: Path) -> None:
+    stop = threading.Event()
+    before = time.time()
+    times = []
+    for frame in Camera("0", stop, opener=Plug(video)):
+        if frame is None:
+            stop.set()
+        else:
+            times.append(frame.at)
+            assert frame.image.dtype == np.uint8
+    assert times == sorted(times)
+    assert before <= times[0] <= times[-1] <= time.time()
+
+
+def test_a_camera_that_cannot_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(SensorError, match="camera 0: cannot be opened"):
+        Camera("0", opener=Plug(tmp_path / "gone"))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/video0"), reason="no camera at /dev/video0")  # noqa: PTH110
+def test_a_real_camera() -> None:
+    frame = next(iter(Camera("/dev/video0")))
+    assert frame is not None
+    assert frame.image.ndim == 3
