@@ -34,10 +34,10 @@ lint:  ## style and types
 
 bench:  ## all measurements of bench/, against services of their own
 	@$(bootstrap) --dev
-	@ls bench/[!_]*.py >/dev/null 2>&1 || echo "bench/ holds no measurements yet"
+	@ls bench/[!_]*.py >/dev/null 2>&1 || { echo "bench/ holds no measurements yet"; exit 1; }
 	@SENSORAPP_VAR=var/bench PYTHONPATH=. $(python) -m sensorapp.stack.run sh -ec '\
 	  $(python) manage.py migrate --verbosity 0; \
-	  for script in bench/[!_]*.py; do test ! -e "$$script" || { echo "== $$script"; $(python) "$$script" $(ARGS); }; done'
+	  for script in bench/[!_]*.py; do echo "== $$script"; $(python) "$$script" $(ARGS); done'
 
 shell:  ## Python with Django and the demo's data
 	@$(bootstrap)

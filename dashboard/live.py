@@ -16,7 +16,8 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.urls import path, re_path
 
-from dashboard.access import visible_stores
+from analytics.ingest.live import group_name
+from dashboard.access import find_visible_store
 
 if TYPE_CHECKING:
     from dashboard.access import VersionedStore
@@ -41,11 +42,7 @@ class VersionMessage(TypedDict):
     version: int
 
 
-def group_name(store_id: int) -> str:
-    return f"store.{store_id}"
-
-
-class StoreConsumer(AsyncJsonWebsocketConsumer):
+class StoreConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels is untyped
     """Sends ``{"version": V}`` at once, whenever the store's counts have changed, and as a heartbeat.
 
     Closes with 4401 for a person who is not signed in, and with 4404 where the store does not exist or
@@ -102,17 +99,13 @@ class StoreConsumer(AsyncJsonWebsocketConsumer):
                         await self.changed.wait()
         return NOT_FOUND
 
-    @database_sync_to_async
-    def find_store(self) -> VersionedStore | None:
-        names = self.scope["url_route"]["kwargs"]
-        return (
-            visible_stores(self.scope["user"])
-            .filter(organisation__slug=names["organisation"], slug=names["store"])
-            .first()
-        )
+    async def find_store(self) -> VersionedStore | None:
+        find = database_sync_to_async(find_visible_store)
+        store: VersionedStore | None = await find(self.scope["user"], **self.scope["url_route"]["kwargs"])
+        return store
 
 
-class NowhereConsumer(AsyncJsonWebsocketConsumer):
+class NowhereConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     """Answers for every other address, which the router would otherwise log as an error."""
 
     async def connect(self) -> None:

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Literal
 
 from analytics.counts.snapshot import SensorNow, StoreSnapshot, Traffic
+from dashboard.plan_drawing import PlanDrawing, plan_drawing
 from dashboard.traffic_chart import TrafficChart, traffic_chart
 from sensorapp.fleet.models import OpeningHours, Store
 
@@ -37,6 +38,12 @@ class Comparison:
         return self.difference / self.before if self.before and self.difference is not None else None
 
     @property
+    def trend(self) -> Literal["up", "down", "same"]:
+        """Which way the difference goes as it is written, that is, in whole percent."""
+        change = self.difference or 0 if self.ratio is None else round(self.ratio * 100)
+        return "up" if change > 0 else "down" if change < 0 else "same"
+
+    @property
     def partly_observed(self) -> bool:
         """Whether last week's count misses so much that the comparison needs a word of warning."""
         return self.before is not None and (self.completeness_before or 0) < 0.95
@@ -52,7 +59,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class StorePage:
-    """``sensors`` come with those first that need somebody; the tallies leave out what there is none of."""
+    """``troubled_sensors`` begin with those that are worst; the tallies leave out what there is none of."""
 
     store: Store
     snapshot: StoreSnapshot
@@ -60,15 +67,17 @@ class StorePage:
     entries: Comparison
     exits: int | None
     chart: TrafficChart
+    plan: PlanDrawing | None
     notices: list[Notice]
-    sensors: list[SensorNow]
+    troubled_sensors: list[SensorNow]
+    live_sensors: list[SensorNow]
     sensor_tally: list[tuple[str, int]]
     slot_tally: list[tuple[str, int]]
 
     @property
     def is_growing(self) -> bool:
         """Whether sensors still deliver counts of hours ago, so that today's figures are a lower bound."""
-        return any(sensor.status == "catching up" for sensor in self.sensors)
+        return any(sensor.status == "catching up" for sensor in self.troubled_sensors)
 
 
 def store_page(store: Store, snapshot: StoreSnapshot) -> StorePage:
@@ -91,8 +100,13 @@ def store_page(store: Store, snapshot: StoreSnapshot) -> StorePage:
             store.zone,
             [(span.opens, span.closes) for span in hours if span.weekday == local.weekday()],
         ),
+        plan=plan_drawing(store, snapshot),
         notices=notices(snapshot.sensors),
-        sensors=sorted(snapshot.sensors, key=lambda sensor: SENSOR_STATES.index(sensor.status)),
+        troubled_sensors=sorted(
+            (sensor for sensor in snapshot.sensors if sensor.status != "live"),
+            key=lambda sensor: SENSOR_STATES.index(sensor.status),
+        ),
+        live_sensors=[sensor for sensor in snapshot.sensors if sensor.status == "live"],
         sensor_tally=tally((sensor.status for sensor in snapshot.sensors), SENSOR_STATES),
         slot_tally=tally((slot.status for slot in snapshot.slots), SLOT_STATES),
     )
@@ -130,9 +144,7 @@ def notices(sensors: Sequence[SensorNow]) -> list[Notice]:
         ]
     found = []
     if some := number["catching up"]:
-        found.append(
-            Notice("info", f"{of(some, total)} still catching up; today’s figures will grow.")
-        )
+        found.append(Notice("info", f"{of(some, total)} still catching up; the figures of today will grow."))
     if some := number["silent"]:
         found.append(
             Notice("warning", f"{of(some, total)} silent; what they would have counted is not known.")

@@ -16,13 +16,42 @@ Span = tuple[time, time]
 
 @dataclass(frozen=True, slots=True)
 class Quarter:
-    """``today`` is None where it is not known, because it was not observed or is yet to come."""
+    """``today`` is None where it is not known, because it was not observed or is yet to come.
+
+    ``observed`` is the share of the expected time that was observed today; None where none was expected.
+    """
 
     start: int
     label: str
     today: int | None
     last_week: int | None
+    observed: float | None
     state: Literal["known", "growing", "unknown", "to come"]
+
+    @property
+    def missing(self) -> float:
+        """The share of a quarter gone by that is not known."""
+        if self.state == "known":
+            return 0 if self.observed is None else 1 - self.observed
+        return 1 if self.state == "unknown" else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    day: Literal["today", "last-week"]
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spark:
+    """The chart in small, an hour a bar, in units of its own."""
+
+    width: int
+    height: int
+    bars: list[Bar]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +74,24 @@ class TrafficChart:
             "labels": [quarter.label for quarter in self.quarters],
             "today": [quarter.today for quarter in self.quarters],
             "lastWeek": [quarter.last_week for quarter in self.quarters],
-            "unknown": [
-                index for index, quarter in enumerate(self.quarters) if quarter.state == "unknown"
-            ],
+            "missing": [round(quarter.missing, 3) for quarter in self.quarters],
         }
+
+    @property
+    def spark(self) -> Spark:
+        hours = [self.quarters[i : i + 4] for i in range(0, len(self.quarters), 4)]
+        last_week = [sum(quarter.last_week or 0 for quarter in hour) for hour in hours]
+        today = [sum(quarter.today or 0 for quarter in hour) for hour in hours]
+        most = max(*last_week, *today, 1)
+        bars = [
+            *(Bar("last-week", 10.0 * i, 100.0 - h, 10.0, h) for i, h in heights(last_week, most)),
+            *(Bar("today", 10.0 * i + 2, 100.0 - h, 6.0, h) for i, h in heights(today, most)),
+        ]
+        return Spark(10 * len(hours), 100, bars)
+
+
+def heights(values: Sequence[int], most: int) -> list[tuple[int, float]]:
+    return [(index, round(100 * value / most, 1)) for index, value in enumerate(values) if value]
 
 
 def traffic_chart(snapshot: StoreSnapshot, zone: tzinfo, hours: Sequence[Span]) -> TrafficChart:
@@ -56,11 +99,14 @@ def traffic_chart(snapshot: StoreSnapshot, zone: tzinfo, hours: Sequence[Span]) 
     now = int(snapshot.at.timestamp())
     last_week = by_local_time(snapshot.last_week, zone)
     quarters = []
-    for start, entries in zip(snapshot.today.starts, snapshot.today.entries, strict=True):
+    today = snapshot.today
+    for start, entries, observed in zip(
+        today.starts, today.entries, today.completeness_by_bucket, strict=True
+    ):
         local = datetime.fromtimestamp(start, zone)
         before = last_week.get((local.time(), local.fold), last_week.get((local.time(), 0)))
         state = quarter_state(start, entries, now)
-        quarters.append(Quarter(start, f"{local:%H:%M}", entries, before, state))
+        quarters.append(Quarter(start, f"{local:%H:%M}", entries, before, observed, state))
     return TrafficChart(snapshot.at, shown(quarters, hours))
 
 

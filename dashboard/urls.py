@@ -10,4 +10,5 @@ urlpatterns = [
     path("cards/", views.store_cards, name="cards"),
     path("<slug:organisation>/<slug:store>/", views.store, name="store"),
     path("<slug:organisation>/<slug:store>/snapshot/", views.snapshot, name="snapshot"),
+    path("<slug:organisation>/<slug:store>/trend/", views.trend, name="trend"),
 ]

@@ -11,8 +11,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from dashboard.access import visible_stores
-from dashboard.fragments import card_fragment, store_fragment
+from dashboard.access import find_visible_store, visible_stores
+from dashboard.fragments import card_fragment, store_fragment, trend_fragment
 from sensorapp.accounts.models import User
 
 if TYPE_CHECKING:
@@ -63,10 +63,24 @@ def snapshot(request: HttpRequest, organisation: str, store: str) -> HttpRespons
     """The part of a store's page that changes."""
     if not request.user.is_authenticated:
         return signed_out()
-    wanted = visible_stores(reader(request)).filter(organisation__slug=organisation, slug=store).first()
-    if wanted is None:
-        raise Http404
+    wanted = get_store(request, organisation, store)
     return HttpResponse(store_fragment(wanted, wanted.version))
+
+
+@require_safe
+@never_cache
+def trend(request: HttpRequest, organisation: str, store: str) -> HttpResponse:
+    """The last weeks of a store."""
+    if not request.user.is_authenticated:
+        return signed_out()
+    return HttpResponse(trend_fragment(get_store(request, organisation, store)))
+
+
+def get_store(request: HttpRequest, organisation: str, store: str) -> VersionedStore:
+    found = find_visible_store(reader(request), organisation, store)
+    if found is None:
+        raise Http404
+    return found
 
 
 def signed_out() -> HttpResponse:

@@ -14,6 +14,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 from sensor_sim import watch
 from sensor_sim.device import commands as device
+from sensor_sim.fleet import commands as fleet
 
 
 def main(words: list[str] | None = None) -> int:
@@ -22,6 +23,7 @@ def main(words: list[str] | None = None) -> int:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     watch.add_parser(subparsers)
     device.add_parser(subparsers)
+    fleet.add_parser(subparsers)
     arguments = parser.parse_args(words)
     return int(arguments.run(arguments))
 

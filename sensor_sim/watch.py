@@ -17,7 +17,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from sensor_sim.device.commands import Subparsers
+from sensor_sim.device.commands import Subparsers, add_uplink_arguments, deliver, print_totals
+from sensor_sim.device.outbox import OutboxError
+from sensor_sim.device.uplink import RefusedError
 from sensor_sim.errors import SensorError
 from sensor_sim.package import load_package
 from sensor_sim.scene import check_labels, load_scene
@@ -39,7 +41,8 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "watch",
         help="measure a scene in a video or camera",
-        description="Measure a scene in a video or camera and print each event as one JSON line.",
+        description="Measure a scene in a video or camera and print each event as one JSON line, "
+        "or send the events to a server and print totals.",
     )
     pixels = parser.add_mutually_exclusive_group(required=True)
     pixels.add_argument("--video", type=Path, metavar="FILE", help="a video file that FFmpeg can read")
@@ -68,6 +71,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help="when the video began, ISO 8601, UTC unless it says otherwise (default: so that it ends now)",
     )
     parser.add_argument("--threads", type=_threads, default=1, help="threads for the network (default 1)")
+    add_uplink_arguments(parser, required=False)
     parser.set_defaults(run=run)
 
 
@@ -75,9 +79,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Exit status 0 when the source ends or SIGINT or SIGTERM comes, 1 for a fault of the input."""
     stop = _stop_on_signals()
     try:
-        for event in start(arguments, stop).events:
-            print_event(event)
-    except SensorError as error:
+        watching = start(arguments, stop)
+        if arguments.uplink or arguments.token_file or arguments.outbox:
+            print_totals(deliver(*watching, arguments, stop))
+        else:
+            for event in watching.events:
+                print_event(event)
+    except (SensorError, RefusedError, OutboxError) as error:
         print(f"sensor_sim: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # whoever read the events has had enough

@@ -59,6 +59,7 @@ INSTALLED_APPS = [
     "sensorapp.fleet",
     "analytics.ingest",
     "analytics.counts",
+    "analytics.audit",
     "dashboard",
     "django.contrib.auth",
     "django.contrib.contenttypes",

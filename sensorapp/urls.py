@@ -2,7 +2,11 @@
 
 from django.urls import include, path
 
+from analytics.export.api import api
+
 urlpatterns = [
     path("accounts/", include("allauth.urls")),
+    path("api/v1/", api.urls),
+    path("device/", include("sensorapp.fleet.urls")),
     path("", include("dashboard.urls")),
 ]

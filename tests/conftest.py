@@ -45,6 +45,8 @@ if STARTS_VALKEY:
     os.environ["SENSORAPP_TEST_VALKEY"] = "1"
 os.environ["DJANGO_SETTINGS_MODULE"] = "sensorapp.settings"
 
+FAST_HASHERS = ("MD5PasswordHasher", "PBKDF2PasswordHasher")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -56,6 +58,8 @@ def pytest_configure() -> None:
     from django.conf import settings
 
     assert settings.DATABASES  # loads them; pytest-django then sets Django up
+    # A person takes half a second to make with the hasher of an installation, and tests make many.
+    settings.PASSWORD_HASHERS = [f"django.contrib.auth.hashers.{name}" for name in FAST_HASHERS]
 
 
 @pytest.hookimpl(tryfirst=True)

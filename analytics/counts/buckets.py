@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
 import numpy as np
 from django.db import connection
@@ -16,16 +16,16 @@ from sensorapp.fleet.models import Store
 # A channel and a metric's number.
 Key = tuple[int, int]
 
-# The primary key serves both: each channel's metric is one short range of it.
+# Few channels over a long time: each channel's metric is one short range of the primary key.
 SERIES: Final[LiteralString] = """
 SELECT channel_id, metric, (extract(epoch FROM start) * 1000)::bigint, value FROM ingest_bucket
 WHERE organisation_id = %s AND store_id = %s AND channel_id = ANY(%s) AND metric = ANY(%s)
   AND start >= %s AND start < %s
 """
+# All channels over a short time: the index by time finds them side by side.
 SUMS: Final[LiteralString] = """
 SELECT channel_id, metric, sum(value)::bigint FROM ingest_bucket
-WHERE organisation_id = %s AND store_id = %s AND channel_id = ANY(%s) AND metric = ANY(%s)
-  AND start >= %s AND start < %s
+WHERE organisation_id = %s AND store_id = %s AND metric = ANY(%s) AND start >= %s AND start < %s
 GROUP BY channel_id, metric
 """
 
@@ -37,10 +37,10 @@ class Series:
         self._starts_ms = starts_ms
         self._values: dict[Key, Milliseconds] = {}
 
-    def put(self, rows: Iterable[tuple[int, ...]]) -> None:
+    def put(self, found: Iterable[tuple[int, ...]]) -> None:
         """Take rows of channel, metric, beginning of the bucket in ms, and value."""
         places = {start: place for place, start in enumerate(self._starts_ms.tolist())}
-        for channel, metric, start, value in rows:
+        for channel, metric, start, value in found:
             values = self._values.get((channel, metric))
             if values is None:
                 values = self._values[channel, metric] = np.zeros(len(self._starts_ms), np.int64)
@@ -57,42 +57,27 @@ def read_series(
     """Read the buckets that begin at ``starts_ms``, which follow each other without a gap."""
     series = Series(starts_ms)
     if len(starts_ms) and channels:
-        span = int(starts_ms[0]), int(starts_ms[-1]) + BUCKET_MS
-        series.put(rows(SERIES, store, channels, metrics, *span))
+        span = from_ms(int(starts_ms[0])), from_ms(int(starts_ms[-1]) + BUCKET_MS)
+        scope = store.organisation_id, store.pk
+        series.put(rows(SERIES, [*scope, list(channels), numbers(metrics), *span]))
     return series
 
 
-def read_sums(
-    store: Store, channels: Collection[int], metrics: Collection[Metric], begins_ms: int, ends_ms: int
-) -> dict[Key, int]:
-    """Sums over the buckets that begin in a span of time, by channel and number of the metric."""
-    if not channels:
-        return {}
-    found = rows(SUMS, store, channels, metrics, begins_ms, ends_ms)
+def read_sums(store: Store, metrics: Collection[Metric], begins_ms: int, ends_ms: int) -> dict[Key, int]:
+    """Sums over the buckets that begin in a span of time, for all channels that have any."""
+    span = from_ms(begins_ms), from_ms(ends_ms)
+    found = rows(SUMS, [store.organisation_id, store.pk, numbers(metrics), *span])
     return {(channel, metric): total for channel, metric, total in found}
 
 
-def rows(
-    query: LiteralString,
-    store: Store,
-    channels: Collection[int],
-    metrics: Collection[Metric],
-    begins_ms: int,
-    ends_ms: int,
-) -> list[tuple[int, ...]]:
+def numbers(metrics: Collection[Metric]) -> list[int]:
+    return [metric.number for metric in metrics]
+
+
+def rows(query: LiteralString, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(
-            query,
-            [
-                store.organisation_id,
-                store.pk,
-                list(channels),
-                [metric.number for metric in metrics],
-                from_ms(begins_ms),
-                from_ms(ends_ms),
-            ],
-        )
-        found: list[tuple[int, ...]] = cursor.fetchall()
+        cursor.execute(query, parameters)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
     return found
 
 
@@ -109,8 +94,6 @@ CROSS JOIN LATERAL (
 
 def first_start(store: Store, channels: Collection[int], metrics: Collection[Metric]) -> datetime | None:
     """The beginning of the oldest bucket; None where there is none."""
-    with connection.cursor() as cursor:
-        numbers = [metric.number for metric in metrics]
-        cursor.execute(FIRST, [list(channels), numbers, store.organisation_id, store.pk])
-        first: datetime | None = cursor.fetchall()[0][0]
+    scope = store.organisation_id, store.pk
+    first: datetime | None = rows(FIRST, [list(channels), numbers(metrics), *scope])[0][0]
     return first

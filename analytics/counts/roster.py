@@ -143,4 +143,5 @@ def read_roster(store: Store) -> Roster:
 
 def sensor_facts(*columns: Any) -> SensorFacts:
     *own, received_at, newest_at, heartbeat_ms = columns
-    return SensorFacts(*own, LastHeard(received_at, newest_at, heartbeat_ms) if received_at else None)
+    heard = LastHeard(received_at, newest_at, heartbeat_ms) if received_at else None
+    return SensorFacts(*(*own, heard))

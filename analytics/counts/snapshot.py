@@ -116,7 +116,7 @@ class StoreSnapshot:
 def store_snapshot(store: Store, at: datetime | None = None) -> StoreSnapshot:
     """Read a store's page as of now; ``at`` says when now is.
 
-    Eight queries see one state of the database, so the version names exactly the counts beside it. The
+    Seven queries see one state of the database, so the version names exactly the counts beside it. The
     store was narrowed by ``visible_to``.
     """
     at = at or timezone.now()
@@ -135,7 +135,7 @@ def read_snapshot(store: Store, at: datetime) -> StoreSnapshot:
         read_passage(store, roster, [day], at), day, spans, now_ms - now_ms % BUCKET_MS + BUCKET_MS
     )
     zones, slots = roster.in_use(ChannelKind.ZONE), roster.in_use(ChannelKind.SLOT)
-    sums = read_sums_of_day(store, zones, slots, day)
+    sums = read_sums(store, (*dwell.METRICS, *shelf.METRICS), day.begins_ms, day.ends_ms)
     return StoreSnapshot(
         version=version,
         at=at,
@@ -159,14 +159,6 @@ def read_last_week(store: Store, roster: Roster, hours: Sequence[Hours], at: dat
     day = local_day(store.zone, local_date(store.zone, at) - WEEK)
     passage = read_passage(store, roster, [day], at)
     return traffic(passage, day, open_spans(hours, store.zone, [day]), same_time_on(store.zone, at, day.date))
-
-
-def read_sums_of_day(
-    store: Store, zones: Sequence[ChannelFacts], slots: Sequence[ChannelFacts], day: LocalDay
-) -> dict[Key, int]:
-    channels = [channel.id for channel in (*zones, *slots)]
-    metrics = (*dwell.METRICS, *shelf.METRICS)
-    return read_sums(store, channels, metrics, day.begins_ms, day.ends_ms)
 
 
 def traffic(passage: Passage, day: LocalDay, spans: Sequence[Span], until_ms: int) -> Traffic:

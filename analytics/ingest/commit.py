@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, LiteralString
 
+import numpy as np
 from psycopg import Connection, Cursor
 
 from analytics.ingest import columns as c
+from analytics.ingest.arrays import Integers, bigints, integers, register, smallints
 from analytics.ingest.directory import SensorFacts
 from analytics.ingest.fold import Deltas, Gauge, SensorState, fold
 from analytics.ingest.late import mark_late
@@ -71,6 +73,7 @@ def commit(connection: Connection, batches: Sequence[Incoming]) -> tuple[list[Ac
     raises, nothing has changed.
     """
     with connection.transaction(), connection.cursor() as cursor:
+        register(cursor)
         group = Group(datetime.now(UTC))
         progress = lock(cursor, {batch.sensor.id: batch.sensor for batch in batches}, group.received_at)
         acks = [settle(batch, progress[batch.sensor.id], group) for batch in batches]
@@ -161,8 +164,12 @@ def read_gauges(cursor: Cursor, sensors: Iterable[SensorFacts]) -> dict[int, dic
 
 COPY_BATCHES: LiteralString = """
 COPY ingest_batch (organisation_id, sensor_id, epoch, first_seq, received_at, config, model,
-                   kind, at, channel, value, extra) FROM STDIN
+                   kind, at, channel, value, extra) FROM STDIN (FORMAT binary)
 """
+BATCH_TYPES: Final = (
+    *("int8", "int8", "int8", "int8", "timestamptz", "int4", "bytea"),
+    *("int2[]", "int8[]", "int4[]", "int4[]", "int4[]"),
+)
 ADD_TO_BUCKETS: LiteralString = """
 INSERT INTO ingest_bucket AS bucket (organisation_id, store_id, channel_id, metric, start, value)
 SELECT organisation, store, channel, metric, to_timestamp(start / 1000), value
@@ -204,7 +211,7 @@ def write(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> dict[i
         return {}
     copy_batches(cursor, group)
     add_to_buckets(cursor, group, progress)
-    mark_late(cursor, changed_buckets(group, progress))
+    mark_late(cursor, changed_buckets(group, progress), group.received_at)
     keep_gauges(cursor, group, progress)
     stores = {batch.sensor.store_id for batch in group.stored}
     return dict(cursor.execute(NEXT_VERSIONS, [sorted(stores)]).fetchall())
@@ -225,6 +232,7 @@ def rejection_row(group: Group, batch: Incoming, expected: int) -> tuple[object,
 
 def copy_batches(cursor: Cursor, group: Group) -> None:
     with cursor.copy(COPY_BATCHES) as copy:
+        copy.set_types(BATCH_TYPES)
         for batch in group.stored:
             columns = batch.columns
             copy.write_row(
@@ -236,11 +244,11 @@ def copy_batches(cursor: Cursor, group: Group) -> None:
                     group.received_at,
                     batch.config,
                     batch.model,
-                    columns.kind,
-                    columns.at,
-                    columns.channel,
-                    columns.value,
-                    columns.extra,
+                    smallints(columns.kind),
+                    bigints(columns.at),
+                    integers(columns.channel),
+                    integers(columns.value),
+                    integers(columns.extra),
                 )
             )
 
@@ -255,14 +263,13 @@ def add_to_buckets(cursor: Cursor, group: Group, progress: dict[int, Progress]) 
         cursor.execute(ADD_TO_BUCKETS, transpose(rows))
 
 
-def changed_buckets(group: Group, progress: dict[int, Progress]) -> set[tuple[int, datetime]]:
-    """Store and start of every bucket that the group changes."""
-    changed = {
+def changed_buckets(group: Group, progress: dict[int, Progress]) -> set[tuple[int, int]]:
+    """Store and start (Unix ms) of every bucket that the group changes."""
+    return {
         (progress[sensor_id].sensor.store_id, start)
         for sensor_id, deltas in group.deltas.items()
         for _, _, start in deltas
     }
-    return {(store, datetime.fromtimestamp(start / 1000, UTC)) for store, start in changed}
 
 
 def keep_gauges(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> None:
@@ -275,5 +282,5 @@ def keep_gauges(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> 
         cursor.execute(KEEP_GAUGES, transpose(rows))
 
 
-def transpose(rows: Sequence[tuple[int, ...]]) -> list[list[int]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def transpose(rows: Sequence[tuple[int, ...]]) -> list[Integers]:
+    return list(np.array(rows, np.int64).T)

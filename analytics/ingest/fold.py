@@ -34,6 +34,12 @@ CHANNEL_KIND: Final = {
     c.DEPLOYMENT: "device",
 }
 
+# The time in which a gauge was known, and its value integrated over that time.
+GAUGE_METRICS: Final = {
+    c.OCCUPANCY: (metrics.ZONE_TIME, metrics.PERSON_TIME),
+    c.SHELF: (metrics.SLOT_TIME, metrics.UNIT_TIME),
+}
+
 
 @dataclass(slots=True)
 class Gauge:
@@ -80,7 +86,8 @@ def fold(columns: c.Columns, state: SensorState, deltas: Deltas) -> None:
 
 def heartbeat(state: SensorState, deltas: Deltas, at: int, observed_ms: int) -> None:
     begin = at - observed_ms
-    add_span(deltas, state.channels["device", 0], metrics.OBSERVED, begin, at)
+    for piece, length in split(begin, at):
+        add(deltas, state.channels["device", 0], metrics.OBSERVED, piece, length)
     state.heartbeat_ms = observed_ms
     for channel, gauge in state.gauges.items():
         integrate(deltas, channel, gauge, max(gauge.at, begin), at)
@@ -90,37 +97,28 @@ def heartbeat(state: SensorState, deltas: Deltas, at: int, observed_ms: int) -> 
 
 def reading(state: SensorState, deltas: Deltas, channel: int, new: Gauge) -> None:
     old = state.gauges.get(channel)
-    if old and new.at - old.at <= state.hold_ms:
-        integrate(deltas, channel, old, old.at, new.at)
-    if old and new.at < old.at:
-        new.at = old.at
+    if old:
+        if new.at - old.at <= state.hold_ms:
+            integrate(deltas, channel, old, old.at, new.at)
+        new.at = max(new.at, old.at)
     state.gauges[channel] = new
     state.changed.add(channel)
 
 
 def integrate(deltas: Deltas, channel: int, gauge: Gauge, begin: int, end: int) -> None:
     """Count the gauge's value as true from ``begin`` to ``end``; nothing where that is no time at all."""
-    if gauge.kind == c.OCCUPANCY:
-        add_span(deltas, channel, metrics.ZONE_TIME, begin, end)
-        add_span(deltas, channel, metrics.PERSON_TIME, begin, end, gauge.value)
-        return
-    add_span(deltas, channel, metrics.SLOT_TIME, begin, end)
-    add_span(deltas, channel, metrics.UNIT_TIME, begin, end, gauge.value)
-    if not gauge.value:
-        add_span(deltas, channel, metrics.EMPTY_TIME, begin, end)
+    known, integral = GAUGE_METRICS[gauge.kind]
+    for at, length in split(begin, end):
+        add(deltas, channel, known, at, length)
+        if gauge.value:
+            add(deltas, channel, integral, at, length * gauge.value)
+        elif gauge.kind == c.SHELF:
+            add(deltas, channel, metrics.EMPTY_TIME, at, length)
 
 
 def add(deltas: Deltas, channel: int, metric: metrics.Metric, at: int, value: int) -> None:
     key = (channel, metric.number, at - at % BUCKET_MS)
     deltas[key] = deltas.get(key, 0) + value
-
-
-def add_span(
-    deltas: Deltas, channel: int, metric: metrics.Metric, begin: int, end: int, weight: int = 1
-) -> None:
-    if weight:
-        for at, length in split(begin, end):
-            add(deltas, channel, metric, at, length * weight)
 
 
 def split(begin: int, end: int) -> Iterator[tuple[int, int]]:

@@ -13,10 +13,13 @@ from django.utils.safestring import SafeString
 
 register = template.Library()
 
-UNKNOWN = SafeString('<span class="unknown" title="not known">–<span class="sr"> not known</span></span>')
+DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
 SPACE = "\N{NO-BREAK SPACE}"
+UNKNOWN = SafeString(
+    f'<span class="unknown" title="not known">{DASH}<span class="sr"> not known</span></span>'
+)
 
 
 @register.filter
@@ -27,7 +30,7 @@ def count(value: int | None) -> str:
 
 @register.filter
 def difference(value: int) -> str:
-    """-12 → −12, 12 → +12, 0 → ±0"""
+    """12 → +12, 0 → ±0, and a minus sign instead of a hyphen."""
     sign = "+" if value > 0 else MINUS if value < 0 else "±"
     return sign + number_format(abs(value), force_grouping=True)
 

@@ -6,7 +6,8 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,10 @@ from typing import Protocol
 
 from sensor_sim.device.outbox import Outbox, OutboxError
 from sensor_sim.device.uplink import Delivery, RefusedError, Totals, Uplink, read_token
+from sensorapp import wire
+
+LIVE_INTERVAL_S = 0.2
+PATIENCE_AFTER_STOP_S = 5.0
 
 
 class Subparsers(Protocol):
@@ -39,22 +44,48 @@ def add_uplink_arguments(parser: argparse.ArgumentParser, *, required: bool) -> 
         type=Path,
         metavar="DIR",
         required=required,
-        help="folder in which events wait until the server has them",
+        help="folder in which events wait until the server has them"
+        + ("" if required else " (default: beside the token file, named like the sensor)"),
     )
 
 
 @contextmanager
 def open_delivery(arguments: argparse.Namespace, interval: float = 1.0) -> Iterator[Delivery]:
     """The outbox and uplink that the arguments name; raises :class:`RefusedError` or :class:`OutboxError`."""
-    if arguments.uplink is None or arguments.token_file is None or arguments.outbox is None:
-        raise RefusedError("sending needs all three of --uplink, --token-file and --outbox")
+    if arguments.uplink is None or arguments.token_file is None:
+        raise RefusedError("sending needs both --uplink and --token-file")
     token = read_token(arguments.token_file)
     uplink = Uplink(arguments.uplink, token)
+    folder = arguments.outbox or arguments.token_file.with_name(f"{token.public_id}.outbox")
     try:
-        with Outbox(arguments.outbox, token.public_id) as outbox:
+        with Outbox(folder, token.public_id) as outbox:
             yield Delivery(outbox, uplink, interval=interval)
     finally:
         uplink.close()
+
+
+def deliver(
+    events: Iterable[wire.Event],
+    model: str,
+    config: int,
+    arguments: argparse.Namespace,
+    stop: threading.Event,
+) -> Totals:
+    """Keep events as they come and send them meanwhile; returns when all are settled.
+
+    After ``stop`` it waits for the server no longer than a few seconds: what is left stays in the outbox.
+    """
+    with open_delivery(arguments, LIVE_INTERVAL_S) as delivery:
+        with delivery:
+            for event in events:
+                delivery.outbox.append([event], model=model, config=config)
+                if delivery.failure:
+                    raise delivery.failure
+            if stop.is_set():
+                timer = threading.Timer(PATIENCE_AFTER_STOP_S, delivery.stop)
+                timer.daemon = True
+                timer.start()
+        return delivery.totals
 
 
 def print_totals(totals: Totals) -> None:

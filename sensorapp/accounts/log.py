@@ -6,23 +6,32 @@ from typing import Any
 
 from django.db import models
 
-from sensorapp.accounts.models import AuditEntry, Organisation, User
+from sensorapp.accounts.models import ApiToken, AuditEntry, Organisation, User
+
+# A person, a machine, or None for what the system does by itself.
+Actor = User | ApiToken | None
 
 
 def record(
-    organisation: Organisation, actor: User | None, verb: str, subject: models.Model, **detail: Any
+    organisation: Organisation, actor: Actor, verb: str, subject: models.Model, **detail: Any
 ) -> AuditEntry:
-    """Note a state change; call it in the transaction that makes the change.
-
-    ``actor`` is None for what the system does by itself.
-    """
+    """Note a state change; call it in the transaction that makes the change."""
     return AuditEntry.objects.create(
         organisation=organisation,
-        actor=actor,
-        actor_name=str(actor) if actor else "system",
+        actor=actor if isinstance(actor, User) else None,
+        actor_name=name_of(actor),
         verb=verb,
         subject_type=subject._meta.label_lower,
         subject_id=subject.pk,
         subject_name=str(subject)[:200],
         detail=detail,
     )
+
+
+def name_of(actor: Actor) -> str:
+    match actor:
+        case None:
+            return "system"
+        case ApiToken():
+            return f"API token {actor.name} ({actor.public_id})"
+    return str(actor)

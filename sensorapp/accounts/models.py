@@ -90,7 +90,10 @@ class Membership(models.Model):
 
 
 class ApiToken(models.Model):
-    """A machine's read access to the counts of an organisation, of all stores or of the listed ones."""
+    """A machine's access to the counts of an organisation, of all stores or of the listed ones.
+
+    It reads; ``may_record_counts`` lets it add manual counts too.
+    """
 
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=80)
@@ -98,6 +101,7 @@ class ApiToken(models.Model):
     digest = models.BinaryField(max_length=32)
     all_stores = models.BooleanField(default=False)
     stores = models.ManyToManyField("fleet.Store", blank=True, related_name="api_tokens")
+    may_record_counts = models.BooleanField(default=False)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

@@ -23,6 +23,14 @@ def enrol_sensor(store: Store, name: str, actor: User | None = None) -> tuple[Se
 
 
 @transaction.atomic
+def place_sensor(sensor: Sensor, x: float, y: float, heading: float, actor: User | None = None) -> None:
+    """Say where a sensor hangs on the floor plan (metres) and where it looks (degrees clockwise from the right)."""
+    sensor.x, sensor.y, sensor.heading = x, y, heading % 360
+    sensor.save(update_fields=["x", "y", "heading"])
+    record(sensor.store.organisation, actor, "placed sensor", sensor, x=x, y=y, heading=heading)
+
+
+@transaction.atomic
 def enrol_gateway(store: Store, name: str, actor: User | None = None) -> tuple[Gateway, str]:
     """Add a gateway that may carry the batches of every sensor in the store."""
     public_id = new_public_id("g")

@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.urls import reverse
 
-from sensorapp.accounts.models import Membership, Organisation, User
+from sensorapp.accounts.models import ApiToken, Membership, Organisation, User
 
 
 def validate_time_zone(name: str) -> None:
@@ -28,6 +28,10 @@ class StoreQuerySet(models.QuerySet["Store"]):
             models.Exists(memberships.filter(all_stores=True))
             | models.Exists(memberships.filter(stores=models.OuterRef("pk")))
         )
+
+    def visible_to_token(self, token: ApiToken) -> StoreQuerySet:
+        own = self.filter(organisation=token.organisation_id)
+        return own if token.all_stores else own.filter(api_tokens=token)
 
 
 class Store(models.Model):

@@ -9,7 +9,7 @@ from django.utils import timezone
 from sensorapp import wire
 from sensorapp.accounts.log import record
 from sensorapp.accounts.models import User
-from sensorapp.fleet.models import Channel, ChannelKind, SceneVersion, Sensor
+from sensorapp.fleet.models import Channel, ChannelKind, Entrance, SceneVersion, Sensor
 
 
 @transaction.atomic
@@ -28,6 +28,32 @@ def publish_scene(sensor: Sensor, scene: wire.Scene, actor: User | None = None) 
     keep_channels(sensor, scene)
     record(sensor.store.organisation, actor, "published scene", sensor, version=scene.version)
     return version
+
+
+@transaction.atomic
+def assign_line(
+    line: Channel,
+    entrance: Entrance | None,
+    entry_direction: str = Channel.FORWARD,
+    actor: User | None = None,
+) -> None:
+    """Let a line count towards the entries and exits of its store, or no longer (None)."""
+    if line.kind != ChannelKind.LINE:
+        raise ValueError(
+            f"{line.name} is a {line.get_kind_display().lower()}; only a line crosses an entrance"
+        )
+    if entrance is not None and entrance.store_id != line.sensor.store_id:
+        raise ValueError(f"{entrance.name} belongs to another store than the line {line.name}")
+    line.entrance, line.entry_direction = entrance, entry_direction
+    line.save(update_fields=["entrance", "entry_direction"])
+    record(
+        line.sensor.store.organisation,
+        actor,
+        "assigned line",
+        line,
+        entrance=entrance.name if entrance else None,
+        entry_direction=entry_direction,
+    )
 
 
 def keep_channels(sensor: Sensor, scene: wire.Scene) -> None:

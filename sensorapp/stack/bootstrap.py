@@ -172,7 +172,7 @@ def run(name: str, *command: str) -> None:
         name: what to call the program when it fails.
 
     Raises:
-        BootstrapError: it failed; the sentence holds its last words.
+        BootstrapError: it failed; its last lines are with the sentence.
     """
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with LOG.open("w") as log:
@@ -181,9 +181,8 @@ def run(name: str, *command: str) -> None:
         code = subprocess.run(command, stdout=log, stderr=log, cwd=ROOT, env=clean_environment()).returncode
     if code != 0:
         raise BootstrapError(
-            f"{name} could not do its part: {last_words()}\nSee that this machine "
-            f"reaches the package registries (HTTPS_PROXY names a proxy) and run make again; "
-            f"everything it said is in {LOG}"
+            f"{name} could not do its part; see that this machine reaches the package registries (HTTPS_PROXY "
+            f"names a proxy) and run make again. Its last lines in {LOG}:\n{last_lines()}"
         )
 
 
@@ -199,10 +198,8 @@ def clean_environment() -> "dict[str, str]":
     return environment
 
 
-def last_words() -> str:
-    lines = [line.strip() for line in read(LOG).splitlines()[1:] if line.strip()]
-    errors = [line for line in lines if "error" in line.lower()]
-    return (errors or lines or ["it said nothing"])[-1]
+def last_lines() -> str:
+    return "\n".join("    " + line for line in read(LOG).splitlines()[1:][-6:])
 
 
 def succeeds(*command: str) -> bool:

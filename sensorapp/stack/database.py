@@ -78,9 +78,13 @@ def unknown_migrations(executor: MigrationExecutor) -> list[tuple[str, str]]:
     )
 
 
+def has_demo() -> bool:
+    return "load_demo" in get_commands()
+
+
 def load_demo() -> None:
     """Loads the demo chain from `fixtures/`; does nothing where it is there already."""
-    if "load_demo" in get_commands():
+    if has_demo():
         call_command("load_demo", verbosity=0)
 
 

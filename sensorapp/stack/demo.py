@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
+from django.db import connection
 from rich.console import Console
 
 from sensorapp.stack import database, paths
@@ -56,13 +57,13 @@ def run(port: int) -> None:
 
 
 def check_port(port: int) -> None:
+    if not 0 < port < 65536:
+        raise StackError(f"port {port} does not exist; name one from 1 to 65535: make demo PORT=8001")
     with socket.socket() as probe:
         # As the web server does, so that connections of a demo just stopped are no obstacle.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
-        except OverflowError:
-            raise StackError(f"port {port} does not exist; name one from 1 to 65535") from None
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 why = f"port {port} is in use by another program"
@@ -94,21 +95,24 @@ def prepare_database() -> None:
         database.migrate()
     with step("demo chain"):
         database.load_demo()
-    database.connection.close()
+    connection.close()  # the demo itself asks nothing more
 
 
 def start_programs(running: ExitStack, port: int, started: float) -> list[Child]:
     """Starts web, worker and beat together, prints the address when web answers, and starts the fleet."""
     begun = time.monotonic()
-    web = start(running, "web", web_command(port))
-    worker = start(running, "worker", celery("worker", "--concurrency", "2", "--without-mingle"))
-    beat = start(running, "beat", celery("beat", "--pidfile", ""))
+    web = start(running, "web", web_command(port), niceness=0)
+    # Threads, for a worker with children of its own could leave them behind.
+    worker = start(running, "worker", celery("worker", "--pool", "threads", "--concurrency", "2",
+                                             "--without-mingle"))  # fmt: skip
+    # Celery asks the database from within its signal handler and may wait there for itself; it holds nothing.
+    beat = start(running, "beat", celery("beat", "--pidfile", ""), patience=2)
     with step("web", begun):
         wait_until(lambda: answers(port), web, 60, "the web server does not answer", 0.05)
     announce(port, time.monotonic() - started)
     children = [web, worker, beat]
-    if (paths.ROOT / "sensor_sim" / "fleet.py").exists():
-        fleet = start(running, "fleet", fleet_command(port), subprocess.PIPE)
+    if database.has_demo():
+        fleet = start(running, "fleet", fleet_command(port), stdout=subprocess.PIPE)
         running.enter_context(Backlog(console, fleet))
         children.append(fleet)
     return children
@@ -140,10 +144,28 @@ def python(module: str) -> list[str]:
     return [sys.executable, "-m", module]
 
 
-def start(running: ExitStack, name: str, command: Sequence[str], stdout: int | None = None) -> Child:
+def start(
+    running: ExitStack,
+    name: str,
+    command: Sequence[str],
+    *,
+    stdout: int | None = None,
+    niceness: int = 5,
+    patience: float = 10,
+) -> Child:
+    """All but web stand back, so that pages come up and answer while the others are busy."""
     log = paths.var_folder() / "log" / f"{name}.log"
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    child = spawn(name, command, log=log, cwd=paths.ROOT, env=environment, stdout=stdout)
+    child = spawn(
+        name,
+        command,
+        log=log,
+        cwd=paths.ROOT,
+        env=environment,
+        patience=patience,
+        stdout=stdout,
+        niceness=niceness,
+    )
     running.callback(child.stop)
     return child
 

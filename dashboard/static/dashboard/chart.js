@@ -21,8 +21,10 @@
 
   // Positions are quarters since the first one, so that neither time zones nor clock changes matter here.
   function columns() {
-    const positions = data.labels.map((_, index) => index);
-    return [positions, data.lastWeek, data.today, data.lastWeek];
+    // One position more than there are quarters, up to which the last one is drawn.
+    const positions = [...data.labels.keys(), data.labels.length];
+    const lastWeek = [...data.lastWeek, data.lastWeek.at(-1)];
+    return [positions, lastWeek, [...data.today, null], lastWeek];
   }
 
   function nowPosition() {
@@ -57,7 +59,9 @@
     const { ctx, bbox } = u;
     ctx.save();
     ctx.fillStyle = hatching(ctx);
-    for (const index of data.unknown) {
+    for (const [index, missing] of data.missing.entries()) {
+      if (missing < 0.05) continue;
+      ctx.globalAlpha = Math.max(0.25, missing);
       const left = u.valToPos(index, "x", true);
       const right = u.valToPos(index + 1, "x", true);
       ctx.fillRect(left, bbox.top, right - left, bbox.height);
@@ -99,24 +103,21 @@
   }
 
   function tell(u) {
-    const index = u.cursor.idx;
-    if (index === null || index === undefined || index >= data.labels.length) {
-      readout().textContent = "\u00a0";
-      return;
-    }
+    const latest = Math.max(0, Math.min(Math.ceil(nowPosition()) - 2, data.labels.length - 1));
+    const index = Math.min(u.cursor.idx ?? latest, data.labels.length - 1);
     const known = (value) => (value === null ? "not known" : format.format(value));
     const today = index > nowPosition() ? "to come" : known(data.today[index]);
     const growing = nowPosition() >= index && nowPosition() < index + 1 ? " so far" : "";
     const end = data.labels[index + 1] ?? "";
     readout().replaceChildren(
-      part("span", "quiet", `${data.labels[index]}–${end} `),
-      part("strong", "today", `${today}${growing}`),
-      part("span", "last-week", known(data.lastWeek[index])),
+      part("quiet", `${data.labels[index]}–${end}`),
+      part("key today", `${today}${growing}`),
+      part("key last-week", known(data.lastWeek[index])),
     );
   }
 
-  function part(tag, name, text) {
-    const element = document.createElement(tag);
+  function part(name, text) {
+    const element = document.createElement("span");
     element.className = name;
     element.textContent = text;
     return element;
@@ -187,6 +188,7 @@
     }
     readColours();
     plot = new uPlot(options(...size()), columns(), host());
+    tell(plot);
     resizing.disconnect();
     resizing.observe(host());
   }

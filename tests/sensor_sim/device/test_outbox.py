@@ -9,13 +9,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from device_server import BROKEN, Ledger
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sensor_sim.device.outbox import Outbox, OutboxError
 from sensorapp import wire
+from tests.sensor_sim.device.device_server import BROKEN, Ledger
 
 SENSOR = "s-0123456789ab"
 MODELS = ("0123456789abcdef", "fedcba9876543210")

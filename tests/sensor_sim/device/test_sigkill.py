@@ -10,9 +10,8 @@ import sys
 import threading
 from pathlib import Path
 
-from device_server import Ledger, running
-
 from sensorapp import wire
+from tests.sensor_sim.device.device_server import Ledger, running
 
 TOKEN = "s-0123456789ab.c2VjcmV0"
 START = 1_780_000_000_000

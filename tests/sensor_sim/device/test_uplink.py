@@ -10,7 +10,6 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
-from device_server import BROKEN, Ledger, Server, cut, delay, refuse, running
 
 from sensor_sim.device import uplink
 from sensor_sim.device.outbox import Outbox
@@ -26,6 +25,7 @@ from sensor_sim.device.uplink import (
     read_token,
 )
 from sensorapp import wire
+from tests.sensor_sim.device.device_server import BROKEN, Ledger, Server, cut, delay, refuse, running
 
 SENSOR = "s-0123456789ab"
 TOKEN = Token(f"{SENSOR}.c2VjcmV0", SENSOR)

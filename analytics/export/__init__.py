@@ -1,0 +1,1 @@
+"""What programs read: REST as JSON and CSV."""

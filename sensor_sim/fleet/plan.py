@@ -1,0 +1,192 @@
+"""The plan of a fleet: its stores, its sensors and their habits. It is a file, and holds secrets."""
+
+from __future__ import annotations
+
+import os
+from datetime import date, time
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sensorapp import wire
+
+# What a plan's days contain depends on the code that computes them. A database filled under one number
+# cannot be continued under another: the sequence numbers would mean other events.
+SCHEDULE = 1
+
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Positive = Annotated[float, Meta(gt=0.0)]
+OpeningHours = tuple[time, time]
+
+
+class PlanError(Exception):
+    """A plan that cannot be used; the message is one sentence with the remedy."""
+
+
+class Part(Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """A part of the plan."""
+
+
+class Drift(Part, frozen=True):
+    """A sensor that loses a growing share of crossings: from day ``begins`` by ``per_day``, up to ``at_most``."""
+
+    begins: int
+    per_day: Share
+    at_most: Share
+
+
+class Line(Part, frozen=True):
+    """A line across a door. ``share`` is the part of the visitors who come this way, among all lines."""
+
+    number: wire.ChannelNumber
+    entry_direction: wire.Direction
+    share: Positive
+    drift: Drift | None = None
+
+
+class Zone(Part, frozen=True):
+    """A zone. ``weight`` is how often it is visited, among all zones; ``dwell_s`` the median stay.
+
+    The stay is log-normal with standard deviation ``spread`` of its logarithm. Buyers end at a
+    ``checkout``. ``picks`` is the mean number of units that a buyer's visit takes from the zone's shelves.
+    """
+
+    number: wire.ChannelNumber
+    name: wire.Name
+    weight: Positive
+    dwell_s: Positive
+    spread: Positive = 0.7
+    checkout: bool = False
+    picks: Annotated[float, Meta(ge=0.0)] = 0.0
+
+
+class Slot(Part, frozen=True):
+    """A slot of a shelf, in the zone of that name. ``weight`` is how well it sells there."""
+
+    number: wire.ChannelNumber
+    zone: wire.Name
+    capacity: Annotated[int, Meta(ge=1)]
+    weight: Positive = 1.0
+
+
+class Sensor(Part, frozen=True):
+    """``name`` is what its randomness is drawn from, so that another enrolment gives the same days."""
+
+    id: wire.SensorId
+    name: wire.Name
+    model: wire.PackageDigest
+    config: wire.ConfigVersion
+    lines: list[Line] = []
+    zones: list[Zone] = []
+    slots: list[Slot] = []
+
+
+class Demand(Part, frozen=True):
+    """How many visitors a normal day has, and how they spread.
+
+    ``weekdays`` are seven factors from Monday on; ``hours`` and ``weekend_hours`` 24 weights each.
+    ``buyers`` is the share of visitors who buy, ``stops`` the mean number of zones a visitor stops at.
+    """
+
+    visitors: Positive
+    weekdays: Annotated[list[Positive], Meta(min_length=7, max_length=7)]
+    hours: Annotated[list[float], Meta(min_length=24, max_length=24)]
+    weekend_hours: Annotated[list[float], Meta(min_length=24, max_length=24)]
+    buyers: Share = 0.4
+    stops: Annotated[float, Meta(ge=1.0, le=4.0)] = 2.0
+
+
+class Holiday(Part, frozen=True):
+    """``days`` are dates, or MM-DD for every year; ``factor`` 0 means closed."""
+
+    name: str
+    days: list[Annotated[str, Meta(pattern=r"^(\d{4}-)?\d{2}-\d{2}$")]]
+    factor: Annotated[float, Meta(ge=0.0)]
+
+    def is_on(self, day: date) -> bool:
+        return day.isoformat() in self.days or day.strftime("%m-%d") in self.days
+
+
+class Campaign(Part, frozen=True):
+    """A sale: ``days`` days from day ``begins`` on bring ``factor`` times the visitors."""
+
+    name: str
+    begins: int
+    days: int
+    factor: Positive
+
+
+class PowerCut(Part, frozen=True):
+    """On day ``day``, the store's sensors are without power between two local times."""
+
+    day: int
+    begins: time
+    ends: time
+
+
+class Store(Part, frozen=True, dict=True):
+    """A store with its gateway's ``token``. ``opening_hours`` are seven from Monday on, None where closed."""
+
+    slug: str
+    token: str
+    time_zone: str
+    opening_hours: Annotated[list[OpeningHours | None], Meta(min_length=7, max_length=7)]
+    demand: Demand
+    sensors: list[Sensor]
+    holidays: list[Holiday] = []
+    campaigns: list[Campaign] = []
+    power_cuts: list[PowerCut] = []
+
+    @cached_property
+    def lines(self) -> list[tuple[Sensor, Line]]:
+        return [(sensor, line) for sensor in self.sensors for line in sensor.lines]
+
+    @cached_property
+    def zones(self) -> list[tuple[Sensor, Zone]]:
+        return [(sensor, zone) for sensor in self.sensors for zone in sensor.zones]
+
+    @cached_property
+    def slots(self) -> list[tuple[Sensor, Slot]]:
+        return [(sensor, slot) for sensor in self.sensors for slot in sensor.slots]
+
+
+class Plan(Part, frozen=True):
+    """Days are counted from ``origin``, the first local day of history, in every store.
+
+    Heartbeats before ``live_from`` (Unix milliseconds, a multiple of 15 minutes) are rarer than after it.
+    """
+
+    schedule: int
+    seed: int
+    origin: date
+    live_from: int
+    stores: list[Store]
+
+
+def read(path: Path) -> Plan:
+    """Read a plan; raises :class:`PlanError`."""
+    try:
+        plan = msgspec.json.decode(path.read_bytes(), type=Plan)
+    except OSError as error:
+        raise PlanError(f"{path}: {error.strerror}; `manage.py load_demo` writes it") from None
+    except msgspec.DecodeError as error:
+        raise PlanError(f"{path}: {error}; remove it and run `manage.py load_demo`") from None
+    if plan.schedule != SCHEDULE:
+        raise PlanError(
+            f"{path}: it was made for schedule {plan.schedule} and this program has schedule {SCHEDULE};"
+            " load the demo into an empty database"
+        )
+    return plan
+
+
+def write(plan: Plan, path: Path) -> None:
+    """Write a plan for its owner's eyes only, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(plan), indent=1))
+    draft.replace(path)

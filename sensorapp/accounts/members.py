@@ -1,0 +1,44 @@
+"""Organisations and the people in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from allauth.account.models import EmailAddress
+from django.db import transaction
+
+from sensorapp.accounts.log import record
+from sensorapp.accounts.models import Membership, Organisation, Role, User
+
+if TYPE_CHECKING:
+    from sensorapp.fleet.models import Store
+
+
+@transaction.atomic
+def found_organisation(name: str, slug: str, actor: User | None = None) -> Organisation:
+    organisation = Organisation.objects.create(name=name, slug=slug)
+    record(organisation, actor, "founded organisation", organisation)
+    return organisation
+
+
+@transaction.atomic
+def add_member(
+    organisation: Organisation,
+    *,
+    email: str,
+    name: str,
+    role: Role,
+    password: str | None = None,
+    stores: Iterable[Store] | None = None,
+    actor: User | None = None,
+) -> Membership:
+    """Give a new person a role, in all stores or in the listed ones. Their e-mail address counts as verified."""
+    user = User.objects.create_user(email, password, name=name)
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    membership = Membership.objects.create(
+        user=user, organisation=organisation, role=role, all_stores=stores is None
+    )
+    membership.stores.set(stores or [])
+    record(organisation, actor, "added member", user, role=role)
+    return membership

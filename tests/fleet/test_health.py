@@ -1,0 +1,44 @@
+"""When a sensor is live, catching up, silent, or was never heard."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sensorapp.fleet.health import LastHeard, Status, sensor_status
+
+NOW = datetime(2026, 6, 16, 10, 7, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("received", "newest", "heartbeat_s", "status"),
+    [
+        (0, 0, 60, "live"),
+        (300, 0, 60, "live"),
+        (300.001, 0, 60, "silent"),
+        (0, 240, 60, "live"),
+        (0, 240.001, 60, "catching up"),
+        (0, 240.001, 120, "live"),
+        (0, 86_400, 60, "catching up"),
+        (301, 86_400, 60, "silent"),
+        # A clock that runs ahead is not this judgement's business.
+        (0, -3600, 60, "live"),
+    ],
+)
+def test_status_by_the_age_of_the_data(
+    received: float, newest: float, heartbeat_s: int, status: Status
+) -> None:
+    heard = LastHeard(NOW - timedelta(seconds=received), NOW - timedelta(seconds=newest), heartbeat_s * 1000)
+    assert sensor_status(heard, NOW) == status
+
+
+def test_a_sensor_never_heard() -> None:
+    assert sensor_status(None, NOW) == "never heard"
+
+
+def test_silence_is_a_setting(settings: object) -> None:
+    heard = LastHeard(NOW - timedelta(seconds=61), NOW, 60_000)
+    assert sensor_status(heard, NOW) == "live"
+    settings.SILENT_AFTER_SECONDS = 60  # type: ignore[attr-defined]
+    assert sensor_status(heard, NOW) == "silent"

@@ -1,0 +1,191 @@
+"""The house's own rules: who may import whom, where pixels may be, and who writes buckets."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+
+from sensorapp import wire
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+# From the front door to the roof: a room imports only from itself and from rooms before it.
+ROOMS: Final = [
+    "analytics",  # the package itself, which only holds rooms
+    "sensorapp.wire",
+    "sensor_sim",
+    "sensorapp.stack.paths",
+    "sensorapp.env",
+    "sensorapp.accounts",
+    "sensorapp.fleet",
+    "analytics.metrics",
+    "analytics.ingest",
+    "analytics.counts",
+    "analytics.audit",
+    "analytics.export",
+    "dashboard",
+    # What ties the rooms together may know all of them.
+    "sensorapp",
+]
+PROJECT: Final = ("sensorapp", "sensor_sim", "analytics", "dashboard")
+
+
+def modules() -> dict[str, ast.Module]:
+    found = {}
+    for package in PROJECT:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            found[name] = ast.parse(path.read_text(), str(path))
+    return found
+
+
+MODULES: Final = modules()
+
+
+def imports(module: str) -> Iterator[str]:
+    """Full names of everything that a module imports, wherever in it, but for names of types only."""
+    types_only = {
+        child
+        for node in ast.walk(MODULES[module])
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(MODULES[module]):
+        if node in types_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively; name the room in full"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in MODULES else str(node.module)
+
+
+def within(name: str, room: str) -> bool:
+    return name == room or name.startswith(room + ".")
+
+
+def room_of(name: str) -> str:
+    return max((room for room in ROOMS if within(name, room)), key=len)
+
+
+def test_there_are_modules_to_look_at() -> None:
+    assert {"sensorapp.wire", "sensor_sim.watch", "analytics.ingest.commit", "dashboard.views"} <= set(
+        MODULES
+    )
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_rooms_import_in_one_direction(module: str) -> None:
+    allowed = ROOMS[: ROOMS.index(room_of(module)) + 1]
+    own = [name for name in imports(module) if name.split(".")[0] in PROJECT]
+    wrong = [name for name in own if room_of(name) not in allowed]
+    assert not wrong, f"{module} imports {wrong}, which lies above it"
+
+
+def test_the_sensor_knows_of_the_backend_nothing_but_the_contract() -> None:
+    found = {
+        (module, name)
+        for module in MODULES
+        if within(module, "sensor_sim")
+        for name in imports(module)
+        if name.split(".")[0] in {"django", "sensorapp", "analytics", "dashboard", "celery", "channels"}
+        and name not in {"sensorapp", "sensorapp.wire"}
+    }
+    assert found == set()
+
+
+def test_the_contract_knows_neither_django_nor_pixels() -> None:
+    assert {name.split(".")[0] for name in imports("sensorapp.wire")} == {"__future__", "typing", "msgspec"}
+
+
+PIXELS: Final = ("sensor_sim.pixels", "sensor_sim.isp", "sensor_sim.network")
+
+
+def test_where_pixels_are_there_is_no_way_out() -> None:
+    """What can hold a picture knows no message, no connection and no file to write to."""
+    ways_out = {"sensorapp.wire", "httpx", "socket", "urllib", "sqlite3", "sensor_sim.device"}
+    found = {
+        (module, name)
+        for module in MODULES
+        if any(within(module, room) for room in PIXELS)
+        for name in imports(module)
+        if any(within(name, way) for way in ways_out)
+    }
+    assert found == set()
+
+
+def test_nothing_writes_a_picture() -> None:
+    """No call of OpenCV's or NumPy's writers, and no encoder of pictures, anywhere in the sensor."""
+    writers = {"imwrite", "imencode", "imwritemulti", "VideoWriter", "imshow", "tofile", "savez", "tobytes"}
+    found = {
+        (module, node.attr)
+        for module, tree in MODULES.items()
+        if within(module, "sensor_sim")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in writers
+    }
+    assert found == set()
+
+
+def test_what_counts_never_sees_pixels() -> None:
+    """Tracking, counting and sending import neither OpenCV nor the rooms that pixels live in."""
+    found = {
+        (module, name)
+        for module in MODULES
+        if within(module, "sensor_sim.perception") or within(module, "sensor_sim.device")
+        for name in imports(module)
+        if name == "cv2" or any(within(name, room) for room in PIXELS)
+    }
+    assert found == set()
+
+
+def leaves(kind: msgspec.inspect.Type) -> Iterator[msgspec.inspect.Type]:
+    """Every scalar type that a message of this kind can hold."""
+    if isinstance(kind, msgspec.inspect.StructType):
+        for field in kind.fields:
+            yield from leaves(field.type)
+    elif isinstance(kind, msgspec.inspect.UnionType):
+        for part in kind.types:
+            yield from leaves(part)
+    elif isinstance(kind, msgspec.inspect.ListType):
+        yield from leaves(kind.item_type)
+    elif isinstance(kind, msgspec.inspect.Metadata):
+        yield from leaves(kind.type)
+    else:
+        yield kind
+
+
+def test_what_a_sensor_may_send_is_numbers_and_words_of_closed_lists() -> None:
+    for leaf in leaves(msgspec.inspect.type_info(wire.Upload)):
+        match leaf:
+            case msgspec.inspect.IntType() | msgspec.inspect.FloatType():
+                assert leaf.ge is not None, leaf
+                assert (leaf.le, leaf.lt) != (None, None), leaf
+            case msgspec.inspect.StrType():
+                assert leaf.pattern in (r"^s-[0-9a-z]{4,24}$", r"^[0-9a-f]{16}$")
+            case msgspec.inspect.LiteralType():
+                assert all(len(str(value)) <= 32 for value in leaf.values)
+            case _:
+                pytest.fail(f"{leaf} could hold anything")
+
+
+WRITES: Final = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM|COPY|TRUNCATE|MERGE INTO)\s+ingest_bucket", re.I)
+ORM_WRITES: Final = re.compile(r"Bucket\.objects\.(create|bulk_create|get_or_create|update_or_create)")
+
+
+def test_only_ingest_writes_buckets() -> None:
+    writers = {
+        path.relative_to(ROOT).as_posix()
+        for package in PROJECT
+        for path in (ROOT / package).rglob("*.py")
+        if WRITES.search(text := path.read_text()) or ORM_WRITES.search(text)
+    }
+    assert writers == {"analytics/ingest/commit.py"}
