@@ -118,18 +118,18 @@ def test_retry_after_is_waited_for(server: Server, outbox: Outbox, delivery: Del
 @pytest.mark.parametrize(
     ("status", "sentence"),
     [
-        (401, "the server answered 401 unknown token; check the token"),
+        (401, "the server answered 401: unknown token; check the token"),
         (
             403,
-            "the server answered 403 unknown token; the token may not send for this sensor; check the token",
+            "the server answered 403: unknown token; the token may not send for this sensor; check the token",
         ),
-        (413, "the server answered 413 unknown token; send smaller batches"),
+        (413, "the server answered 413: unknown token; send smaller batches"),
         (
             415,
-            "the server answered 415 unknown token;"
+            "the server answered 415: unknown token;"
             " the server takes metadata only; check that both sides have the same version",
         ),
-        (302, "the server answered 302 unknown token; check the address and the versions"),
+        (302, "the server answered 302: unknown token; check the address and the versions"),
     ],
 )
 def test_a_refusal_ends_it_with_one_sentence(
@@ -146,7 +146,7 @@ def test_a_refusal_ends_it_with_one_sentence(
 def test_another_page_is_not_the_server(server: Server, outbox: Outbox) -> None:
     append(outbox, 0, 1)
     delivery = Delivery(outbox, Uplink(server.url + "/other", TOKEN))
-    with pytest.raises(RefusedError, match="404 Not Found; check the address"):
+    with pytest.raises(RefusedError, match="404: Not Found; check the address"):
         delivery.drain()
 
 
