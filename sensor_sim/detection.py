@@ -29,10 +29,6 @@ class Box(NamedTuple):
     def area(self) -> float:
         return max(self.width, 0.0) * max(self.height, 0.0)
 
-    def grown(self, x: float, y: float) -> Box:
-        """This box with ``x`` added at the left and at the right, ``y`` above and below."""
-        return Box(self.left - x, self.top - y, self.right + x, self.bottom + y)
-
 
 def overlap(a: Box, b: Box) -> float:
     """Intersection over union, 0 to 1."""

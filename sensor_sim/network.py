@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection
 from typing import NamedTuple
@@ -48,7 +49,9 @@ class Network:
         wanted = {number for number, label in enumerate(self.card.labels) if label in labels}
         found = self.card.decoder.decode(outputs, wanted, least_score, self._size)
         detections = [
-            Detection(self.card.labels[f.label], f.score, placement.to_picture(f.box)) for f in found
+            Detection(self.card.labels[label], score, placement.to_picture(box))
+            for label, score, box in found
+            if all(map(math.isfinite, box))
         ]
         return Inference(detections, dnn_us)
 

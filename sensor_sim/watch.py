@@ -1,7 +1,7 @@
-"""``python -m sensor_sim watch``: pixels in, events out.
+"""``python -m sensor_sim watch``: the sensor on a video or camera.
 
-:func:`events` is the whole pipeline; whatever takes events (a printer here, an outbox elsewhere) iterates
-over it.
+:func:`start` gives the events as they come, with what a batch must say of them; :func:`run` prints them.
+OpenCV and ONNX Runtime are imported when they are needed, so that the other commands start without them.
 """
 
 from __future__ import annotations
@@ -15,63 +15,18 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
-
-import cv2
+from typing import TYPE_CHECKING, NamedTuple
 
 from sensor_sim.device.commands import Subparsers, add_uplink_arguments, deliver, print_totals
 from sensor_sim.device.outbox import OutboxError
 from sensor_sim.device.uplink import RefusedError
 from sensor_sim.errors import SensorError
-from sensor_sim.health import Pulse
-from sensor_sim.network import Network
 from sensor_sim.package import load_package
-from sensor_sim.perception import Perception
-from sensor_sim.pixels import Source
-from sensor_sim.pixels.camera import Camera
-from sensor_sim.pixels.video import VideoFile
 from sensor_sim.scene import check_labels, load_scene
 from sensorapp import wire
 
-# Frames farther apart than this many seconds are an interruption: too much may have happened in between.
-LONGEST_GAP_S = 2.0
-
-
-def events(source: Source, network: Network, scene: wire.Scene) -> Iterator[wire.Event]:
-    """The events of a scene as they happen.
-
-    The last ones are those of the end: visits cut short and a final heartbeat. Raises
-    :class:`SensorError` after them if the source broke off.
-    """
-    perception, pulse = Perception(scene), Pulse()
-    last: float | None = None
-    failure: SensorError | None = None
-    try:
-        for frame in source:
-            if last is not None and (frame is None or not 0 < frame.at - last <= LONGEST_GAP_S):
-                yield from _interrupt(perception, pulse)
-            last = frame.at if frame else None
-            if frame:
-                found, dnn_us = network.detect(frame.image, perception.labels, perception.least_score)
-                yield from perception.observe(frame.at, found)
-                heartbeat = pulse.beat(frame.at, dnn_us)
-                if heartbeat:
-                    yield heartbeat
-    except SensorError as error:
-        failure = error
-    yield from _interrupt(perception, pulse)
-    if failure:
-        raise failure
-
-
-def _interrupt(perception: Perception, pulse: Pulse) -> Iterator[wire.Event]:
-    yield from perception.interrupt()
-    heartbeat = pulse.interrupt()
-    if heartbeat:
-        yield heartbeat
-
-
-# --- the command -----------------------------------------------------------------------------------
+if TYPE_CHECKING:
+    from sensor_sim.pixels import Source
 
 
 class Watching(NamedTuple):
@@ -140,10 +95,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def start(arguments: argparse.Namespace, stop: threading.Event) -> Watching:
     """Get everything ready that the arguments name; raises :class:`SensorError`. ``stop`` ends the events."""
+    from sensor_sim.network import Network
+    from sensor_sim.pipeline import events
+
     scene = load_scene(arguments.scene)
     package = load_package(arguments.model, arguments.weights)
     check_labels(scene, package.card.labels)
-    cv2.setNumThreads(arguments.threads)
     source = open_source(arguments, stop)
     network = Network(package, arguments.threads)
     running = takewhile(lambda _: not stop.is_set(), source)
@@ -151,6 +108,12 @@ def start(arguments: argparse.Namespace, stop: threading.Event) -> Watching:
 
 
 def open_source(arguments: argparse.Namespace, stop: threading.Event) -> Source:
+    import cv2
+
+    from sensor_sim.pixels.camera import Camera
+    from sensor_sim.pixels.video import VideoFile
+
+    cv2.setNumThreads(arguments.threads)
     if arguments.video is None:
         return Camera(arguments.camera, stop)
     return VideoFile(arguments.video, arguments.start)

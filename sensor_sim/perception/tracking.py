@@ -122,8 +122,14 @@ class Track:
     def likeness(self, detection: Detection) -> float:
         """Overlap with a detection when both boxes are grown by what is not known of the track, 0 to 1."""
         margin = min(self.uncertainty, self._settings.widest_search)
-        x, y = margin * self.box.width, margin * self.box.height
-        return overlap(self.box.grown(x, y), detection.box.grown(x, y))
+        x, y = 2 * margin * self.box.width, 2 * margin * self.box.height
+        a, b = self.box, detection.box
+        width = min(a.right, b.right) - max(a.left, b.left) + x
+        height = min(a.bottom, b.bottom) - max(a.top, b.top) + y
+        if width <= 0.0 or height <= 0.0:
+            return 0.0
+        both = (a.width + x) * (a.height + y) + (b.width + x) * (b.height + y)
+        return width * height / (both - width * height)
 
 
 @dataclass(frozen=True)
@@ -154,11 +160,12 @@ class Tracker:
 
         real, clear = self._match(real, clear)
         real, dim = self._match(real, dim)
-        clear = self._without_duplicates(at, clear)
+        clear = [detection for detection in clear if not self._is_tracked(at, detection)]
         tentative, clear = self._match(tentative, clear)
         self._match(tentative, dim)
-        for detection in self._without_duplicates(at, clear):
-            self._begin(at, detection)
+        for detection in clear:
+            if not self._is_tracked(at, detection):
+                self._begin(at, detection)
         return self._sort_out(at)
 
     def end(self) -> Sequence[Track]:
@@ -201,13 +208,12 @@ class Tracker:
             track.clear_sightings += 1
             track.confirmed |= track.clear_sightings >= self.settings.clear_sightings
 
-    def _without_duplicates(self, at: float, detections: list[Detection]) -> list[Detection]:
-        tracked = [track.box for track in self._tracks if track.last_seen == at]
-        return [
-            detection
-            for detection in detections
-            if all(overlap(detection.box, box) < self.settings.duplicate_overlap for box in tracked)
-        ]
+    def _is_tracked(self, at: float, detection: Detection) -> bool:
+        """Whether a track seen in this frame is so much like it that it is a second box on the same object."""
+        return any(
+            track.last_seen == at and overlap(detection.box, track.box) >= self.settings.duplicate_overlap
+            for track in self._tracks
+        )
 
     def _begin(self, at: float, detection: Detection) -> None:
         if len(self._tracks) >= self.settings.most_tracks:

@@ -37,7 +37,7 @@ def model(
         output.type.tensor_type.elem_type = input_type
     built = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     built.ir_version = 9
-    return built.SerializeToString()
+    return bytes(built.SerializeToString())
 
 
 def constant_model(**outputs: Any) -> bytes:

@@ -19,10 +19,10 @@ import pytest
 
 from sensor_sim.errors import SensorError
 from sensor_sim.network import Network
+from sensor_sim.pipeline import events
 from sensor_sim.pixels import Frame
 from sensor_sim.pixels.camera import Camera
 from sensor_sim.pixels.video import VideoFile
-from sensor_sim.watch import events
 from sensorapp import wire
 from tests.sensor_sim import networks
 from tests.sensor_sim.people import START
@@ -89,7 +89,10 @@ def test_without_a_start_the_video_ends_now(video: Path, package: Path, scene: P
 
 
 def test_neither_django_nor_a_server() -> None:
-    code = "import sys, sensor_sim.__main__; print([m for m in sys.modules if m.split('.')[0] == 'django'])"
+    code = (
+        "import sys, sensor_sim.__main__, sensor_sim.pipeline, sensor_sim.pixels.camera, sensor_sim.pixels.video;"
+        "print([m for m in sys.modules if m.split('.')[0] == 'django'])"
+    )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
 

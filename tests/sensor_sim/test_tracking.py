@@ -1,0 +1,108 @@
+"""The tracker on its own: what it follows, what it gives up, and what it does not take for new."""
+
+from __future__ import annotations
+
+import pytest
+
+from sensor_sim.detection import Box, Detection, overlap
+from sensor_sim.perception.tracking import Sighting, Tracker
+
+WIDTH, HEIGHT = 0.1, 0.3
+
+
+def seen(x: float, y: float = 0.8, score: float = 0.8) -> Detection:
+    return Detection("person", score, Box(x - WIDTH / 2, y - HEIGHT, x + WIDTH / 2, y))
+
+
+def walk(tracker: Tracker, rate: float, seconds: float, speed: float, score: float = 0.8) -> Sighting:
+    """From 0.2 of the width to the right."""
+    for i in range(round(rate * seconds) + 1):
+        sighting = tracker.update(i / rate, [seen(0.2 + speed * i / rate, score=score)])
+    return sighting
+
+
+@pytest.mark.parametrize("rate", [3.0, 10.0, 30.0])
+def test_one_walker_is_one_track_at_any_frame_rate(rate: float) -> None:
+    sighting = walk(Tracker(0.35), rate, 3.0, speed=0.2)
+    [track] = sighting.seen
+    assert track.number == 0
+    assert track.foot == pytest.approx((0.8, 0.8), abs=0.01)
+
+
+def test_a_stride_longer_than_the_box_is_followed() -> None:
+    """At three frames a second a brisk walker is more than a box farther each time."""
+    sighting = walk(Tracker(0.35), 3.0, 1.5, speed=0.35)
+    assert [track.number for track in sighting.seen] == [0]
+
+
+def test_dim_detections_keep_a_track_and_begin_none() -> None:
+    tracker = Tracker(0.35)
+    assert walk(tracker, 10.0, 1.0, 0.1, score=0.3) == Sighting([], [], [])
+    for i in range(3):
+        tracker.update(2 + i / 10, [seen(0.5)])
+    for i in range(50):
+        sighting = tracker.update(2.3 + i / 10, [seen(0.5, score=0.15)])
+    assert [track.number for track in sighting.seen] == [0]
+    assert walk(Tracker(0.35), 10.0, 1.0, 0.1, score=0.05) == Sighting([], [], [])
+
+
+def test_one_clear_sighting_is_no_person() -> None:
+    tracker = Tracker(0.35)
+    [track] = tracker.update(0.0, [seen(0.5)]).seen
+    assert not track.confirmed
+    tracker.update(0.1, [seen(0.5)])
+    assert track.confirmed
+
+
+def test_an_unseen_track_coasts_to_a_stop_and_is_given_up() -> None:
+    tracker = Tracker(0.35)
+    walk(tracker, 10.0, 1.0, speed=0.2)
+    [track] = tracker.update(1.1, []).hidden
+    before = track.box.centre[0]
+    for i in range(12, 25):
+        assert tracker.update(i / 10, []).hidden == [track]
+    assert 0.05 < track.box.centre[0] - before < 0.2 * 0.5
+    assert tracker.update(2.6, []) == Sighting([], [], [track])
+    assert tracker.update(2.7, []) == Sighting([], [], [])
+
+
+def test_a_second_box_on_somebody_is_not_somebody_else() -> None:
+    tracker = Tracker(0.35)
+    for i in range(5):
+        sighting = tracker.update(i / 10, [seen(0.5), seen(0.52, score=0.5)])
+    assert [track.number for track in sighting.seen] == [0]
+
+
+def test_two_people_side_by_side_are_two() -> None:
+    tracker = Tracker(0.35)
+    for i in range(5):
+        sighting = tracker.update(i / 10, [seen(0.5), seen(0.56, score=0.5)])
+    assert [track.number for track in sighting.seen] == [0, 1]
+
+
+def test_a_part_of_a_person_has_its_feet_where_they_were() -> None:
+    """Somebody leaves over the right edge; what is left of the box says nothing of the feet."""
+    tracker = Tracker(0.35)
+    for i in range(20):
+        [track] = tracker.update(i / 10, [seen(0.90, y=0.8)]).seen
+    for i in range(20, 25):
+        [track] = tracker.update(i / 10, [Detection("person", 0.5, Box(0.9, 0.55, 1.0, 0.98))]).seen
+    assert track.foot_seen
+    assert track.foot[1] == pytest.approx(0.8, abs=0.01)
+    assert track.foot[0] > 0.94
+
+
+def test_a_crowd_is_followed_and_memory_is_bounded() -> None:
+    tracker = Tracker(0.35)
+    for i in range(10):
+        corners = [(0.05 * (k % 20), 0.05 * (k // 20)) for k in range(400)]
+        crowd = [Detection("person", 0.8, Box(x, y, x + 0.02, y + 0.04)) for x, y in corners]
+        sighting = tracker.update(i / 30, crowd)
+    assert len(sighting.seen) == tracker.settings.most_tracks
+
+
+def test_overlap_is_intersection_over_union() -> None:
+    a = Box(0.0, 0.0, 0.4, 0.4)
+    assert overlap(a, a) == pytest.approx(1.0)
+    assert overlap(a, Box(0.2, 0.0, 0.6, 0.4)) == pytest.approx(1 / 3)
+    assert overlap(a, Box(0.4, 0.0, 0.8, 0.4)) == 0.0
