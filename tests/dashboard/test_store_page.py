@@ -266,7 +266,7 @@ def test_a_store_that_was_never_observed_shows_no_number_at_all(store: Store) ->
     assert "Nothing to compare with: Wed 3 Jun was not observed" in words(html)
     assert "Neither today nor Wednesday 3 June has been observed yet." in words(html)
     assert 'id="traffic-data"' not in html
-    assert "Cola not known units of 6 Sensor 1 A-01" in words(html)
+    assert "Cola not known units of 6 A-01 Sensor 1" in words(html)
 
 
 def test_while_sensors_catch_up_the_count_is_a_lower_bound(store: Store) -> None:
