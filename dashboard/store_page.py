@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-from analytics.counts.snapshot import SensorNow, StoreSnapshot, Traffic
+from analytics.counts.snapshot import SensorNow, SlotNow, StoreSnapshot, Traffic
 from dashboard.plan_drawing import PlanDrawing, plan_drawing
 from dashboard.traffic_chart import TrafficChart, traffic_chart
 from sensorapp.fleet.models import OpeningHours, Store
 
 SENSOR_STATES = ("never heard", "silent", "catching up", "live")
 SLOT_STATES = ("empty", "low", "unknown", "ok")
+SLOTS_AT_ONCE = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,15 @@ class Comparison:
 
     @property
     def partly_observed(self) -> bool:
-        """Whether last week's count misses so much that the comparison needs a word of warning."""
-        return self.before is not None and (self.completeness_before or 0) < 0.95
+        """Whether last week's count misses so much that the comparison needs a word of warning.
+
+        Before opening nothing is expected, so nothing is missing.
+        """
+        return self.completeness_before is not None and self.completeness_before < 0.95
+
+    @property
+    def is_nothing(self) -> bool:
+        return self.count == 0 and self.before == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +66,19 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class ShelfSlot:
+    """A slot, and the name of the sensor that watches it, which is the name of the shelf."""
+
+    slot: SlotNow
+    shelf: str
+
+
+@dataclass(frozen=True, slots=True)
 class StorePage:
-    """``troubled_sensors`` begin with those that are worst; the tallies leave out what there is none of."""
+    """What is in trouble comes first, the worst before the rest; tallies leave out what there is none of.
+
+    ``other_slots`` are those in stock, and those that would make a list of trouble too long to read.
+    """
 
     store: Store
     snapshot: StoreSnapshot
@@ -71,6 +90,8 @@ class StorePage:
     notices: list[Notice]
     troubled_sensors: list[SensorNow]
     live_sensors: list[SensorNow]
+    troubled_slots: list[ShelfSlot]
+    other_slots: list[ShelfSlot]
     sensor_tally: list[tuple[str, int]]
     slot_tally: list[tuple[str, int]]
 
@@ -83,6 +104,8 @@ class StorePage:
 def store_page(store: Store, snapshot: StoreSnapshot) -> StorePage:
     hours = list(store.opening_hours.all())
     local = snapshot.at.astimezone(store.zone)
+    slots = shelf_slots(snapshot)
+    troubled = [slot for slot in slots if slot.slot.status != "ok"][:SLOTS_AT_ONCE]
     today, last_week = snapshot.today, snapshot.last_week
     return StorePage(
         store=store,
@@ -107,6 +130,8 @@ def store_page(store: Store, snapshot: StoreSnapshot) -> StorePage:
             key=lambda sensor: SENSOR_STATES.index(sensor.status),
         ),
         live_sensors=[sensor for sensor in snapshot.sensors if sensor.status == "live"],
+        troubled_slots=troubled,
+        other_slots=[slot for slot in slots if slot not in troubled],
         sensor_tally=tally((sensor.status for sensor in snapshot.sensors), SENSOR_STATES),
         slot_tally=tally((slot.status for slot in snapshot.slots), SLOT_STATES),
     )
@@ -115,6 +140,12 @@ def store_page(store: Store, snapshot: StoreSnapshot) -> StorePage:
 def is_known(day: Traffic) -> bool:
     """A day of which nothing was observed has no count; that is not a count of zero."""
     return day.completeness != 0 and any(entries is not None for entries in day.entries)
+
+
+def shelf_slots(snapshot: StoreSnapshot) -> list[ShelfSlot]:
+    names = {sensor.sensor_id: sensor.name for sensor in snapshot.sensors}
+    slots = [ShelfSlot(slot, names.get(slot.sensor_id, "")) for slot in snapshot.slots]
+    return sorted(slots, key=lambda one: (SLOT_STATES.index(one.slot.status), one.shelf, one.slot.name))
 
 
 def opening_words(hours: Sequence[OpeningHours], local: datetime, is_open: bool) -> str:

@@ -50,7 +50,10 @@ class Statement:
 
 
 def accuracy_statement(comparisons: Iterable[Comparison]) -> list[Statement]:
-    """One statement for each direction that was counted, then one for all; incomplete spans are left out."""
+    """One statement for each direction that was counted, then one for all; incomplete spans are left out.
+
+    For all, each direction of a manual count is a span of its own.
+    """
     used = [comparison for comparison in comparisons if comparison.compared]
     by_direction = {name: pairs for name in DIRECTIONS if (pairs := pairs_in(name, used))}
     statements = [Statement(name, accuracy(pairs)) for name, pairs in by_direction.items()]

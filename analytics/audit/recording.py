@@ -18,6 +18,7 @@ from sensorapp.fleet.models import Channel, ChannelKind, Entrance, Store
 
 LONGEST: Final = timedelta(hours=24)
 HIGHEST: Final = 100_000
+FIRST_YEAR: Final = 2000
 # Spreadsheets run what begins with a sign as a formula.
 PERSON: Final = re.compile(r"\w[^\x00-\x1f\x7f]{0,79}")
 
@@ -89,6 +90,8 @@ def check_span(begins: datetime, ends: datetime) -> None:
     for field, moment in (("from", begins), ("to", ends)):
         if timezone.is_naive(moment):
             raise ValidationError({field: "must state its offset from UTC, as in 2026-05-01T10:00:00+02:00"})
+    if begins.year < FIRST_YEAR:
+        raise ValidationError({"from": f"must lie in {FIRST_YEAR} or later"})
     if begins >= ends:
         raise ValidationError({"to": "must lie after from"})
     if ends - begins > LONGEST:

@@ -17,12 +17,13 @@ from analytics.counts.roster import ChannelFacts, Roster, read_roster
 from analytics.ingest.columns import CROSSING, HEARTBEAT
 from sensorapp.fleet.models import Store
 
-# A batch is received after its events, but by the sensor's clock, which may run ahead by so much.
-CLOCK_AHEAD: Final = timedelta(days=1)
+# Events are stamped by the sensor's clock, which may run ahead, or be set right within a batch, by so much.
+CLOCK_ERROR: Final = timedelta(days=1)
 # Heartbeats are not cut to the audited span by the sensor; this little may be missing at its edges.
 COMPLETE_FROM: Final = 0.98
 
-# The heartbeat's value is the observed time just before it.
+# The heartbeat's value is the observed time just before it. A batch's first and last event tell whether
+# it is worth looking into.
 PASSED: Final[LiteralString] = """
 SELECT span.number, line.id,
        count(*) FILTER (WHERE event.kind = %(crossing)s AND event.value = 1),
@@ -33,6 +34,7 @@ FROM unnest(%(numbers)s::int[], %(lines)s::bigint[], %(begins)s::bigint[], %(end
      AS span (number, line, begins, ends)
 JOIN fleet_channel line ON line.id = span.line
 JOIN ingest_batch batch ON batch.sensor_id = line.sensor_id AND batch.received_at >= %(since)s
+  AND batch.at[1] < span.ends + %(margin)s AND batch.at[cardinality(batch.at)] >= span.begins - %(margin)s
 CROSS JOIN LATERAL unnest(batch.kind, batch.at, batch.channel, batch.value)
      AS event (kind, at, channel, value)
 WHERE (event.kind = %(crossing)s AND event.channel = line.number
@@ -118,7 +120,8 @@ def read_passed(
             "lines": [line for _, line in pairs],
             "begins": [to_ms(counts[number].begins) for number, _ in pairs],
             "ends": [to_ms(counts[number].ends) for number, _ in pairs],
-            "since": min(count.begins for count in counts) - CLOCK_AHEAD,
+            "margin": CLOCK_ERROR // timedelta(milliseconds=1),
+            "since": min(count.begins for count in counts) - CLOCK_ERROR,
         }
         with connection.cursor() as cursor:
             cursor.execute(PASSED, parameters)

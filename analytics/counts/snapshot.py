@@ -81,6 +81,7 @@ class SlotNow:
     units: int | None
     status: shelf.Status
     availability: float | None
+    sensor_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,7 @@ def slot_now(roster: Roster, slot: ChannelFacts, sums: dict[Key, int], at: datet
         units=units,
         status=shelf.slot_status(units, slot.facings, slot.capacity),
         availability=shelf.availability(sums, slot.id),
+        sensor_id=slot.sensor_id,
     )
 
 

@@ -162,7 +162,8 @@ class ManualCounts(StoreTable):
 
 class AccuracyRow(BaseModel):
     """``bias`` is (sensor - manual) / manual with its 95 % interval; ``absolute_error`` adds up each span's
-    error before it divides. Null where nobody was counted by hand."""
+    error before it divides. Null where nobody was counted by hand. Each counted direction of a manual count is
+    one of the ``spans``."""
 
     direction: Literal["entries", "exits", "forward", "backward", "all"]
     spans: int

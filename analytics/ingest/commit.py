@@ -72,7 +72,8 @@ def commit(connection: Connection, batches: Sequence[Incoming]) -> tuple[list[Ac
     Runs in one transaction of its own: when it returns, everything acknowledged is durable, and when it
     raises, nothing has changed.
     """
-    with connection.transaction(), connection.cursor() as cursor:
+    # Django's connections make cursors that write values into the text; arrays travel in binary only.
+    with connection.transaction(), Cursor(connection) as cursor:
         register(cursor)
         group = Group(datetime.now(UTC))
         progress = lock(cursor, {batch.sensor.id: batch.sensor for batch in batches}, group.received_at)

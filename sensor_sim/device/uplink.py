@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 PATH = "/ingest/v1/batches"
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+# A proxy that the environment names is for other machines.
+DIRECT: dict[str, None] = {"all://localhost": None, "all://127.0.0.1": None, "all://[::1]": None}
 # Full jitter: each wait is uniform between nothing and a doubling, capped bound, so that a fleet that lost
 # its server together does not come back together.
 FIRST_BACK_OFF_S = 0.5
@@ -91,20 +93,20 @@ def read_answer(response: httpx.Response, batches: int) -> wire.Answer:
         if len(answer.acks) != batches:
             raise UnavailableError(f"the server answered {len(answer.acks)} of {batches} batches")
         return answer
-    reason = f"the server answered {response.status_code} {describe(response, media_type)}"
+    reason = f"the server answered {response.status_code}: {describe(response, media_type)}"
     if response.status_code in (408, 425, 429) or response.status_code >= 500:
         raise UnavailableError(reason, retry_after(response))
-    raise RefusedError(
-        f"{reason}; {REMEDIES.get(response.status_code, 'check the address and the versions')}"
-    )
+    raise RefusedError(reason)
 
 
 def describe(response: httpx.Response, media_type: str) -> str:
+    """What is wrong and what to do, in the server's words where it has any."""
     try:
         problem = wire.decode(response.content, wire.Problem, media_type)
     except wire.WireError:
-        return response.reason_phrase
-    return f"{problem.title}: {problem.detail}" if problem.detail else problem.title
+        problem = wire.Problem(response.reason_phrase)
+    remedy = problem.detail or REMEDIES.get(response.status_code, "check the address and the versions")
+    return f"{problem.title.rstrip('.')}; {remedy[0].lower()}{remedy[1:]}"
 
 
 def retry_after(response: httpx.Response) -> float:
@@ -141,7 +143,7 @@ class Uplink:
 
     def __init__(self, url: str, token: Token) -> None:
         self.address = address(url)
-        self._client = httpx.Client(headers=headers(token.text), timeout=TIMEOUT)
+        self._client = httpx.Client(headers=headers(token.text), timeout=TIMEOUT, mounts=DIRECT)
 
     def post(self, batch: wire.Batch) -> wire.Ack:
         """Send once; raises :class:`RefusedError` or :class:`UnavailableError`."""

@@ -84,6 +84,7 @@ class Feed:
         self.seq = 0
         self._date = schedule.plan.origin
         self._offset = 0
+        self._stopped = False
         self._open: tuple[date, SensorDay] | None = None
         self._counts: dict[date, int] = {}
 
@@ -94,6 +95,8 @@ class Feed:
 
     def take(self, until: int, limit: int) -> wire.Batch | None:
         """The next events not later than ``until``, at most ``limit``; goes on behind them."""
+        if self._stopped:
+            return None
         first = self.seq
         events: list[wire.Event] = []
         while len(events) < limit:
@@ -108,12 +111,16 @@ class Feed:
             return None
         return wire.Batch(self.sensor.id, EPOCH, first, self.sensor.model, self.sensor.config, events)
 
+    def stop(self) -> None:
+        """Have no more events."""
+        self._stopped = True
+
     def seek(self, seq: int, now_ms: int) -> None:
         """Go to the event numbered ``seq``; raises :class:`PlanError` where that lies beyond tomorrow."""
         self.seq, self._date, self._offset = seq, self.schedule.plan.origin, seq
         tomorrow = self.schedule.today(now_ms) + timedelta(days=1)
-        while self._offset >= self._count(self._date):
-            self._offset -= self._count(self._date)
+        while self._offset >= (count := self.count(self._date)):
+            self._offset -= count
             self._date += timedelta(days=1)
             if self._date > tomorrow:
                 raise PlanError(
@@ -127,8 +134,14 @@ class Feed:
         if self._date > today:
             return 0
         days = (today - self._date).days
-        whole = sum(self._count(self._date + timedelta(days=number)) for number in range(days))
+        whole = sum(self.count(self._date + timedelta(days=number)) for number in range(days))
         return whole + self.schedule.sensor_day(self.sensor, today).until(now_ms) - self._offset
+
+    def count(self, day: date) -> int:
+        """How many events a day has. Counting the same day for all sensors of a store in turn is cheapest."""
+        if day not in self._counts:
+            self._counts[day] = len(self.schedule.sensor_day(self.sensor, day))
+        return self._counts[day]
 
     def _day(self) -> SensorDay:
         """The day of the next event."""
@@ -140,8 +153,3 @@ class Feed:
                 return self._open[1]
             self._offset -= len(self._open[1])
             self._date += timedelta(days=1)
-
-    def _count(self, day: date) -> int:
-        if day not in self._counts:
-            self._counts[day] = len(self.schedule.sensor_day(self.sensor, day))
-        return self._counts[day]

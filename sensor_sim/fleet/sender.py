@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import httpx
 
@@ -73,16 +74,23 @@ class StoreLink:
         self._client = client
         self._clock = clock
         self._progress = progress
-        schedule = Schedule(plan, store)
-        self._feeds = {sensor.id: Feed(schedule, sensor) for sensor in store.sensors}
+        self._schedule = Schedule(plan, store)
+        self._feeds = {sensor.id: Feed(self._schedule, sensor) for sensor in store.sensors}
         self._live: list[Feed] = []
 
     async def find_positions(self) -> None:
         """Ask the backend how far each sensor has come, by sending its very first event (again)."""
         now = self._clock.now_ms()
+        await self._count_days(now)
         await self._send([batch for feed in self._feeds.values() if (batch := feed.take(now, limit=1))])
-        for feed in self._feeds.values():
-            self._progress.total += feed.waiting(now)
+        self._progress.total += sum(feed.waiting(now) for feed in self._feeds.values())
+
+    async def _count_days(self, now: int) -> None:
+        day, today = self._schedule.plan.origin, self._schedule.today(now)
+        while day <= today:
+            for feed in self._feeds.values():
+                feed.count(day)
+            day += timedelta(days=1)
             await asyncio.sleep(0)
 
     async def catch_up(self) -> None:
@@ -91,7 +99,8 @@ class StoreLink:
         others = [feed for feed in self._feeds.values() if not feed.sensor.lines]
         for group in filter(None, (entrances, others)):
             until = min(feed.next_at for feed in group)
-            while until < (now := self._clock.now_ms()):
+            # Time goes on meanwhile; who is a second behind has caught up.
+            while until < (now := self._clock.now_ms()) - 1_000 * self._clock.speed:
                 until = min(until + STEP_MS, now)
                 while batches := take(group, until):
                     await self._send(batches)
@@ -111,7 +120,7 @@ class StoreLink:
     async def _send(self, batches: list[wire.Batch]) -> None:
         body = wire.encode(wire.Upload(batches), wire.MSGPACK)
         for batch, ack in zip(batches, await self._acks(body, len(batches)), strict=True):
-            self._settle(self._feeds[batch.sensor], ack)
+            self._settle(batch, ack)
 
     async def _acks(self, body: bytes, batches: int) -> list[wire.Ack]:
         """Send until there is an answer; raises :class:`RefusedError`."""
@@ -133,15 +142,16 @@ class StoreLink:
             raise RefusedError(f"address {self._address}: {error}") from None
         return uplink.read_answer(response, batches).acks
 
-    def _settle(self, feed: Feed, ack: wire.Ack) -> None:
+    def _settle(self, batch: wire.Batch, ack: wire.Ack) -> None:
+        feed = self._feeds[batch.sensor]
         if ack.status == "stale_epoch":
-            raise RefusedError(
-                f"sensor {feed.sensor.id}: somebody else sends for it, under epoch {ack.epoch};"
-                " replace its token, or load the demo into an empty database"
-            )
-        if ack.status == "invalid":
-            log.error("%s: %s: %s", feed.sensor.id, ack.path, ack.reason)
-        if ack.acked_seq + 1 != feed.seq:
+            feed.stop()
+            log.error("%s: somebody else sends for it, under epoch %d; it stops", batch.sensor, ack.epoch)
+        elif ack.status == "invalid":
+            log.error("%s: %s: %s", batch.sensor, ack.path, ack.reason)
+            if ack.acked_seq < batch.last_seq:  # it is not about the events: revoked, or moved elsewhere
+                feed.stop()
+        elif ack.acked_seq + 1 != feed.seq:
             feed.seek(ack.acked_seq + 1, self._clock.now_ms())
 
 
@@ -159,7 +169,7 @@ def take(feeds: list[Feed], until: int) -> list[wire.Batch]:
 async def run(plan: Plan, url: str, clock: Clock) -> None:
     """Run the fleet until cancelled; raises :class:`RefusedError` or :class:`PlanError`, maybe in a group."""
     progress = Progress()
-    async with httpx.AsyncClient(timeout=uplink.TIMEOUT) as client:
+    async with httpx.AsyncClient(timeout=uplink.TIMEOUT, mounts=uplink.DIRECT) as client:
         links = [StoreLink(plan, store, url, client, clock, progress) for store in plan.stores]
         await all_of(link.find_positions() for link in links)
         progress.print()

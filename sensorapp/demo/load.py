@@ -30,8 +30,8 @@ from sensorapp.demo.chain import (
     sensors,
 )
 from sensorapp.fleet.enrolment import enrol_gateway, enrol_sensor, place_sensor, replace_token
-from sensorapp.fleet.models import ChannelKind, Entrance, Gateway, Sensor, Store
-from sensorapp.fleet.planograms import plan_slot
+from sensorapp.fleet.models import ChannelKind, Entrance, Gateway, PlanogramPosition, Sensor, Store
+from sensorapp.fleet.planograms import plan_slots
 from sensorapp.fleet.scenes import assign_line, publish_scene
 from sensorapp.fleet.stores import add_entrance, draw_floor_plan, open_store, set_opening_hours
 from sensorapp.stack import paths
@@ -150,15 +150,20 @@ def build_sensor(
         line = channels[ChannelKind.LINE, number]
         assign_line(line, entrances[shape.entrance], shape.entry_direction)
     if isinstance(shape, ShelfSensor):
-        for number, sku in enumerate(shape.products, 1):
-            product = chain.products[sku]
-            plan_slot(
-                channels[ChannelKind.SLOT, number],
-                sku=sku,
-                product=product.name,
-                facings=product.facings,
-                capacity=product.capacity,
-            )
+        products = {number: (sku, chain.products[sku]) for number, sku in enumerate(shape.products, 1)}
+        plan_slots(
+            sensor,
+            (
+                PlanogramPosition(
+                    channel=channels[ChannelKind.SLOT, number],
+                    sku=sku,
+                    product=product.name,
+                    facings=product.facings,
+                    capacity=product.capacity,
+                )
+                for number, (sku, product) in products.items()
+            ),
+        )
     return sensor, token
 
 

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db import transaction
 
 from sensorapp.accounts.log import record
 from sensorapp.accounts.models import User
-from sensorapp.fleet.models import Channel, ChannelKind, PlanogramPosition
+from sensorapp.fleet.models import ChannelKind, PlanogramPosition, Sensor
 
 
 @transaction.atomic
-def plan_slot(
-    slot: Channel, *, sku: str, product: str, facings: int, capacity: int, actor: User | None = None
-) -> PlanogramPosition:
-    """Say what belongs into ``slot``, in place of what belonged there before."""
-    if slot.kind != ChannelKind.SLOT:
-        raise ValueError(f"{slot.name} is a {slot.get_kind_display().lower()}; only a slot has a product")
-    position, _ = PlanogramPosition.objects.update_or_create(
-        channel=slot, defaults={"sku": sku, "product": product, "facings": facings, "capacity": capacity}
+def plan_slots(sensor: Sensor, positions: Iterable[PlanogramPosition], actor: User | None = None) -> None:
+    """Say what belongs into slots of ``sensor``, each in place of what belonged there before."""
+    wanted = list(positions)
+    for position in wanted:
+        slot = position.channel
+        if slot.kind != ChannelKind.SLOT or slot.sensor_id != sensor.pk:
+            raise ValueError(f"{slot.name} is no slot of {sensor.name}; only its slots have products")
+        position.full_clean(exclude=["channel"], validate_unique=False)
+    PlanogramPosition.objects.bulk_create(
+        wanted,
+        update_conflicts=True,
+        unique_fields=["channel"],
+        update_fields=["sku", "product", "facings", "capacity"],
     )
-    record(
-        slot.sensor.store.organisation,
-        actor,
-        "planned slot",
-        position,
-        slot=slot.name,
-        sku=sku,
-        capacity=capacity,
-    )
-    return position
+    skus = {position.channel.number: position.sku for position in wanted}
+    record(sensor.store.organisation, actor, "planned slots", sensor, skus=skus)

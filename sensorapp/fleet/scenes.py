@@ -62,14 +62,11 @@ def keep_channels(sensor: Sensor, scene: wire.Scene) -> None:
         *((ChannelKind.ZONE, zone) for zone in scene.zones),
         *((ChannelKind.SLOT, slot) for slot in scene.slots),
     ]
-    kept = [
-        Channel.objects.update_or_create(
-            sensor=sensor,
-            kind=kind,
-            number=channel.id,
-            defaults={"name": channel.name, "retired_at": None},
-        )[0].pk
-        for kind, channel in named
-    ]
-    gone = sensor.channels.exclude(kind=ChannelKind.DEVICE).exclude(pk__in=kept)
+    kept = Channel.objects.bulk_create(
+        [Channel(sensor=sensor, kind=kind, number=channel.id, name=channel.name) for kind, channel in named],
+        update_conflicts=True,
+        unique_fields=["sensor", "kind", "number"],
+        update_fields=["name", "retired_at"],
+    )
+    gone = sensor.channels.exclude(kind=ChannelKind.DEVICE).exclude(pk__in=[channel.pk for channel in kept])
     gone.filter(retired_at__isnull=True).update(retired_at=timezone.now())

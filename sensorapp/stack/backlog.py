@@ -49,8 +49,10 @@ class Backlog:
                     self._show(done, total)
 
     def _show(self, done: int, total: int) -> None:
-        self.bar.update(self.task, completed=done, total=total, visible=True)
         self.finished = done >= total
+        if self.finished and not self.bar.tasks[0].visible:
+            return  # it was all there from an earlier start
+        self.bar.update(self.task, completed=done, total=total, visible=True)
         if self.finished:
             self.bar.stop()
             self.console.print(f"  {'history loaded':<38}{time.monotonic() - self.begun:6.1f} s")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import psycopg
 import redis
 from django.conf import settings
-from django.core.management import call_command, get_commands
+from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.migrations.executor import MigrationExecutor
@@ -78,18 +79,16 @@ def unknown_migrations(executor: MigrationExecutor) -> list[tuple[str, str]]:
     )
 
 
-def has_demo() -> bool:
-    return "load_demo" in get_commands()
-
-
 def load_demo() -> None:
     """Loads the demo chain from `fixtures/`; does nothing where it is there already."""
-    if has_demo():
-        call_command("load_demo", verbosity=0)
+    call_command("load_demo", verbosity=0)
 
 
-def logins() -> list[str]:
-    """One line for each person who may log in to the demo."""
-    path = paths.var_folder() / "demo" / "logins.json"
-    people = json.loads(path.read_text()) if path.exists() else []
-    return [f"{person['email']}  {person['password']}" for person in people]
+def logins_file() -> Path:
+    return paths.var_folder() / "demo" / "logins.json"
+
+
+def login() -> str:
+    """Address and password of the first person who may log in to the demo."""
+    person = json.loads(logins_file().read_text())[0]
+    return f"{person['email']}  {person['password']}"

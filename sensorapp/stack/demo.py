@@ -30,8 +30,27 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 console = Console(highlight=False)
 
 
-class Stopped(BaseException):
-    """Somebody asked the demo to stop; a BaseException, so that no cleanup on the way takes it for an error."""
+class Stopped(Exception):  # noqa: N818 - it is no error
+    """Somebody asked the demo to stop."""
+
+
+class StopRequest:
+    """Set by the first signal and asked between the steps.
+
+    An exception out of a signal handler would be lost where it hits a callback, such as those around a fork.
+    """
+
+    came = False
+
+    def come(self, signum: int, frame: FrameType | None) -> None:
+        self.came = True
+
+    def heed(self) -> None:
+        if self.came:
+            raise Stopped
+
+
+stop_request = StopRequest()
 
 
 def run(port: int) -> None:
@@ -41,14 +60,18 @@ def run(port: int) -> None:
         StackError: something did not start, or ended by itself; everything else has been stopped.
     """
     refusal = "a demo of this clone is already running (process {pid}); use it, or stop it with Ctrl-C where it runs"
-    with raising_stopped(), exclusive(paths.lock_file(), refusal), ExitStack() as running:
+    with heeding_signals(), exclusive(paths.lock_file(), refusal), ExitStack() as running:
         started = time.monotonic()
         try:
             check_port(port)
             services = start_services(running)
-            prepare_database()
-            programs = start_programs(running, port, started)
-            watch([*services, *programs])
+            with step("database"):
+                database.migrate()
+            programs = start_programs(running, port)
+            announce(port, time.monotonic() - started)
+            fleet = start(running, "fleet", fleet_command(port), stdout=subprocess.PIPE)
+            running.enter_context(Backlog(console, fleet))
+            watch([*services, *programs, fleet])
         except Stopped:
             console.print("\nStopping …")
 
@@ -90,16 +113,8 @@ def start_services(running: ExitStack) -> list[Child]:
     return services
 
 
-def prepare_database() -> None:
-    with step("database"):
-        database.migrate()
-    with step("demo chain"):
-        database.load_demo()
-    connection.close()  # the demo itself asks nothing more
-
-
-def start_programs(running: ExitStack, port: int, started: float) -> list[Child]:
-    """Starts web, worker and beat together, prints the address when web answers, and starts the fleet."""
+def start_programs(running: ExitStack, port: int) -> list[Child]:
+    """Starts web, worker and beat, and loads the demo chain while they come up; returns when web answers."""
     begun = time.monotonic()
     web = start(running, "web", web_command(port), niceness=0)
     # Threads, for a worker with children of its own could leave them behind.
@@ -107,15 +122,14 @@ def start_programs(running: ExitStack, port: int, started: float) -> list[Child]
                                              "--without-mingle"))  # fmt: skip
     # Celery asks the database from within its signal handler and may wait there for itself; it holds nothing.
     beat = start(running, "beat", celery("beat", "--pidfile", ""), patience=2)
+    with step("demo chain"):
+        database.load_demo()
+    connection.close()  # the demo itself asks nothing more
     with step("web", begun):
-        wait_until(lambda: answers(port), web, 60, "the web server does not answer", 0.05)
-    announce(port, time.monotonic() - started)
-    children = [web, worker, beat]
-    if database.has_demo():
-        fleet = start(running, "fleet", fleet_command(port), stdout=subprocess.PIPE)
-        running.enter_context(Backlog(console, fleet))
-        children.append(fleet)
-    return children
+        wait_until(
+            lambda: stop_request.came or answers(port), web, 60, "the web server does not answer", 0.05
+        )
+    return [web, worker, beat]
 
 
 def web_command(port: int) -> list[str]:
@@ -190,15 +204,16 @@ def step(name: str, begun: float | None = None) -> Iterator[None]:
     begun = time.monotonic() if begun is None else begun
     with console.status(name):
         yield
+    stop_request.heed()
     console.print(f"  {name:<38}{time.monotonic() - begun:6.1f} s")
 
 
 def announce(port: int, seconds: float) -> None:
     console.print(f"\n  [bold]http://{HOST}:{port}[/bold]  (after {seconds:.1f} s)")
-    for line in database.logins():
-        console.print(f"  {line}")
-    logs = paths.var_folder() / "log"
-    console.print(f"  Ctrl-C stops everything; logs are in {short(logs)}\n")
+    console.print(f"  {database.login()}  (other roles: {short(database.logins_file())})", soft_wrap=True)
+    console.print(
+        f"  Ctrl-C stops everything; logs are in {short(paths.var_folder() / 'log')}\n", soft_wrap=True
+    )
 
 
 def short(path: Path) -> str:
@@ -214,8 +229,10 @@ def watch(children: list[Child]) -> None:
 
     Raises:
         StackError: a child ended.
+        Stopped: a signal came.
     """
     while True:
+        stop_request.heed()
         for child in children:
             if not child.running:
                 raise StackError(child.obituary())
@@ -223,15 +240,9 @@ def watch(children: list[Child]) -> None:
 
 
 @contextlib.contextmanager
-def raising_stopped() -> Iterator[None]:
-    """Turns the first signal into `Stopped`; later ones do not disturb the stopping."""
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        for each in STOP_SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        raise Stopped
-
-    before = {signum: signal.signal(signum, stop) for signum in STOP_SIGNALS}
+def heeding_signals() -> Iterator[None]:
+    stop_request.came = False
+    before = {signum: signal.signal(signum, stop_request.come) for signum in STOP_SIGNALS}
     try:
         yield
     finally:

@@ -26,10 +26,11 @@ def main(command: list[str]) -> int:
         except StackError as error:
             print(error, file=sys.stderr)
             return 1
-        # Ctrl-C is meant for the command, which shares our terminal; the services outlast it.
+        child = subprocess.Popen(command)
+        # Ctrl-C reaches the command, too, which shares our terminal; the services outlast it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        return subprocess.run(command, preexec_fn=restore_interrupt).returncode
+        signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        return child.wait()
 
 
 def start_services(running: ExitStack) -> None:
@@ -41,10 +42,6 @@ def start_services(running: ExitStack) -> None:
         running.enter_context(Postgres())
     if not paths.is_given("REDIS_URL"):
         running.enter_context(Valkey())
-
-
-def restore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError
-from django.utils import timezone
+from django.utils.timezone import now as current_time
 
 from analytics.audit.models import ManualCount
 from analytics.audit.recording import record_manual_count
@@ -105,7 +105,7 @@ def test_a_count_is_kept_as_it_was_given(cast: Cast) -> None:
 
 
 def test_what_is_refused_is_named_with_its_remedy(cast: Cast) -> None:
-    now = timezone.now()
+    now = current_time()
     door, shelf = make_door(cast.store), make_sensor(cast.store, "table", zones=["table"])[0]
     line, zone = channel(door, ChannelKind.LINE), channel(shelf, ChannelKind.ZONE)
     foreign_line = channel(make_door(cast.foreign_store), ChannelKind.LINE)
@@ -114,6 +114,7 @@ def test_what_is_refused_is_named_with_its_remedy(cast: Cast) -> None:
     cases: list[tuple[dict[str, Any], dict[str, list[str]]]] = [
         ({"begins": BEGINS.replace(tzinfo=None)}, {"from": ["must state its offset from UTC, as in 2026-05-01T10:00:00+02:00"]}),
         ({"ends": ENDS.replace(tzinfo=None)}, {"to": ["must state its offset from UTC, as in 2026-05-01T10:00:00+02:00"]}),
+        ({"begins": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2)))}, {"from": ["must lie in 2000 or later"]}),
         ({"ends": BEGINS}, {"to": ["must lie after from"]}),
         (
             {"ends": BEGINS + timedelta(hours=24, seconds=1)},

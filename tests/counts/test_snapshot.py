@@ -206,13 +206,22 @@ def test_zones_slots_and_sensors(store: Store) -> None:
     ]
     slot = ChannelKind.SLOT
     assert found.slots == [
-        SlotNow(ident(eye, slot, 0), "A-1", "Cola 0", "cola-0", 2, 10, 6, "ok", 1.0),
+        SlotNow(ident(eye, slot, 0), "A-1", "Cola 0", "cola-0", 2, 10, 6, "ok", 1.0, eye.pk),
         SlotNow(
-            ident(eye, slot, 1), "A-2", "Cola 1", "cola-1", 2, 10, 5, "ok", pytest.approx(1 - empty_part)
+            ident(eye, slot, 1),
+            "A-2",
+            "Cola 1",
+            "cola-1",
+            2,
+            10,
+            5,
+            "ok",
+            pytest.approx(1 - empty_part),
+            eye.pk,
         ),
-        SlotNow(ident(eye, slot, 2), "A-3", "Cola 2", "cola-2", 3, 10, 2, "low", 1.0),
-        SlotNow(ident(eye, slot, 3), "A-4", "", "", 0, 0, 1, "ok", 1.0),
-        SlotNow(ident(new, slot), "B-1", "", "", 0, 0, None, "unknown", None),
+        SlotNow(ident(eye, slot, 2), "A-3", "Cola 2", "cola-2", 3, 10, 2, "low", 1.0, eye.pk),
+        SlotNow(ident(eye, slot, 3), "A-4", "", "", 0, 0, 1, "ok", 1.0, eye.pk),
+        SlotNow(ident(new, slot), "B-1", "", "", 0, 0, None, "unknown", None, new.pk),
     ]
     heard = NOW - timedelta(minutes=5, seconds=1)
     assert found.sensors == [

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from html import unescape
 
+from analytics.counts.days import to_ms
 from sensorapp import wire
 from sensorapp.fleet.models import ChannelKind, Sensor, Store
 from tests.cast import Cast, build_cast, channel, make_door, make_sensor, open_daily, plan
-from tests.counts.site import crossings, heartbeats, ms, send
+from tests.counts.site import crossing, send, watching
 
 # Wednesday, 14:07 in Hamburg, whose clocks are two hours ahead of UTC in June.
 NOW = datetime(2026, 6, 10, 12, 7, 30, tzinfo=UTC)
@@ -35,24 +36,24 @@ def build_shop() -> Shop:
     door = make_door(cast.store, "Main door")
     shelf, _ = make_sensor(cast.store, "Shelf A", zones=["Aisle"], slots=["A-01"])
     plan(channel(shelf, ChannelKind.SLOT), "Cola", facings=2, capacity=6)
-    send(door, [*heartbeats(OPENED - WEEK, NOW - WEEK), *crossings([NOW - WEEK - timedelta(hours=1)] * 2)])
+    send(door, [*watching(OPENED - WEEK, NOW - WEEK), *[crossing(NOW - WEEK - timedelta(hours=1))] * 2])
     today = [
-        *crossings([NOW - timedelta(hours=1)] * 3),
-        *crossings([NOW - timedelta(minutes=30)], "backward"),
-        *heartbeats(OPENED, NOW),
+        *[crossing(NOW - timedelta(hours=1))] * 3,
+        crossing(NOW - timedelta(minutes=30), "backward"),
+        *watching(OPENED, NOW),
     ]
     send(door, today, NOW)
-    send(shelf, [*heartbeats(OPENED, NOW), *shelf_events()], NOW)
+    send(shelf, [*watching(OPENED, NOW), *shelf_events()], NOW)
     return Shop(cast, cast.store, door, shelf)
 
 
 def enter(door: Sensor, number: int) -> None:
     """Somebody comes in just now."""
-    send(door, crossings([NOW - timedelta(seconds=1)] * number), NOW)
+    send(door, [crossing(NOW - timedelta(seconds=1))] * number, NOW)
 
 
 def shelf_events() -> list[wire.Event]:
-    at = ms(NOW)
+    at = to_ms(NOW)
     return [
         wire.Visit(at - 60_000, 0, 90_000),
         wire.Occupancy(at - 1000, 0, 2),

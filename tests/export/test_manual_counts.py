@@ -127,6 +127,8 @@ def test_what_is_refused_is_named(program: Program, cast: Cast, door: Sensor) ->
         (COUNT | {"entries": 1, "entrance": foreign.channels.get(kind=ChannelKind.LINE).entrance_id}, [("entrance", listed)]),
         (COUNT | {"forward": 1, "line": channel(foreign, ChannelKind.LINE).pk}, [("line", listed)]),
         (COUNT | {"forward": 1, "line": channel(door, ChannelKind.DEVICE).pk}, [("line", listed)]),
+        (COUNT | {"entries": 1, "entrance": 10**30}, [("entrance", listed)]),
+        (COUNT | {"entries": 1, "from": "0001-01-01T00:00:00+02:00"}, [("from", "must lie in 2000 or later")]),
         (COUNT | {"forward": 1, "line": 1, "entrance": 1}, [("line", "must be left out where an entrance is given")]),
     ]  # fmt: skip
     for body, errors in cases:
@@ -136,8 +138,8 @@ def test_what_is_refused_is_named(program: Program, cast: Cast, door: Sensor) ->
     assert not ManualCount.objects.exists()
 
 
-@pytest.mark.parametrize("body", ["{", "[]", "7", '"x"', "null", '{"entries": 1e400}'])
-def test_what_is_no_object_is_refused(program: Program, body: str) -> None:
+@pytest.mark.parametrize("body", ["{", "[]", "7", '"x"', "null", b"\xff", '{"entries": 1e400}'])
+def test_what_is_no_object_is_refused(program: Program, body: str | bytes) -> None:
     response = program.post("/stores/hamburg/manual-counts", body)
     assert response.status_code in (400, 422)
     assert response["Content-Type"] == "application/problem+json"

@@ -129,11 +129,12 @@ def test_it_shows_its_steps_answers_refuses_a_second_and_stops_without_a_trace(
     for step in ("PostgreSQL", "Valkey", "database", "demo chain", "web"):
         assert re.search(rf"^  {step} +\d+\.\d s$", demo.text, re.MULTILINE), demo.text
     assert demo.text.count("http://") == 1
+    assert re.search(r"^  demo@sensorapp\.example  \S+  ", demo.text, re.MULTILINE), demo.text
     with urllib.request.urlopen(f"http://127.0.0.1:{demo.port}/") as answer:
         assert answer.status == 200
     everything = demo.processes()
     names = " ".join(Path(f"/proc/{pid}/cmdline").read_text() for pid in everything)
-    for program in ("postgres", "valkey-server", "uvicorn", "worker", "beat"):
+    for program in ("postgres", "valkey-server", "uvicorn", "worker", "beat", "sensor_sim"):
         assert program in names
 
     second = Demo(var, demo.port)
@@ -147,6 +148,15 @@ def test_it_shows_its_steps_answers_refuses_a_second_and_stops_without_a_trace(
     assert demo.end(signum) == 0
     assert survivors(everything) == []
     assert list((var / "run").rglob("*.sock")) == []
+    assert not (var / "postgres" / "postmaster.pid").exists()
+
+
+def test_it_stops_in_the_middle_of_starting(demo: Demo, var: Path) -> None:
+    wait_for(lambda: "  Valkey" in demo.text, 60)
+    everything = demo.processes()
+    assert demo.end(signal.SIGTERM) == 0
+    assert "http://" not in demo.text
+    assert survivors(everything) == []
     assert not (var / "postgres" / "postmaster.pid").exists()
 
 

@@ -1,0 +1,287 @@
+"""The fleet against a real HTTP server: what arrives is the schedule, whatever happened before."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from sensor_sim.device.uplink import RefusedError
+from sensor_sim.fleet import plan as p
+from sensor_sim.fleet.commands import first
+from sensor_sim.fleet.schedule import Feed, Schedule
+from sensor_sim.fleet.sender import Clock, run
+from sensorapp import wire
+from tests.fleet_sim.plans import milliseconds, plan, sensors, store
+from tests.sensor_sim.device.device_server import Ledger, Server, cut, refuse, running
+
+ORIGIN = date(2026, 9, 1)
+NOON = milliseconds(ORIGIN + timedelta(days=2), hour=12)
+
+
+class Ledgers(defaultdict[str, Ledger]):
+    """A ledger for each sensor, and the sensors in the order of their batches."""
+
+    def __init__(self) -> None:
+        super().__init__(Ledger)
+        self.order: list[str] = []
+        self.unknown: set[str] = set()
+
+    def receive(self, batch: wire.Batch) -> wire.Ack:
+        self.order.append(batch.sensor)
+        if batch.sensor in self.unknown:
+            return wire.Ack(batch.sensor, batch.epoch, -1, "invalid", "$.batches[0].sensor", "it is revoked")
+        return self[batch.sensor].receive(batch)
+
+
+@dataclass(frozen=True, slots=True)
+class Since(Clock):
+    """A clock that starts where the test says."""
+
+    now: int = NOON
+
+    def now_ms(self) -> int:
+        return self.now + int((time.time() - self.started) * 1000 * self.speed)
+
+
+@pytest.fixture
+def ledgers() -> Ledgers:
+    return Ledgers()
+
+
+@pytest.fixture
+def server(ledgers: Ledgers) -> Iterator[Server]:
+    with running(ledgers) as server:  # type: ignore[arg-type]
+        yield server
+
+
+def two_stores() -> p.Plan:
+    return plan(
+        store("Europe/Berlin", slug="one", visitors=60.0, sensors=sensors("a")),
+        store("Asia/Kolkata", slug="two", visitors=60.0, sensors=sensors("b")),
+    )
+
+
+def schedule(of: p.Plan, until: int) -> dict[str, list[wire.Event]]:
+    """What a backend must have at a time."""
+    feeds = [Feed(Schedule(of, store), sensor) for store in of.stores for sensor in store.sensors]
+    batches = [batch for feed in feeds if (batch := feed.take(until, 10_000_000))]
+    return {batch.sensor: batch.events for batch in batches}
+
+
+def received(ledgers: Ledgers) -> dict[str, list[wire.Event]]:
+    assert all(
+        list(ledger.events) == [(1, seq) for seq in range(len(ledger.events))] for ledger in ledgers.values()
+    )
+    return {sensor: list(ledger.events.values()) for sensor, ledger in ledgers.items() if ledger.events}
+
+
+async def run_until(of: p.Plan, server: Server, clock: Clock, done: Callable[[], bool]) -> None:
+    task = asyncio.create_task(run(of, server.url, clock))
+    for _ in range(600):
+        if done() or task.done():
+            break
+        await asyncio.sleep(0.05)
+    assert done() or task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    if not task.cancelled() and (error := task.exception()):
+        raise error
+
+
+def has_all(ledgers: Ledgers, events: dict[str, list[wire.Event]]) -> Callable[[], bool]:
+    return lambda: all(ledgers[sensor].next_seq >= len(expected) for sensor, expected in events.items())
+
+
+def progress(capsys: pytest.CaptureFixture[str]) -> list[tuple[int, int]]:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [(line["backlog_done"], line["backlog_total"]) for line in lines]
+
+
+async def test_the_past_arrives_once_and_in_order_with_its_progress(
+    server: Server, ledgers: Ledgers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of = two_stores()
+    past = schedule(of, NOON)
+    printed: list[tuple[int, int]] = []
+
+    def finished() -> bool:
+        printed.extend(progress(capsys))
+        return bool(printed) and printed[-1][0] == printed[-1][1]
+
+    await run_until(of, server, Since(), finished)
+    got = received(ledgers)
+    assert {sensor: events[: len(past[sensor])] for sensor, events in got.items()} == past
+    assert all(len(events) - len(past[sensor]) < 20 for sensor, events in got.items())
+    asked = len(past)  # each sensor's first event was sent to ask for its position
+    assert printed[0] == (0, sum(map(len, past.values())) - asked)
+    assert printed == sorted(printed)
+    assert set(server.tokens) == {"Bearer g-test0000.secret"}
+    after_asking = ledgers.order[asked:]
+    for prefix in ("a", "b"):
+        doors = [place for place, name in enumerate(after_asking) if name.startswith(f"s-{prefix}door")]
+        others = [
+            place
+            for place, name in enumerate(after_asking)
+            if name in (f"s-{prefix}zone1", f"s-{prefix}shelf")
+        ]
+        assert doors[0] < others[0]
+
+
+async def test_a_fleet_that_starts_again_goes_on_where_it_was(
+    server: Server, ledgers: Ledgers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of = two_stores()
+    first, later = schedule(of, NOON), schedule(of, NOON + 3 * 86_400_000)
+    await run_until(of, server, Since(), has_all(ledgers, first))
+    had = sum(ledger.next_seq for ledger in ledgers.values())
+    progress(capsys)
+    await run_until(of, server, Since(now=NOON + 3 * 86_400_000), has_all(ledgers, later))
+    assert progress(capsys)[0] == (0, sum(map(len, later.values())) - had)
+    assert {sensor: events[: len(later[sensor])] for sensor, events in received(ledgers).items()} == later
+
+
+async def test_a_backend_that_lost_everything_gets_everything_again(server: Server, ledgers: Ledgers) -> None:
+    of = two_stores()
+    past = schedule(of, NOON)
+    await run_until(of, server, Since(), has_all(ledgers, past))
+    ledgers.clear()
+    await run_until(of, server, Since(), has_all(ledgers, past))
+    assert {sensor: events[: len(past[sensor])] for sensor, events in received(ledgers).items()} == past
+
+
+async def test_a_backend_that_forgets_while_the_fleet_is_live_gets_everything_again(
+    server: Server, ledgers: Ledgers
+) -> None:
+    of = two_stores()
+    past = schedule(of, NOON)
+    forgotten = False
+
+    def forget_once() -> bool:
+        nonlocal forgotten
+        complete = has_all(ledgers, past)()
+        if complete and not forgotten:
+            with server.mutex:
+                ledgers.clear()
+            forgotten = True
+            return False
+        return forgotten and complete
+
+    await run_until(of, server, Since(speed=600.0), forget_once)
+    assert {sensor: events[: len(past[sensor])] for sensor, events in received(ledgers).items()} == past
+
+
+async def test_live_events_arrive_within_a_quarter_of_a_second(server: Server, ledgers: Ledgers) -> None:
+    # A sensor that beats every 100 ms of real time: a minute passes in 100 ms.
+    of = plan(store("Europe/Berlin", visitors=60.0), live_from=NOON - NOON % 900_000)
+    clock = Since(speed=600.0)
+    past = schedule(of, NOON)
+    await run_until(of, server, clock, has_all(ledgers, past))
+    count = len(server.arrivals)
+    await run_until(of, server, clock, lambda: len(server.arrivals) > count + 20)
+    now = clock.now_ms()
+    for sensor, events in schedule(of, now - int(0.25 * 600 * 1000)).items():
+        assert received(ledgers)[sensor][: len(events)] == events
+        assert ledgers[sensor].events[1, ledgers[sensor].next_seq - 1].at <= now
+
+
+async def test_faults_change_nothing(
+    server: Server, ledgers: Ledgers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensor_sim.device.uplink.FIRST_BACK_OFF_S", 0.01)
+    of = two_stores()
+    past = schedule(of, NOON)
+    server.faults = [refuse(503), cut(after_commit=True), cut(after_commit=False), refuse(429)] * 2
+    await run_until(of, server, Since(), has_all(ledgers, past))
+    assert {sensor: events[: len(past[sensor])] for sensor, events in received(ledgers).items()} == past
+    assert server.faults == []
+
+
+async def test_a_revoked_sensor_stops_and_the_others_go_on(server: Server, ledgers: Ledgers) -> None:
+    of = two_stores()
+    past = schedule(of, NOON)
+    ledgers.unknown.add("s-adoor1")
+    del past["s-adoor1"]
+    await run_until(of, server, Since(), has_all(ledgers, past))
+    assert ledgers.order.count("s-adoor1") == 1
+    assert "s-adoor1" not in received(ledgers)
+
+
+async def test_a_sensor_for_which_somebody_else_sends_stops(server: Server, ledgers: Ledgers) -> None:
+    of = two_stores()
+    past = schedule(of, NOON)
+    ledgers["s-bzone2"].epoch = 1_790_000_000
+    del past["s-bzone2"]
+    await run_until(of, server, Since(), has_all(ledgers, past))
+    assert ledgers.order.count("s-bzone2") == 1
+    assert ledgers["s-bzone2"].events == {}
+
+
+async def test_a_refused_token_ends_the_fleet(server: Server) -> None:
+    server.faults = [refuse(401, "The token is not known.")] * 2
+    with pytest.raises(ExceptionGroup) as caught:
+        await run_until(two_stores(), server, Since(), lambda: False)
+    error = first(caught.value)
+    assert isinstance(error, RefusedError)
+    assert str(error) == "the server answered 401: The token is not known; check the token"
+
+
+# --- the command -----------------------------------------------------------------------------------
+
+
+def start(credentials: Path, url: str) -> subprocess.Popen[str]:
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-m", "sensor_sim", "fleet", "--url", url, "--credentials", str(credentials)]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_stops_when_told(
+    server: Server, ledgers: Ledgers, tmp_path: Path, number: signal.Signals
+) -> None:
+    today = date.today()
+    fleet = plan(store("Europe/Berlin", visitors=40.0), origin=today - timedelta(days=1))
+    p.write(fleet, tmp_path / "fleet.json")
+    assert (tmp_path / "fleet.json").stat().st_mode & 0o777 == 0o600
+    with start(tmp_path / "fleet.json", server.url) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(json.loads(line))
+            if lines[-1]["backlog_done"] == lines[-1]["backlog_total"]:
+                break
+        process.send_signal(number)
+        rest, errors = process.communicate(timeout=20)
+    assert (process.returncode, rest, errors) == (0, "", "")
+    assert lines[-1]["backlog_done"] > 0
+    assert all(ledger.next_seq > 24 * 4 for ledger in ledgers.values())
+
+
+def test_a_plan_that_is_missing_or_of_another_schedule_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.json"
+    with start(path, "http://127.0.0.1:9") as process:
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (
+        1,
+        f"{path}: No such file or directory; `manage.py load_demo` writes it\n",
+    )
+    path.write_text("{}")
+    with pytest.raises(p.PlanError, match=r"remove it and run `manage\.py load_demo`"):
+        p.read(path)
+    p.write(p.Plan(0, 1, ORIGIN, 0, []), path)
+    with pytest.raises(p.PlanError, match="it was made for schedule 0 and this program has schedule"):
+        p.read(path)
