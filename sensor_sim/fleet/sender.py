@@ -169,7 +169,7 @@ def take(feeds: list[Feed], until: int) -> list[wire.Batch]:
 async def run(plan: Plan, url: str, clock: Clock) -> None:
     """Run the fleet until cancelled; raises :class:`RefusedError` or :class:`PlanError`, maybe in a group."""
     progress = Progress()
-    async with httpx.AsyncClient(timeout=uplink.TIMEOUT) as client:
+    async with httpx.AsyncClient(timeout=uplink.TIMEOUT, mounts=uplink.DIRECT) as client:
         links = [StoreLink(plan, store, url, client, clock, progress) for store in plan.stores]
         await all_of(link.find_positions() for link in links)
         progress.print()

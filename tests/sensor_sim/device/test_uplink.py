@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -243,3 +248,73 @@ def test_an_unreadable_answer_is_tried_again(server: Server, outbox: Outbox) -> 
     assert batch is not None
     with pytest.raises(UnavailableError, match="not readable"):
         Uplink(server.url, TOKEN).post(batch)
+
+
+def test_a_proxy_is_not_asked_for_this_machine(
+    server: Server, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    append(outbox, 0, 1)
+    assert Delivery(outbox, Uplink(server.url, TOKEN)).drain() == Totals(stored=1)
+
+
+# --- the command -----------------------------------------------------------------------------------
+
+
+def send(
+    outbox: Path, url: str, token_file: Path, number: signal.Signals | None = None
+) -> tuple[int, str, str]:
+    """Run ``python -m sensor_sim send``, and tell it to stop after its first complaint if a signal is given."""
+    root = Path(__file__).resolve().parents[3]
+    where = ["--outbox", str(outbox), "--uplink", url, "--token-file", str(token_file)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "sensor_sim", "send", *where],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    ) as process:
+        complaint = ""
+        if number:
+            assert process.stderr
+            complaint = process.stderr.readline()
+            process.send_signal(number)
+        output, errors = process.communicate(timeout=60)
+    return process.returncode, output, complaint + errors
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> tuple[Path, Path]:
+    """An outbox with three events, closed, and its sensor's token file."""
+    token_file = tmp_path / "token"
+    token_file.write_text(TOKEN.text)
+    with Outbox(tmp_path / "full", SENSOR) as outbox:
+        append(outbox, 0, 3)
+    return tmp_path / "full", token_file
+
+
+def test_send_prints_totals(server: Server, full: tuple[Path, Path]) -> None:
+    status, output, errors = send(full[0], server.url, full[1])
+    assert (status, errors) == (0, "")
+    assert json.loads(output) == {"stored": 3, "duplicate": 0, "invalid": 0, "pending": 0, "dropped": 0}
+    assert moments(server) == [0, 1, 2]
+
+
+def test_send_says_in_one_sentence_why_it_cannot(server: Server, full: tuple[Path, Path]) -> None:
+    server.faults = [refuse(401, "The token is not known.")]
+    status, output, errors = send(full[0], server.url, full[1])
+    assert (status, output) == (1, "")
+    assert errors == "the server answered 401: The token is not known; check the token\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_send_stops_when_told_and_keeps_the_rest(full: tuple[Path, Path], number: signal.Signals) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    status, output, errors = send(full[0], url, full[1], number)
+    assert status == 130
+    assert json.loads(output)["pending"] == 3
+    assert "3 events wait, trying again in" in errors
+    with Outbox(full[0], SENSOR) as outbox:
+        assert len(outbox) == 3
