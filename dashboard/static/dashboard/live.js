@@ -19,6 +19,7 @@
   const store = document.getElementById("store");
   const live = document.getElementById("live");
   const liveText = document.getElementById("live-text");
+  const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   const announcement = document.getElementById("announcement");
 
   let socket = null;
@@ -76,7 +77,7 @@
   }
 
   function markChanges(event) {
-    if (event.target !== store) return;
+    if (event.target !== store || calm.matches) return;
     const before = new Map([...store.querySelectorAll("[data-figure]")].map((e) => [e.dataset.figure, e.textContent]));
     store.addEventListener(
       "htmx:afterSwap",
