@@ -183,9 +183,9 @@ def notices(sensors: Sequence[SensorNow]) -> list[Notice]:
     if some := number["never heard"]:
         found.append(
             Notice(
-                "warning",
-                f"{some} of {total} sensors {'has' if some == 1 else 'have'} never been heard; "
-                "check power, network and token.",
+                "info",
+                f"{some} of {total} sensors {'has' if some == 1 else 'have'} been enrolled and never heard; "
+                "once installed, check power, network and token.",
             )
         )
     return found

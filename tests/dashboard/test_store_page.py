@@ -135,7 +135,13 @@ def test_a_comparison_with_a_day_of_gaps_says_so(completeness: float | None, war
         ),
         (
             fleet(live=1, never_heard=1),
-            [Notice("warning", "1 of 2 sensors has never been heard; check power, network and token.")],
+            [
+                Notice(
+                    "info",
+                    "1 of 2 sensors has been enrolled and never heard; "
+                    "once installed, check power, network and token.",
+                )
+            ],
         ),
     ],
 )
