@@ -249,7 +249,7 @@ def test_a_feed_is_the_days_one_after_the_other() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 120), st.integers(1, 400)), min_size=1, max_size=12))
 def test_batches_of_any_size_up_to_any_time_are_consecutive(steps: list[tuple[int, int]]) -> None:
-    one, events = feed(), everything()
+    one, events = feed(), everything(milliseconds(ORIGIN, hour=120))
     taken: list[wire.Event] = []
     for hours, limit in steps:
         until = milliseconds(ORIGIN, hour=hours)
