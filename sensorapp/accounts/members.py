@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from allauth.account.models import EmailAddress
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from sensorapp.accounts.log import record
@@ -15,9 +16,20 @@ if TYPE_CHECKING:
     from sensorapp.fleet.models import Store
 
 
+# First parts of addresses that are not an organisation's.
+RESERVED_SLUGS: Final = frozenset(
+    {"accounts", "api", "cards", "device", "healthz", "ingest", "live", "metrics", "readyz", "static"}
+)
+
+
 @transaction.atomic
 def found_organisation(name: str, slug: str, actor: User | None = None) -> Organisation:
-    organisation = Organisation.objects.create(name=name, slug=slug)
+    """Raises :class:`~django.core.exceptions.ValidationError` naming the field."""
+    if slug in RESERVED_SLUGS:
+        raise ValidationError({"slug": f"{slug!r} is an address of the server itself; choose another"})
+    organisation = Organisation(name=name, slug=slug)
+    organisation.full_clean()
+    organisation.save()
     record(organisation, actor, "founded organisation", organisation)
     return organisation
 
