@@ -159,8 +159,7 @@ def test_root_runs_postgres_as_nobody_also_below_a_closed_folder(
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs a second user")
-def test_a_socket_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SENSORAPP_VAR", str(tmp_path / "var"))
+def test_a_socket_folder_of_another_user_is_refused(var: Path) -> None:
     folder = paths.socket_folder()
     folder.mkdir(parents=True)
     os.chown(folder, 65534, -1)
