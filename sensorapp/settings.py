@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,8 @@ STATICFILES_DIRS = [
     ("vendor/uplot", BASE_DIR / "node_modules/uplot/dist"),
 ]
 WHITENOISE_USE_FINDERS = True
+# Without `collectstatic` the finders serve everything, and the missing folder is no fault.
+warnings.filterwarnings("ignore", "No directory at", UserWarning)
 
 # --- tasks ---
 
