@@ -17,8 +17,10 @@ from sensor_sim.perception.tracking import Sighting, Track
 from sensorapp import wire
 
 REST = 0.5  # seconds at one place after which an item stands there
-HIDDEN = 0.7  # seconds for which an item that is not seen is taken to be hidden
-STEADY = 0.5  # seconds for which the sum must keep still before it is reported
+HIDDEN = 0.5  # seconds for which an item that is not seen is taken to be hidden
+# Seconds for which the sum must keep still before it is reported. Longer than HIDDEN, so that of two items
+# taken at once one may be lost from sight and the other be seen moving.
+STEADY = 0.7
 SAME_PLACE = 0.1  # in units of the item's box: farther away is another place
 TAKEN = 1 / 3  # in units of the item's box: moved so far from where it stood, it is on its way
 
@@ -63,8 +65,8 @@ class SlotCounter:
         for track in sighting.ended:
             self._items.pop(track.number, None)
         for track in sighting.seen:
-            item = self._items.setdefault(track.number, _Item(track.box.centre, at))
-            item.move(at, track.box)
+            item = self._items.setdefault(track.number, _Item(track.detected.centre, at))
+            item.move(at, track.detected)
         standing = [t for t in (*sighting.seen, *sighting.hidden) if self._stands(at, t)]
         self._remember(at, sum(track.last_seen == at for track in standing))
         units = len(standing)

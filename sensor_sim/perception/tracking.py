@@ -26,7 +26,7 @@ class TrackerSettings:
 
     patience: float = 1.5  # an unseen track is kept this long: somebody walking past hides it for about 1 s
     clear_sightings: int = 2  # so many clear detections make a track real
-    least_overlap: float = 0.25  # of the predicted box with the detection, both grown by the uncertainty
+    least_overlap: float = 0.15  # of the predicted box with the detection, both grown by the uncertainty
     duplicate_overlap: float = 0.5  # a box that covers a tracked one this much is the same object again
     measurement_noise: float = 0.05  # standard deviation of a detected edge
     manoeuvre: float = 4.0  # spectral density of acceleration, box²/s³: stop within about half a second
@@ -38,10 +38,11 @@ class TrackerSettings:
 
 
 class Track:
-    """One object over time. ``box`` is where the filter has it, ``last_seen`` when it was last detected.
+    """One object over time. ``box`` is where the filter has it, ``detected`` where it was detected last,
+    at ``last_seen``.
 
     ``foot`` is where the filter has a person standing, perhaps outside the picture, ``detected_foot``
-    where the last detection had; ``foot_seen`` says whether they rest on a whole person.
+    where the last detection had one; ``foot_seen`` says whether they rest on a whole person.
 
     The foot (the middle of the box's lower side) moves with a velocity; the size changes slowly and
     without one, because a person who comes into the picture grows, and then stops growing. Across and
@@ -55,7 +56,7 @@ class Track:
         self.last_seen = at
         self.clear_sightings = 0
         self.confirmed = False
-        self.box = detection.box
+        self.box = self.detected = detection.box
         self.foot = self.detected_foot = foot(detection.box)
         self.foot_seen = not cut_at_side(detection.box)
         self._velocity = (0.0, 0.0)
@@ -112,6 +113,7 @@ class Track:
         Of a person whom a side of the picture cuts off, a part is seen, and the lower side of a part is
         not where the feet are: the foot keeps the height at which it was seen last.
         """
+        self.detected = seen
         height = self.foot[1]
         self.foot, self.detected_foot = foot(self.box), foot(seen)
         if not cut_at_side(seen):

@@ -147,8 +147,9 @@ def test_only_real_changes_are_reported_once_and_in_time(
     for event, (moment, _) in zip(events, shelf.ledger, strict=True):
         assert isinstance(event, wire.Shelf)
         assert event.slot == 17
-        # A frame or two come on top, and some of the way that an item makes before it can be told from rest.
-        assert -0.3 <= event.at / 1000 - START - moment <= STATED_DELAY + 0.4
+        # On top come a frame or two, and what a fast hand leaves to find again: items that the tracker lost
+        # on the way come to rest one after the other.
+        assert -0.3 <= event.at / 1000 - START - moment <= STATED_DELAY + 0.6
 
 
 def test_the_stated_delay() -> None:
