@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import warnings
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from csp.constants import NONCE, NONE, SELF
@@ -24,9 +27,17 @@ def local_secret_key() -> str:
     path = VAR_DIR / "secret-key"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(50))
-    return path.read_text()
+        # Linked in place when it is complete: of several first starts at once one key lasts, for all of them.
+        with NamedTemporaryFile("w", dir=path.parent, prefix="secret-key-") as draft:
+            draft.write(secrets.token_urlsafe(50))
+            draft.flush()
+            with suppress(FileExistsError):
+                os.link(draft.name, path)
+    if not (key := path.read_text().strip()):
+        raise ImproperlyConfigured(
+            f"SECRET_KEY: {path} is empty; delete it, and the next start makes a new one"
+        )
+    return key
 
 
 def database(url: str) -> dict[str, Any]:
@@ -42,8 +53,8 @@ def database(url: str) -> dict[str, Any]:
         "HOST": parts.pop("host", ""),
         "PORT": parts.pop("port", ""),
         "OPTIONS": parts,
-        "CONN_MAX_AGE": 60,
-        "CONN_HEALTH_CHECKS": True,
+        # Under ASGI a connection that is kept belongs to a thread that may never serve again.
+        "CONN_MAX_AGE": 0,
     }
 
 
