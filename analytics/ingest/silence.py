@@ -17,11 +17,15 @@ WHERE silence.sensor_id = sensor.id AND silence.ended_at IS NULL
   AND (cursor.received_at > silence.began_at OR sensor.revoked_at IS NOT NULL)
 """
 
+NOT_HEARD_SINCE: Final[LiteralString] = """
+SELECT sensor.id, cursor.received_at, cursor.heartbeat_ms
+FROM fleet_sensor sensor JOIN ingest_cursor cursor ON cursor.sensor_id = sensor.id
+WHERE sensor.revoked_at IS NULL AND cursor.received_at < %s
+"""
+
 BEGIN: Final[LiteralString] = """
 INSERT INTO fleet_silence (sensor_id, began_at, noticed_at)
-SELECT sensor.id, cursor.received_at, %(now)s
-FROM fleet_sensor sensor JOIN ingest_cursor cursor ON cursor.sensor_id = sensor.id
-WHERE sensor.revoked_at IS NULL AND cursor.received_at < %(bound)s
+SELECT sensor_id, began_at, %s FROM unnest(%s::bigint[], %s::timestamptz[]) AS silent (sensor_id, began_at)
 ON CONFLICT (sensor_id) WHERE ended_at IS NULL DO NOTHING
 """
 
@@ -35,5 +39,11 @@ def notice_silent_sensors(now: datetime) -> tuple[int, int]:
     with connection.cursor() as cursor:
         cursor.execute(END)
         ended = cursor.rowcount
-        cursor.execute(BEGIN, {"now": now, "bound": now - silent_after()})
+        cursor.execute(NOT_HEARD_SINCE, [now - silent_after(heartbeat_ms=0)])
+        silent = [
+            (sensor, received_at)
+            for sensor, received_at, heartbeat_ms in cursor.fetchall()
+            if now - received_at > silent_after(heartbeat_ms)
+        ]
+        cursor.execute(BEGIN, [now, [sensor for sensor, _ in silent], [at for _, at in silent]])
         return cursor.rowcount, ended

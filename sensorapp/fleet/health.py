@@ -22,8 +22,9 @@ class LastHeard:
     heartbeat_ms: int
 
 
-def silent_after() -> timedelta:
-    return timedelta(seconds=settings.SILENT_AFTER_SECONDS)
+def silent_after(heartbeat_ms: int) -> timedelta:
+    """How long after its last delivery a sensor is silent: the setting, or one and a half of its heartbeats."""
+    return max(timedelta(seconds=settings.SILENT_AFTER_SECONDS), timedelta(milliseconds=heartbeat_ms * 1.5))
 
 
 def sensor_status(heard: LastHeard | None, at: datetime) -> Status:
@@ -34,7 +35,7 @@ def sensor_status(heard: LastHeard | None, at: datetime) -> Status:
     """
     if heard is None:
         return "never heard"
-    if at - heard.received_at > silent_after():
+    if at - heard.received_at > silent_after(heard.heartbeat_ms):
         return "silent"
     due = timedelta(milliseconds=heard.heartbeat_ms)
     return "catching up" if at - heard.newest_at > due + CATCHING_UP_AFTER else "live"

@@ -22,6 +22,10 @@ NOW = datetime(2026, 6, 16, 10, 7, tzinfo=UTC)
         (0, 240.001, 120, "live"),
         (0, 86_400, 60, "catching up"),
         (301, 86_400, 60, "silent"),
+        # With heartbeats an hour apart, silence is to be expected for longer.
+        (5400, 5400, 3600, "catching up"),
+        (5400.001, 5400, 3600, "silent"),
+        (3600, 3600, 3600, "live"),
         # A clock that runs ahead is not this judgement's business.
         (0, -3600, 60, "live"),
     ],
@@ -38,7 +42,7 @@ def test_a_sensor_never_heard() -> None:
 
 
 def test_silence_is_a_setting(settings: object) -> None:
-    heard = LastHeard(NOW - timedelta(seconds=61), NOW, 60_000)
+    heard = LastHeard(NOW - timedelta(seconds=61), NOW, 30_000)
     assert sensor_status(heard, NOW) == "live"
     settings.SILENT_AFTER_SECONDS = 60  # type: ignore[attr-defined]
     assert sensor_status(heard, NOW) == "silent"

@@ -21,10 +21,9 @@ def ago(seconds: float) -> datetime:
     return NOW - timedelta(seconds=seconds)
 
 
-def hear(sensor: Sensor, at: datetime) -> None:
-    Cursor.objects.update_or_create(
-        pk=sensor.pk, defaults={"epoch": 1, "next_seq": 1, "received_at": at, "newest_at": at}
-    )
+def hear(sensor: Sensor, at: datetime, heartbeat_s: int = 60) -> None:
+    heard = {"received_at": at, "newest_at": at, "heartbeat_ms": heartbeat_s * 1000}
+    Cursor.objects.update_or_create(pk=sensor.pk, defaults={"epoch": 1, "next_seq": 1} | heard)
 
 
 def silences() -> list[tuple[str, datetime, datetime, datetime | None]]:
@@ -54,6 +53,13 @@ def test_silences_begin_once_and_end() -> None:
         ("late", ago(301), NOW, NOW),
         ("old", ago(90_000), NOW, None),
     ]
+
+
+def test_a_sensor_is_not_silent_between_heartbeats_an_hour_apart() -> None:
+    sensor, _ = make_sensor(build_cast().store, "eye")
+    hear(sensor, ago(0), heartbeat_s=3600)
+    assert notice_silent_sensors(NOW + timedelta(minutes=90)) == (0, 0)
+    assert notice_silent_sensors(NOW + timedelta(minutes=90, seconds=1)) == (1, 0)
 
 
 def test_a_sensor_heard_and_silent_again_between_two_looks_has_two_silences() -> None:
