@@ -170,11 +170,6 @@ class Tracker:
                 self._begin(at, detection)
         return self._sort_out(at)
 
-    def end(self) -> Sequence[Track]:
-        """Give up all tracks."""
-        ended, self._tracks = self._tracks, []
-        return ended
-
     def _by_score(self, detections: Iterable[Detection]) -> tuple[list[Detection], list[Detection]]:
         clear: list[Detection] = []
         dim: list[Detection] = []
