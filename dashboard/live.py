@@ -10,17 +10,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
+from channels.auth import get_user
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.conf import settings
 from django.urls import path, re_path
 
 from analytics.ingest.live import group_name
 from dashboard.access import find_visible_store
 
 if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
     from dashboard.access import VersionedStore
+    from sensorapp.accounts.models import User
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +51,8 @@ class VersionMessage(TypedDict):
 class StoreConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels is untyped
     """Sends ``{"version": V}`` at once, whenever the store's counts have changed, and as a heartbeat.
 
-    Closes with 4401 for a person who is not signed in, and with 4404 where the store does not exist or
-    the person may not see it, at the latest one heartbeat after that became so.
+    Closes with 4401 for a person who is not signed in or no longer active, and with 4404 where the store
+    does not exist or the person may not see it, at the latest one heartbeat after that became so.
     """
 
     async def connect(self) -> None:
@@ -79,10 +85,11 @@ class StoreConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channe
 
     async def send_versions(self) -> int:
         """Send versions for as long as the person may see the store; returns the close code."""
-        if not self.scope["user"].is_authenticated:
-            return NOT_SIGNED_IN
         clock = asyncio.get_running_loop().time
-        while (store := await self.find_store()) is not None:
+        while (user := await self.find_user()).is_authenticated:
+            store = await self.find_store(user)
+            if store is None:
+                return NOT_FOUND
             if self.group is None:
                 self.group = group_name(store.pk)
                 await self.channel_layer.group_add(self.group, self.channel_name)
@@ -97,11 +104,17 @@ class StoreConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channe
                 with suppress(TimeoutError):
                     async with asyncio.timeout_at(next_heartbeat):
                         await self.changed.wait()
-        return NOT_FOUND
+        return NOT_SIGNED_IN
 
-    async def find_store(self) -> VersionedStore | None:
+    async def find_user(self) -> User | AnonymousUser:
+        """Who is signed in now: the scope knows only who was when the socket was opened."""
+        store = import_module(settings.SESSION_ENGINE).SessionStore
+        user: User | AnonymousUser = await get_user({"session": store(self.scope["session"].session_key)})
+        return user
+
+    async def find_store(self, user: User) -> VersionedStore | None:
         find = database_sync_to_async(find_visible_store)
-        store: VersionedStore | None = await find(self.scope["user"], **self.scope["url_route"]["kwargs"])
+        store: VersionedStore | None = await find(user, **self.scope["url_route"]["kwargs"])
         return store
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import statistics
@@ -23,7 +24,7 @@ import httpx
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+    from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Route
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 ROOT = Path(__file__).resolve().parents[2]
@@ -302,6 +303,34 @@ def test_without_a_socket_the_page_asks(stage: Stage, context: BrowserContext) -
     stage.door.people_enter(stage.server, 2)
     wait_for_entries(page, 2)
     assert page.inner_text("#live") == "Updating every 15 seconds"
+
+
+def test_a_page_whose_figures_cannot_be_fetched_says_so_and_retries(
+    stage: Stage, context: BrowserContext
+) -> None:
+    page = context.new_page()
+    log_in(page, stage)
+    wait_until_live(page)
+    asked: list[float] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(time.monotonic())
+        route.fulfill(status=500)
+
+    address = re.compile(page.locator("#store").get_attribute("hx-get") or "no address")
+    page.route(address, refuse)
+    stage.door.people_enter(stage.server, 2)
+    page.wait_for_selector("#live[data-state=lost]", timeout=WITHIN)
+    assert page.inner_text("#live").startswith("Not live: no new figures, showing ")
+    # The socket lives, and what it says neither hides the failure nor hurries the retries.
+    for _ in range(4):
+        stage.door.people_enter(stage.server, 1)
+        page.wait_for_timeout(600)
+        assert page.locator("#live").get_attribute("data-state") == "lost"
+    assert 2 <= len(asked) <= 5
+    page.unroute(address)
+    wait_until_live(page)
+    assert entries(page) == "6"
 
 
 def test_who_is_signed_out_elsewhere_is_led_to_the_login(stage: Stage, context: BrowserContext) -> None:

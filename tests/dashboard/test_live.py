@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from asgiref.testing import ApplicationCommunicator
 from channels.layers import get_channel_layer
+from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 
@@ -193,13 +194,43 @@ async def test_a_lost_message_is_made_up_for_by_the_heartbeat(
         assert (await versions_within(socket, 3))[-1][1] == first + 1
 
 
+def leave(user: User) -> None:
+    Membership.objects.filter(user=user).delete()
+
+
+def sign_out(user: User) -> None:
+    Session.objects.all().delete()
+
+
+def deactivate(user: User) -> None:
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+def change_password(user: User) -> None:
+    user.set_password("another horse")
+    user.save()
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (leave, NOT_FOUND),
+        (sign_out, NOT_SIGNED_IN),
+        (deactivate, NOT_SIGNED_IN),
+        (change_password, NOT_SIGNED_IN),
+    ],
+)
 async def test_access_taken_away_closes_the_socket(
-    committed_shop: Shop, identity: list[tuple[bytes, bytes]], monkeypatch: pytest.MonkeyPatch
+    committed_shop: Shop,
+    identity: list[tuple[bytes, bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[User], None],
+    code: int,
 ) -> None:
     monkeypatch.setattr(live, "HEARTBEAT_S", 1.0)
     async with opened(committed_shop.store, identity) as socket:
         await version_of(socket)
-        await asyncio.to_thread(Membership.objects.filter(user=committed_shop.cast.manager).delete)
+        await asyncio.to_thread(change, committed_shop.cast.manager)
         while (message := await socket.receive_output(timeout=10))["type"] == "websocket.send":
             pass
-        assert message == {"type": "websocket.close", "code": NOT_FOUND}
+        assert message == {"type": "websocket.close", "code": code}

@@ -2,7 +2,8 @@
 //
 // The socket says which version the store's counts have reached, and nothing else; the page fetches what
 // changed as HTML. So a message may be lost, repeated or late: the next one, or the next heartbeat, leads
-// to the same page as a reload. Without a socket the page asks every 15 seconds.
+// to the same page as a reload. Without a socket the page asks every 15 seconds; after a failure it asks
+// again, ever more slowly, and says so.
 "use strict";
 
 (() => {
@@ -25,9 +26,10 @@
   let socket = null;
   let connected = false;
   let attempts = 0;
-  let retryTimer, silenceTimer, patienceTimer;
+  let retryTimer, silenceTimer, patienceTimer, fetchTimer;
   let reached = null; // the version that the socket named last
   let fetching = false;
+  let failures = 0; // fetches in a row that failed, each of which leads to another
   let fetchedAt = Date.now();
   let over = false; // signed out, or the store is gone
   let announced = "";
@@ -41,17 +43,22 @@
     if (liveText.textContent !== text) liveText.textContent = text;
   }
 
+  function backOff(attempt) {
+    return Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt) * (0.5 + Math.random() / 2);
+  }
+
   // --- the page ---
 
   function refresh() {
     if (fetching || over) return;
+    clearTimeout(fetchTimer);
     fetching = true;
     reached = null;
     htmx.trigger(store, "refresh");
   }
 
   function catchUp() {
-    if (!document.hidden && reached !== null && reached !== shown()) refresh();
+    if (!document.hidden && failures === 0 && reached !== null && reached !== shown()) refresh();
   }
 
   function fetched(event) {
@@ -60,15 +67,22 @@
     const status = event.detail.xhr.status;
     if (event.detail.successful) {
       fetchedAt = Date.now();
-      if (!connected) say("polling", "Updating every 15 seconds");
+      failures = 0;
+      if (connected) say("live", "Live");
+      else say("polling", "Updating every 15 seconds");
       catchUp();
     } else if (status === 401) {
       window.location.reload();
     } else if (status === 404) {
       finish("This store is no longer visible to you");
-    } else if (!connected) {
-      lost();
+    } else {
+      failed();
     }
+  }
+
+  function failed() {
+    lost();
+    fetchTimer = setTimeout(() => document.hidden || refresh(), backOff(failures++));
   }
 
   function swapped() {
@@ -114,10 +128,12 @@
     clearTimeout(silenceTimer);
     clearTimeout(patienceTimer);
     silenceTimer = setTimeout(drop, SILENCE_MS);
+    const back = !connected;
     connected = true;
     attempts = 0;
-    say("live", "Live");
     reached = version;
+    if (failures === 0) say("live", "Live");
+    else if (back) refresh();
     catchUp();
   }
 
@@ -138,8 +154,7 @@
       patienceTimer = setTimeout(impatient, PATIENCE_MS);
     }
     connected = false;
-    const longest = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** attempts++);
-    retryTimer = setTimeout(connect, longest * (0.5 + Math.random() / 2));
+    retryTimer = setTimeout(connect, backOff(attempts++));
   }
 
   function impatient() {
@@ -148,7 +163,8 @@
   }
 
   function lost() {
-    say("lost", `Not live: connection lost, showing ${snapshot().dataset.clock}; retrying`);
+    const reason = connected ? "no new figures" : "connection lost";
+    say("lost", `Not live: ${reason}, showing ${snapshot().dataset.clock}; retrying`);
   }
 
   function finish(text) {
@@ -174,7 +190,7 @@
     if (document.hidden) return;
     attempts = 0;
     if (!connected) connect();
-    if (Date.now() - fetchedAt > STALE_MS) refresh();
+    if (failures > 0 || Date.now() - fetchedAt > STALE_MS) refresh();
     else catchUp();
   }
 
