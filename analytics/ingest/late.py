@@ -12,12 +12,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, LiteralString, Protocol
 
 # Days are closed a quarter of an hour after their end at the earliest, when their last bucket began half
-# an hour ago; the five minutes between are for a commit that is still open then.
+# an hour ago; the five minutes between are for a commit that is still open then. Both are judged by the
+# database's clock, for those of a gateway and a worker may differ by more.
 LATE_AFTER: Final = timedelta(minutes=25)
 
 MARK: LiteralString = """
 INSERT INTO ingest_late_bucket (store_id, start)
-SELECT store_id, to_timestamp(start / 1000) FROM unnest(%s::bigint[], %s::bigint[]) AS late (store_id, start)
+SELECT store_id, to_timestamp(start / 1000) FROM unnest(%s::bigint[], %s::bigint[]) AS changed (store_id, start)
+WHERE to_timestamp(start / 1000) < greatest(%s, statement_timestamp()) - %s
 """
 
 
@@ -30,11 +32,14 @@ class Cursor(Protocol):
 
 
 def mark_late(cursor: Cursor, changed: Iterable[tuple[int, int]], now: datetime) -> None:
-    """Remember the late ones among the changed buckets, given as store and start in Unix milliseconds."""
-    bound = (now - LATE_AFTER).timestamp() * 1000
-    late = {(store, start) for store, start in changed if start < bound}
-    if late:
-        cursor.execute(MARK, ([store for store, _ in late], [start for _, start in late]))
+    """Remember the late ones among the changed buckets, given as store and start in Unix milliseconds.
+
+    Where ``now`` is ahead of the database's clock, it may mark more, never less.
+    """
+    buckets = set(changed)
+    if buckets:
+        stores, starts = zip(*buckets, strict=True)
+        cursor.execute(MARK, (list(stores), list(starts), now, LATE_AFTER))
 
 
 def take_late(cursor: Cursor, store_id: int) -> list[datetime]:

@@ -9,7 +9,16 @@ from django.db import connection
 
 from analytics.ingest.late import late_starts, mark_late, take_late
 
-NOW = datetime(2026, 6, 16, 10, 7, tzinfo=UTC)
+# Ahead of the database's clock, so that it is the one that decides.
+NOW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+
+
+@pytest.mark.django_db
+def test_a_gateway_whose_clock_is_behind_still_marks() -> None:
+    start = NOW - timedelta(days=1, minutes=26)
+    with connection.cursor() as cursor:
+        mark_late(cursor, [(1, round(start.timestamp() * 1000))], start)
+        assert take_late(cursor, 1) == [start]
 
 
 @pytest.mark.django_db
