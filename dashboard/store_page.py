@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
+from analytics.counts.completeness import OBSERVED
 from analytics.counts.snapshot import SensorNow, SlotNow, StoreSnapshot, Traffic
 from dashboard.plan_drawing import PlanDrawing, plan_drawing
 from dashboard.traffic_chart import TrafficChart, traffic_chart
@@ -50,7 +51,7 @@ class Comparison:
 
         Before opening nothing is expected, so nothing is missing.
         """
-        return self.completeness_before is not None and self.completeness_before < 0.95
+        return self.completeness_before is not None and self.completeness_before < OBSERVED
 
     @property
     def is_nothing(self) -> bool:

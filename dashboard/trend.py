@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final, Literal
 
+from analytics.counts.completeness import OBSERVED
 from analytics.counts.daily import DayTraffic, daily_traffic
 from sensorapp.fleet.models import Store
 
 WEEKS: Final = 6
 MONDAY: Final = 0
-# From here on a day counts as observed; the rest is a sensor's start or a short cut.
-OBSERVED: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analytics.counts.days import Milliseconds, Span, overlap_ms
+
+# From here on a time counts as observed; the rest is a sensor's start or a short cut.
+OBSERVED: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)
