@@ -1,7 +1,12 @@
-"""Clips as detections over time, and what can be done to them."""
+"""Clips as detections over time, and what can be done to them.
+
+They are public files in a folder that ``SENSORAPP_REAL`` names, by default ``shared/real`` beside the clone:
+videos of github.com/intel-iot-devkit/sample-videos and, as ``nanodet.onnx``, NanoDet-m 320 as published.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +19,29 @@ from sensor_sim.scene import load_scene
 from sensorapp import wire
 
 ROOT = Path(__file__).parents[2]
-REAL = ROOT.parent / "shared" / "real"
+REAL = Path(os.environ.get("SENSORAPP_REAL") or ROOT.parent / "shared" / "real").absolute()
+WEIGHTS = REAL / "nanodet.onnx"
 CARD = ROOT / "fixtures" / "models" / "nanodet"
 SCENES = {"one-by-one-person-detection": "table.json", "bottle-detection": "bottles.json"}
 
 START = 1_772_355_600.0
 Points = Sequence[tuple[float, float]]
+
+
+def video(name: str) -> Path:
+    return REAL / f"{name}.mp4"
+
+
+def missing(name: str) -> str:
+    """Why tests of a clip cannot run; empty where its video and the detector are there."""
+    absent = [path.name for path in (video(name), WEIGHTS) if not path.is_file()]
+    if not absent:
+        return ""
+    return (
+        f"{REAL} lacks {' and '.join(absent)}: set SENSORAPP_REAL to a folder with the clips "
+        f"{', '.join(f'{clip}.mp4' for clip in SCENES)} of intel-iot-devkit/sample-videos "
+        f"and NanoDet-m 320 as {WEIGHTS.name}"
+    )
 
 
 def scene(name: str) -> wire.Scene:

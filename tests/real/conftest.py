@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,30 +15,28 @@ import pytest
 from sensor_sim.network import Network
 from sensor_sim.package import load_package
 from sensor_sim.pixels.video import VideoFile
-from tests.real.clips import CARD, REAL, Clip, scene
+from tests.real.clips import CARD, WEIGHTS, Clip, missing, scene, video
 
 
 @pytest.fixture(scope="session")
-def real() -> Path:
-    if not REAL.is_dir():
-        pytest.skip(f"the real videos are not there ({REAL.name} beside the clone)")
-    return REAL
-
-
-@pytest.fixture(scope="session")
-def clip(real: Path) -> Callable[[str, bool], Clip]:
+def clip() -> Callable[[str, bool], Clip]:
     """A clip by the name of its video, as it is or mirrored."""
-    network = Network(load_package(CARD, real / "nanodet.onnx"), threads=2)
+
+    @cache
+    def network() -> Network:
+        return Network(load_package(CARD, WEIGHTS), threads=2)
 
     @cache
     def detect(name: str, mirrored: bool) -> Clip:
+        if reason := missing(name):
+            pytest.skip(reason)
         asked = scene(name)
         labels = {*asked.detect.labels, *(slot.item for slot in asked.slots)}
         frames = []
-        for frame in VideoFile(real / f"{name}.mp4", start=0.0):
+        for frame in VideoFile(video(name), start=0.0):
             assert frame is not None
             image = np.ascontiguousarray(frame.image[:, ::-1]) if mirrored else frame.image
-            frames.append((frame.at, network.detect(image, labels, 0.05).detections))
+            frames.append((frame.at, network().detect(image, labels, 0.05).detections))
         return Clip(frames)
 
     return detect

@@ -1,6 +1,6 @@
 """A real video becomes an exact number on a page: through outbox, uplink, gateway, buckets and view.
 
-The clip and the detector lie in ``../shared/real``; a person counted six people coming in.
+A person counted six people coming in.
 """
 
 from __future__ import annotations
@@ -31,16 +31,14 @@ from sensorapp.fleet.models import Entrance, Sensor, Store
 from sensorapp.fleet.scenes import publish_scene
 from tests.cast import build_cast
 from tests.ingest.site import clear, database_url
+from tests.real.clips import WEIGHTS, missing, video
 from tests.server import ROOT, Server
 
-REAL = ROOT.parent / "shared" / "real"
-CLIP = REAL / "one-by-one-person-detection.mp4"
-WEIGHTS = REAL / "nanodet.onnx"
+NAME = "one-by-one-person-detection"
+CLIP = video(NAME)
 SCENE = ROOT / "fixtures" / "scenes" / "table.json"
 
-pytestmark = pytest.mark.skipif(
-    not (CLIP.exists() and WEIGHTS.exists()), reason="the real clip and detector are not beside the clone"
-)
+pytestmark = pytest.mark.skipif(bool(missing(NAME)), reason=missing(NAME) or "it is there")
 
 
 @dataclass
