@@ -57,6 +57,25 @@ class DeadLetter(msgspec.Struct):
     batch: wire.Batch
 
 
+def checked(event: wire.Event) -> bytes:
+    """The event as MessagePack; raises :class:`OutboxError` if it does not keep the contract."""
+    body = msgspec.msgpack.encode(event)
+    try:
+        wire.decode(body, wire.Event, wire.MSGPACK)
+    except wire.WireError as error:
+        field = error.path.removeprefix("$.")
+        value = getattr(event, field, None)
+        remedy = (
+            "set this machine's clock, or the start of the video"
+            if field == "at"
+            else "correct what measures it"
+        )
+        raise OutboxError(
+            f"{type(event).__name__.lower()} event: {field} is {value}: {error.reason}; {remedy}"
+        ) from None
+    return body
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     epoch: int
@@ -106,9 +125,10 @@ class Outbox:
         """Stamp and keep ``events``, all or none; they are durable when this returns.
 
         ``model`` is the digest of the package and ``config`` the version of the scene they were measured
-        with.
+        with. An event that breaks the contract is refused here, where its cause is near: the server would
+        refuse it, and the whole batch around it, later.
         """
-        bodies = [msgspec.msgpack.encode(event) for event in events]
+        bodies = [checked(event) for event in events]
         if not bodies:
             return
         with self._transaction():

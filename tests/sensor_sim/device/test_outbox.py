@@ -346,3 +346,19 @@ def test_every_commit_is_written_through(tmp_path: Path) -> None:
     assert sqlite3.connect(tmp_path / "outbox.sqlite3").execute("PRAGMA integrity_check").fetchone() == (
         "ok",
     )
+
+
+def test_an_event_that_breaks_the_contract_is_refused_with_all_beside_it(tmp_path: Path) -> None:
+    with Outbox(tmp_path, SENSOR) as outbox:
+        bad = [
+            (wire.Crossing(631_152_000_000, 0, "forward"), r"crossing event: at is 631152000000: .*clock"),
+            (wire.Shelf(START, 0, -1, 1.0), r"shelf event: units is -1: .*correct what measures it"),
+        ]
+        for event, sentence in bad:
+            with pytest.raises(OutboxError, match=sentence):
+                outbox.append([good(0), event], model=MODELS[0], config=1)
+        assert len(outbox) == 0
+        append(outbox, 1)
+        batch = outbox.pending()
+    assert batch is not None
+    assert (batch.first_seq, batch.events) == (0, [good(1)])

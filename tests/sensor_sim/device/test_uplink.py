@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sensor_sim.device import uplink
@@ -201,6 +202,14 @@ def test_leaving_raises_what_the_server_refused(server: Server, outbox: Outbox, 
     append(outbox, 0, 1)
     with pytest.raises(RefusedError, match="401"), delivery:
         pass
+
+
+def test_leaving_raises_what_nobody_foresaw(outbox: Outbox, delivery: Delivery) -> None:
+    append(outbox, 0, 1)
+    outbox._db.execute("UPDATE event SET body = x'00'")  # a file that something else wrote to
+    with pytest.raises(msgspec.ValidationError), delivery:
+        pass
+    assert isinstance(delivery.failure, msgspec.ValidationError)
 
 
 def test_leaving_after_an_error_keeps_the_rest(outbox: Outbox) -> None:
