@@ -350,7 +350,7 @@ def test_every_commit_is_written_through(tmp_path: Path) -> None:
 
 def test_an_event_that_breaks_the_contract_is_refused_with_all_beside_it(tmp_path: Path) -> None:
     with Outbox(tmp_path, SENSOR) as outbox:
-        bad = [
+        bad: list[tuple[wire.Event, str]] = [
             (wire.Crossing(631_152_000_000, 0, "forward"), r"crossing event: at is 631152000000: .*clock"),
             (wire.Shelf(START, 0, -1, 1.0), r"shelf event: units is -1: .*correct what measures it"),
         ]

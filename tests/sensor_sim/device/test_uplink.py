@@ -317,6 +317,15 @@ def test_send_says_in_one_sentence_why_it_cannot(server: Server, full: tuple[Pat
     assert errors == "the server answered 401: The token is not known; check the token\n"
 
 
+def test_send_names_the_file_of_what_was_refused(server: Server, full: tuple[Path, Path]) -> None:
+    with Outbox(full[0], SENSOR) as outbox:
+        outbox.append([wire.Shelf(START, 0, BROKEN, 1.0)], model=MODEL, config=2)
+    status, output, errors = send(full[0], server.url, full[1])
+    assert (status, json.loads(output)["stored"], json.loads(output)["invalid"]) == (1, 3, 1)
+    last = f"the server refused 1 events as invalid; see which and why in {full[0] / 'dead-letter.jsonl'}"
+    assert errors.splitlines()[-1] == last
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_send_stops_when_told_and_keeps_the_rest(full: tuple[Path, Path], number: signal.Signals) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
