@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -246,7 +247,7 @@ def test_numbers_go_on_after_everything_was_settled_and_the_process_restarted(tm
 def test_a_lost_outbox_begins_a_larger_epoch(tmp_path: Path) -> None:
     ledger = Ledger()
     for life, moment in enumerate((1_000, 2_000)):
-        with Outbox(tmp_path / str(life), SENSOR, now=lambda moment=moment: moment) as outbox:
+        with Outbox(tmp_path / str(life), SENSOR, now=partial(float, moment)) as outbox:
             append(outbox, life)
             assert send(outbox, ledger) == "stored"
     assert list(ledger.events) == [(1_000, 0), (2_000, 0)]
