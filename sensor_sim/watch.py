@@ -17,7 +17,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from sensor_sim.device.commands import Subparsers, add_uplink_arguments, deliver, print_totals
+from sensor_sim.device.commands import Subparsers, add_uplink_arguments, deliver
 from sensor_sim.device.outbox import OutboxError
 from sensor_sim.device.uplink import RefusedError
 from sensor_sim.errors import SensorError
@@ -35,6 +35,7 @@ class Watching(NamedTuple):
     events: Iterator[wire.Event]
     model: str  # package digest
     config: int  # version of the scene configuration
+    interval: float  # seconds between two sendings
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -76,15 +77,14 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit status 0 when the source ends or SIGINT or SIGTERM comes, 1 for a fault of the input."""
+    """Exit status 0 when the source ends or SIGINT or SIGTERM comes, 1 for a fault or a refusal."""
     stop = _stop_on_signals()
     try:
         watching = start(arguments, stop)
         if arguments.uplink or arguments.token_file or arguments.outbox:
-            print_totals(deliver(*watching, arguments, stop))
-        else:
-            for event in watching.events:
-                print_event(event)
+            return deliver(*watching, arguments, stop)
+        for event in watching.events:
+            print_event(event)
     except (SensorError, RefusedError, OutboxError) as error:
         print(f"sensor_sim: {error}", file=sys.stderr)
         return 1
@@ -104,7 +104,9 @@ def start(arguments: argparse.Namespace, stop: threading.Event) -> Watching:
     source = open_source(arguments, stop)
     network = Network(package, arguments.threads)
     running = takewhile(lambda _: not stop.is_set(), source)
-    return Watching(events(running, network, scene), package.digest, scene.version)
+    return Watching(
+        events(running, network, scene), package.digest, scene.version, scene.upload_interval_ms / 1000
+    )
 
 
 def open_source(arguments: argparse.Namespace, stop: threading.Event) -> Source:

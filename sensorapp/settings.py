@@ -206,6 +206,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "close-days": {"task": "analytics.counts.tasks.close_days", "schedule": 300},
+    "forget-rejections": {"task": "analytics.ingest.tasks.forget_rejections", "schedule": 86_400},
     "create-partitions": {"task": "analytics.ingest.tasks.create_partitions", "schedule": 3600},
     "notice-silent-sensors": {"task": "analytics.ingest.tasks.notice_silent_sensors", "schedule": 60},
 }

@@ -146,8 +146,8 @@ class Ack(Message, omit_defaults=True):
     """The answer to one batch, in the order of the upload.
 
     ``acked_seq`` is the last sequence number of ``epoch`` that is settled; the sensor may forget
-    everything up to it. -1 means none yet. For ``gap`` and ``stale_epoch``, ``epoch`` is the one that
-    the backend knows. ``path`` and ``reason`` say what made a batch ``invalid``.
+    everything up to it. -1 means none yet. For ``stale_epoch``, ``epoch`` is the one that the backend
+    knows; else it is the batch's own. ``path`` and ``reason`` say what made a batch ``invalid``.
     """
 
     sensor: str

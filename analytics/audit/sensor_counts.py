@@ -33,7 +33,10 @@ SELECT span.number, line.id,
 FROM unnest(%(numbers)s::int[], %(lines)s::bigint[], %(begins)s::bigint[], %(ends)s::bigint[])
      AS span (number, line, begins, ends)
 JOIN fleet_channel line ON line.id = span.line
-JOIN ingest_batch batch ON batch.sensor_id = line.sensor_id AND batch.received_at >= %(since)s
+JOIN fleet_sensor sensor ON sensor.id = line.sensor_id
+JOIN fleet_store store ON store.id = sensor.store_id
+JOIN ingest_batch batch ON batch.organisation_id = store.organisation_id
+  AND batch.sensor_id = sensor.id AND batch.received_at >= %(since)s
   AND batch.at[1] < span.ends + %(margin)s AND batch.at[cardinality(batch.at)] >= span.begins - %(margin)s
 CROSS JOIN LATERAL unnest(batch.kind, batch.at, batch.channel, batch.value)
      AS event (kind, at, channel, value)

@@ -154,7 +154,7 @@ def read_gauges(cursor: Cursor, sensors: Iterable[SensorFacts]) -> dict[int, dic
     for sensor in sensors:
         gauges[sensor.id] = {}
         for (kind, _), channel in sensor.channels.items():
-            if kind in GAUGE_CHANNELS:
+            if kind in GAUGE_CHANNELS and channel not in sensor.retired:
                 owner[channel] = sensor.id
     for channel, kind, value, at in cursor.execute(READ_GAUGES, [list(owner)]):
         gauges[owner[channel]][channel] = Gauge(kind, value, at)

@@ -1,6 +1,6 @@
 """Group commit: what waits while one transaction runs makes up the next.
 
-One thread owns one database connection. Requests hand it their batches and wait; so the disk's slowness
+One thread owns one pool of one database connection. Requests hand it their batches and wait; so the disk's slowness
 is shared by everyone who waits, and a lone request waits for nobody.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import psycopg
-from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+from psycopg_pool import ConnectionPool
 
 from analytics.ingest import decode
 from analytics.ingest.commit import Incoming, commit
@@ -29,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 # A transaction takes no further requests once it has this many events.
 GROUP_EVENTS: Final = 20_000
+
+# What goes wrong because of what is in a batch, not because of the state of the backend.
+POISON: Final = (psycopg.DataError, ValueError, OverflowError)
 
 Notify = Callable[[dict[int, int]], None]
 
@@ -55,7 +59,7 @@ class Request:
 
     @property
     def events(self) -> int:
-        return sum(map(decode.count, self.batches))
+        return sum(max(1, decode.count(batch)) for batch in self.batches)
 
 
 class Committer:
@@ -111,12 +115,13 @@ class Committer:
         """Commit requests together; if that fails for what is in them, each by itself."""
         try:
             answers = self._commit(requests)
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed) as error:
-            logger.warning("commit failed, %d requests will be sent again: %s", len(requests), error)
+        except POISON as error:
+            self._settle_apart(requests, error)
+        except Exception as error:
+            # The fault is the backend's, so that nothing is refused for it: the senders try again.
+            logger.exception("commit failed, %d requests will be sent again", len(requests), exc_info=error)
             for request in requests:
                 request.answer.set_exception(UnavailableError())
-        except Exception as error:
-            self._settle_apart(requests, error)
         else:
             for request, its_answer in zip(requests, answers, strict=True):
                 request.answer.set_result(its_answer)
@@ -211,6 +216,7 @@ def refuse(batch: wire.Batch, place: int) -> Broken:
 def judge(request: Request, sensors: dict[str, SensorFacts]) -> Judged:
     """For each batch what will be committed, or the answer where nothing can be."""
     entries: Judged = []
+    now = time.time_ns() // 1_000_000
     for place, batch in enumerate(request.batches, request.first):
         path = f"$.batches[{place}]"
         sensor = sensors.get(batch.sensor)
@@ -223,7 +229,7 @@ def judge(request: Request, sensors: dict[str, SensorFacts]) -> Judged:
             reason = "the sensor is revoked; enrol it again"
             entries.append(wire.Ack(batch.sensor, batch.epoch, -1, "invalid", f"{path}.sensor", reason))
         else:
-            entries.append(decode.incoming(batch, sensor, path))
+            entries.append(decode.incoming(batch, sensor, path, now))
     return entries
 
 

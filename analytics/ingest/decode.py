@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import zstandard
+from msgspec import Meta
 
 from analytics.ingest import columns as c
 from analytics.ingest.commit import Incoming
@@ -63,7 +65,7 @@ def gunzip(body: bytes) -> bytes:
 
 def unzstd(body: bytes) -> bytes:
     try:
-        with zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(io.BytesIO(body)) as reader:
+        with zstandard.ZstdDecompressor(max_window_size=2**24).stream_reader(io.BytesIO(body)) as reader:
             unpacked = reader.read(wire.MAX_BODY_BYTES + 1)
     except zstandard.ZstdError as error:
         raise wire.WireError("$", f"not readable as zstd: {error}") from None
@@ -78,7 +80,7 @@ def unzstd(body: bytes) -> bytes:
 class Envelope(msgspec.Struct, forbid_unknown_fields=True):
     """An upload with its batches unread."""
 
-    batches: list[msgspec.Raw]
+    batches: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=wire.MAX_BATCHES_PER_REQUEST)]
 
 
 class Head(msgspec.Struct):
@@ -87,7 +89,7 @@ class Head(msgspec.Struct):
     sensor: wire.SensorId
     epoch: wire.Epoch
     first_seq: wire.SequenceNumber
-    events: list[Any]
+    events: Annotated[list[Any], Meta(min_length=1, max_length=wire.MAX_EVENTS_PER_BATCH)]
 
 
 def batches(body: bytes, media_type: str) -> list[wire.Batch | Broken]:
@@ -105,14 +107,21 @@ def one_batch(raw: bytes, media_type: str, path: str) -> wire.Batch | Broken:
     try:
         return wire.decode(raw, wire.Batch, media_type)
     except wire.WireError as error:
-        path, reason = path + error.path.removeprefix("$"), error.reason
+        path, reason = path + error.path.removeprefix("$"), harmless(error.reason)
     try:
         head = wire.decode(raw, Head, media_type)
     except wire.WireError:
         return Broken(path, reason)
-    if not head.events:
-        return Broken(path, reason)
     return Broken(path, reason, head.sensor, head.epoch, head.first_seq, len(head.events))
+
+
+# What the decoder quotes of a message: names of fields that it does not know, and values.
+QUOTED: Final = re.compile(r"(unknown field|[Ii]nvalid (?:enum )?value) .*", re.DOTALL)
+
+
+def harmless(reason: str) -> str:
+    """The reason without the sender's own words: no free text of a device is kept or shown."""
+    return QUOTED.sub(r"\1", reason)[:200]
 
 
 def count(batch: wire.Batch | Broken) -> int:
@@ -123,8 +132,11 @@ def count(batch: wire.Batch | Broken) -> int:
 # --- against the fleet -----------------------------------------------------------------------------
 
 
-def incoming(batch: wire.Batch | Broken, sensor: SensorFacts, path: str) -> Incoming:
-    """A batch as it will be committed, with what is wrong with it."""
+def incoming(batch: wire.Batch | Broken, sensor: SensorFacts, path: str, now: int | None = None) -> Incoming:
+    """A batch as it will be committed, with what is wrong with it.
+
+    Where ``now`` (Unix ms) is given, times far from it are wrong, too.
+    """
     if isinstance(batch, Broken):
         problem = (batch.path, batch.reason)
         return Incoming(sensor, batch.epoch, batch.first_seq, batch.count, problem=problem)
@@ -137,7 +149,9 @@ def incoming(batch: wire.Batch | Broken, sensor: SensorFacts, path: str) -> Inco
         batch.config,
         bytes.fromhex(batch.model),
         columns,
-        unknown_scene(batch.config, sensor, path) or unknown_channel(columns, sensor, path),
+        unknown_scene(batch.config, sensor, path)
+        or unknown_channel(columns, sensor, path)
+        or (wrong_clock(columns, path, now) if now is not None else None),
     )
 
 
@@ -154,4 +168,18 @@ def unknown_channel(columns: c.Columns, sensor: SensorFacts, path: str) -> tuple
         name = CHANNEL_KIND[kind]
         if name != "device" and (name, number) not in sensor.channels:
             return f"{path}.events[{place}].{name}", f"the sensor has no {name} {number}; add it to its scene"
+    return None
+
+
+# A day ahead leaves room for any time zone mistaken for UTC; beyond the past bound nothing waits in an outbox.
+FUTURE_MS: Final = 86_400_000
+PAST_MS: Final = 400 * 86_400_000
+
+
+def wrong_clock(columns: c.Columns, path: str, now: int) -> tuple[str, str] | None:
+    """The first event whose time cannot be right: one such would shift what is known for years."""
+    for place, at in enumerate(columns.at):
+        if not now - PAST_MS <= at <= now + FUTURE_MS:
+            days = (at - now) // 86_400_000
+            return f"{path}.events[{place}].at", f"lies {days} days from now; set the sensor's clock"
     return None

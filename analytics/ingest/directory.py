@@ -18,7 +18,7 @@ KEEP_SECONDS: Final = 5.0
 SENSORS: LiteralString = """
 SELECT sensor.id, sensor.public_id, sensor.store_id, store.organisation_id, sensor.digest,
        sensor.revoked_at IS NOT NULL AS revoked, sensor.scene_version,
-       (SELECT coalesce(json_agg(json_build_array(kind, number, id)), '[]')
+       (SELECT coalesce(json_agg(json_build_array(kind, number, id, retired_at IS NOT NULL)), '[]')
         FROM fleet_channel WHERE sensor_id = sensor.id) AS channel_rows
 FROM fleet_sensor sensor JOIN fleet_store store ON store.id = sensor.store_id
 WHERE sensor.public_id = ANY(%s)
@@ -43,7 +43,10 @@ class GatewayFacts:
 
 @dataclass(frozen=True, slots=True)
 class SensorFacts:
-    """``channels`` leads from a kind of channel and its number to the channel's row."""
+    """``channels`` leads from a kind of channel and its number to the channel's row.
+
+    Late events of ``retired`` channels still count, but nothing is known of them any more.
+    """
 
     id: int
     public_id: str
@@ -53,13 +56,16 @@ class SensorFacts:
     revoked: bool
     scene_version: int
     channels: dict[tuple[str, int], int]
+    retired: frozenset[int]
 
     def may_send_for(self, sensor: SensorFacts) -> bool:
         return sensor.id == self.id
 
 
-def sensor_facts(*, channel_rows: list[tuple[str, int, int]], **columns: Any) -> SensorFacts:
-    return SensorFacts(channels={(kind, number): row for kind, number, row in channel_rows}, **columns)
+def sensor_facts(*, channel_rows: list[tuple[str, int, int, bool]], **columns: Any) -> SensorFacts:
+    channels = {(kind, number): row for kind, number, row, _ in channel_rows}
+    retired = frozenset(row for _, _, row, is_retired in channel_rows if is_retired)
+    return SensorFacts(channels=channels, retired=retired, **columns)
 
 
 Facts = TypeVar("Facts", SensorFacts, GatewayFacts)
@@ -104,13 +110,13 @@ class Directory:
         return self._sensors.get(connection, public_ids, fresh)
 
     def known_device(self, public_id: str) -> SensorFacts | GatewayFacts | None:
-        """The same as :meth:`device` where no look into the database is needed."""
+        """The same as :meth:`device`, from what was read a few seconds ago."""
         kept = self._gateways.kept if public_id.startswith("g-") else self._sensors.kept
         until, facts = kept.get(public_id, (0.0, None))
         return facts if until > time.monotonic() else None
 
     def device(self, connection: Connection, public_id: str) -> SensorFacts | GatewayFacts | None:
-        """The sensor or gateway of this public id, whichever it is."""
+        """The sensor or gateway of this public id, whichever it is, read anew."""
         if public_id.startswith("g-"):
-            return self._gateways.get(connection, [public_id], fresh=False).get(public_id)
-        return self._sensors.get(connection, [public_id], fresh=False).get(public_id)
+            return self._gateways.get(connection, [public_id], fresh=True).get(public_id)
+        return self._sensors.get(connection, [public_id], fresh=True).get(public_id)

@@ -63,9 +63,10 @@ class SensorState:
     heartbeat_ms: int = 0
     changed: set[int] = field(default_factory=set)
 
-    @property
-    def hold_ms(self) -> int:
-        return max(SHORTEST_HOLD_MS, self.heartbeat_ms * 3 // 2)
+
+def hold_ms(heartbeat_ms: int) -> int:
+    """How long a sensor is known to observe after a sign of life, its heartbeats being so far apart."""
+    return max(SHORTEST_HOLD_MS, heartbeat_ms * 3 // 2)
 
 
 def fold(columns: c.Columns, state: SensorState, deltas: Deltas) -> None:
@@ -98,7 +99,7 @@ def heartbeat(state: SensorState, deltas: Deltas, at: int, observed_ms: int) -> 
 def reading(state: SensorState, deltas: Deltas, channel: int, new: Gauge) -> None:
     old = state.gauges.get(channel)
     if old:
-        if new.at - old.at <= state.hold_ms:
+        if new.at - old.at <= hold_ms(state.heartbeat_ms):
             integrate(deltas, channel, old, old.at, new.at)
         new.at = max(new.at, old.at)
     state.gauges[channel] = new

@@ -39,6 +39,9 @@ MEDIA_TYPES: Final = {
     "application/x-msgpack": wire.MSGPACK,
 }
 RETRY_AFTER_SECONDS: Final = 1
+LOOK_UPS_AT_ONCE: Final = 4
+# Larger or packed bodies are decoded beside the event loop.
+DECODED_AT_ONCE_BYTES: Final = 64 * 1024
 
 BATCHES = Counter("sensorapp_ingest_batches_total", "Batches answered, by status.", ["status"])
 EVENTS = Counter("sensorapp_ingest_events_total", "Events in batches answered, by status.", ["status"])
@@ -62,6 +65,7 @@ class Gateway:
         self._group_send = group_send
         self._max_waiting_events = max_waiting_events
         self._pool: ConnectionPool | None = None
+        self._committer_pool: ConnectionPool | None = None
         self._committer: Committer | None = None
         self._directory = Directory()
 
@@ -69,26 +73,20 @@ class Gateway:
 
     def open(self) -> tuple[ConnectionPool, Committer]:
         if self._pool is None or self._committer is None:
-            self._pool = ConnectionPool(
-                self._database_url,
-                min_size=1,
-                max_size=4,
-                timeout=5,
-                kwargs={"autocommit": True},
-                check=ConnectionPool.check_connection,
-                open=True,
-            )
+            self._pool = open_pool(self._database_url, LOOK_UPS_AT_ONCE)
+            # Of its own, so that no crowd at the door keeps it from committing.
+            self._committer_pool = open_pool(self._database_url, 1)
             publisher = Publisher(self._group_send)
-            self._committer = Committer(self._pool, publisher.publish, self._max_waiting_events)
+            self._committer = Committer(self._committer_pool, publisher.publish, self._max_waiting_events)
         return self._pool, self._committer
 
     async def close(self) -> None:
         """Commit what waits, then let go of the database."""
         if self._committer:
             await asyncio.to_thread(self._committer.close)
-        if self._pool:
-            await asyncio.to_thread(self._pool.close)
-        self._pool = self._committer = None
+        for pool in filter(None, (self._committer_pool, self._pool)):
+            await asyncio.to_thread(pool.close)
+        self._pool = self._committer_pool = self._committer = None
 
     # --- requests ---
 
@@ -129,7 +127,11 @@ class Gateway:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         media_type = media_type_of(headers)
         sender = await self._authenticate(headers.get("authorization", ""))
-        batches = read_batches(await read_body(headers, receive), headers, media_type)
+        body = await read_body(headers, receive)
+        if len(body) <= DECODED_AT_ONCE_BYTES:
+            batches = read_batches(body, headers, media_type)
+        else:
+            batches = await asyncio.to_thread(read_batches, body, headers, media_type)
         answer = await self._commit(Request(sender, batches))
         for batch, ack in zip(batches, answer.acks, strict=True):
             BATCHES.labels(ack.status).inc()
@@ -152,7 +154,10 @@ class Gateway:
         if scheme.lower() != "bearer" or not token:
             raise RefusedError(401, "No token.", "Send the header Authorization: Bearer <token>.")
         public_id, digest = secrets.split(token.strip())
-        device = self._directory.known_device(public_id) or await self._look_up(public_id)
+        device = self._directory.known_device(public_id)
+        if device is None or device.revoked or not secrets.matches(device.digest, digest):
+            # What is known may be a few seconds old, and a refusal makes a sensor give up.
+            device = await self._look_up(public_id)
         if device is None or not secrets.matches(device.digest, digest):
             raise RefusedError(401, "The token is not known.", "Enrol the sensor or replace its token.")
         if device.revoked:
@@ -176,6 +181,18 @@ class Gateway:
                 connection.execute("SELECT 1")
 
         await database(read)
+
+
+def open_pool(database_url: str, connections: int) -> ConnectionPool:
+    return ConnectionPool(
+        database_url,
+        min_size=1,
+        max_size=connections,
+        timeout=5,
+        kwargs={"autocommit": True},
+        check=ConnectionPool.check_connection,
+        open=True,
+    )
 
 
 async def database(read: Callable[[], T]) -> T:
@@ -227,4 +244,5 @@ def read_batches(body: bytes, headers: dict[str, str], media_type: str) -> list[
         detail = f"Send at most {wire.MAX_BODY_BYTES} bytes, unpacked."
         raise RefusedError(413, "The body unpacks to too much.", detail) from None
     except wire.WireError as error:
-        raise RefusedError(400, "The upload does not keep the contract.", str(error)) from None
+        detail = f"{error.path}: {decode.harmless(error.reason)}"
+        raise RefusedError(400, "The upload does not keep the contract.", detail) from None

@@ -11,13 +11,13 @@ from django.db import models
 
 
 class Batch(models.Model):
-    """One batch as it came: archive and idempotency ledger in one.
+    """One batch as it was counted: the archive, from which everything else can be computed again.
 
     The events are columns, one array element an event; see :mod:`analytics.ingest.columns`.
     Partitioned by the day of receipt (UTC).
     """
 
-    pk = models.CompositePrimaryKey("sensor_id", "epoch", "first_seq", "received_at")
+    pk = models.CompositePrimaryKey("organisation_id", "sensor_id", "epoch", "first_seq", "received_at")
     organisation_id = models.BigIntegerField()
     sensor_id = models.BigIntegerField()
     epoch = models.BigIntegerField()

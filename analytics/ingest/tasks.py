@@ -18,3 +18,10 @@ def create_partitions() -> None:
 @shared_task
 def notice_silent_sensors() -> None:
     silence.notice_silent_sensors(timezone.now())
+
+
+@shared_task
+def forget_rejections() -> None:
+    """Rejections are for finding faults, and a fault that nobody looked at for so long is none."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM ingest_rejection WHERE received_at < now() - interval '90 days'")

@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,10 +16,9 @@ from types import FrameType
 from typing import Protocol
 
 from sensor_sim.device.outbox import Outbox, OutboxError
-from sensor_sim.device.uplink import Delivery, RefusedError, Totals, Uplink, read_token
+from sensor_sim.device.uplink import Delivery, RefusedError, Uplink, read_token
 from sensorapp import wire
 
-LIVE_INTERVAL_S = 0.2
 PATIENCE_AFTER_STOP_S = 5.0
 
 
@@ -68,28 +68,43 @@ def deliver(
     events: Iterable[wire.Event],
     model: str,
     config: int,
+    interval: float,
     arguments: argparse.Namespace,
     stop: threading.Event,
-) -> Totals:
-    """Keep events as they come and send them meanwhile; returns when all are settled.
+) -> int:
+    """Keep events as they come, send them meanwhile every ``interval`` seconds, and print totals at the end.
 
-    After ``stop`` it waits for the server no longer than a few seconds: what is left stays in the outbox.
+    Returns the exit status when all are settled. A server that is away or refuses keeps nothing from being
+    measured; a refusal that still holds at the end is raised as :class:`RefusedError`. After ``stop`` it
+    waits for the server no longer than a few seconds: what is left stays in the outbox.
     """
-    with open_delivery(arguments, LIVE_INTERVAL_S) as delivery:
+    with open_delivery(arguments, interval) as delivery:
+
+        def lose_patience() -> None:
+            stop.wait()
+            time.sleep(PATIENCE_AFTER_STOP_S)
+            delivery.stop()
+
+        threading.Thread(target=lose_patience, name="patience", daemon=True).start()
         with delivery:
             for event in events:
                 delivery.outbox.append([event], model=model, config=config)
                 if delivery.failure:
                     raise delivery.failure
-            if stop.is_set():
-                timer = threading.Timer(PATIENCE_AFTER_STOP_S, delivery.stop)
-                timer.daemon = True
-                timer.start()
-        return delivery.totals
+        return conclude(delivery)
 
 
-def print_totals(totals: Totals) -> None:
+def conclude(delivery: Delivery) -> int:
+    """Print totals as one JSON line; exit status 1, with a sentence, if the server refused events for good."""
+    totals = delivery.totals
     print(json.dumps(asdict(totals)), flush=True)
+    if totals.invalid:
+        print(
+            f"the server refused {totals.invalid} events as invalid;"
+            f" see which and why in {delivery.outbox.dead_letters}",
+            file=sys.stderr,
+        )
+    return 1 if totals.invalid else 0
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -103,7 +118,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def send(arguments: argparse.Namespace) -> int:
-    """Exit status 0 when all is settled, 1 when the server or the disk refuses, 130 when interrupted."""
+    """Exit status 0 when all is settled, 1 when the server or disk refuses any of it, 130 when interrupted."""
     try:
         with open_delivery(arguments) as delivery:
 
@@ -113,8 +128,7 @@ def send(arguments: argparse.Namespace) -> int:
             signal.signal(signal.SIGTERM, stop)
             signal.signal(signal.SIGINT, stop)
             totals = delivery.drain()
-            print_totals(totals)
-            return 130 if totals.pending else 0
+            return conclude(delivery) or (130 if totals.pending else 0)
     except (RefusedError, OutboxError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -42,6 +42,17 @@ CREATE TABLE IF NOT EXISTS event (
     config INTEGER NOT NULL,
     body BLOB NOT NULL
 );
+-- The last event forgotten, and the first id stamped since a process opened the file and has not yet heard
+-- from the server: at most one row each.
+CREATE TABLE IF NOT EXISTS witness (
+    id INTEGER PRIMARY KEY,
+    model TEXT NOT NULL,
+    config INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS doubt (
+    id INTEGER PRIMARY KEY
+);
 """
 
 
@@ -57,12 +68,32 @@ class DeadLetter(msgspec.Struct):
     batch: wire.Batch
 
 
+def checked(event: wire.Event) -> bytes:
+    """The event as MessagePack; raises :class:`OutboxError` if it does not keep the contract."""
+    body = msgspec.msgpack.encode(event)
+    try:
+        wire.decode(body, wire.Event, wire.MSGPACK)  # type: ignore[arg-type]
+    except wire.WireError as error:
+        field = error.path.removeprefix("$.")
+        value = getattr(event, field, None)
+        remedy = (
+            "set this machine's clock, or the start of the video"
+            if field == "at"
+            else "correct what measures it"
+        )
+        raise OutboxError(
+            f"{type(event).__name__.lower()} event: {field} is {value}: {error.reason}; {remedy}"
+        ) from None
+    return body
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     epoch: int
     base: int
     next_id: int
     dropped: int
+    doubt: int | None
 
     @property
     def next_seq(self) -> int:
@@ -74,6 +105,16 @@ class Outbox:
 
     ``limit`` bounds the number of events kept. Beyond it the oldest are dropped and counted: the backend
     notices the gap, and the sensor answers with a new epoch, so that nothing is counted twice.
+
+    The file may be an old copy that was put back, and the server may hold other events under the numbers
+    that this process stamps. So until the server has answered once, only what was stamped before the file
+    was opened is sent, or the last event forgotten once more if nothing of that is left: as no number from
+    there on was sent, a server that has one got it from the outbox that the copy was made of. Then what was
+    stamped before is known to the server, and what was stamped since begins a new epoch.
+
+    Two limits: of a copy made before its process had heard from the server, the events stamped in between
+    count as new, and of a copy older than the outbox's last new epoch, the events that waited in it;
+    either may then be counted twice.
 
     The methods may be called from several threads. They raise :class:`OutboxError`.
     """
@@ -106,9 +147,10 @@ class Outbox:
         """Stamp and keep ``events``, all or none; they are durable when this returns.
 
         ``model`` is the digest of the package and ``config`` the version of the scene they were measured
-        with.
+        with. An event that breaks the contract is refused here, where its cause is near: the server would
+        refuse it, and the whole batch around it, later.
         """
-        bodies = [msgspec.msgpack.encode(event) for event in events]
+        bodies = [checked(event) for event in events]
         if not bodies:
             return
         with self._transaction():
@@ -124,10 +166,7 @@ class Outbox:
         """The oldest events not yet settled, at most ``limit``, as the batch to send next."""
         with self._transaction():
             state = self._state()
-            rows = self._db.execute(
-                "SELECT model, config, body, id FROM event ORDER BY id LIMIT ?",
-                [min(limit, wire.MAX_EVENTS_PER_BATCH)],
-            ).fetchall()
+            rows = self._first(min(limit, wire.MAX_EVENTS_PER_BATCH), state)
         if not rows:
             return None
         model, config, _, first = rows[0]
@@ -152,10 +191,16 @@ class Outbox:
             return before != (self._state(), self._oldest())
 
     def _act(self, batch: wire.Batch, ack: wire.Ack, state: State) -> None:
+        if state.doubt is not None and ack.epoch == state.epoch:
+            self._db.execute("DELETE FROM doubt")
+            if ack.acked_seq + state.base >= state.doubt:  # this is an older copy that was put back
+                self._forget(state.doubt - 1)
+                self._begin_epoch(above=state.epoch)
+                return
         match ack.status:
             case "stored" | "duplicate" if ack.epoch == state.epoch:
                 self._forget(ack.acked_seq + state.base)
-                if ack.acked_seq >= state.next_seq:  # an older copy of this outbox was put back
+                if ack.acked_seq >= state.next_seq:  # it was put back without having been opened since
                     self._begin_epoch(above=state.epoch)
             case "invalid":
                 self._forget(batch.last_seq + state.base)
@@ -215,6 +260,7 @@ class Outbox:
                 "INSERT OR IGNORE INTO state (one, sensor, epoch, base, next_id, dropped) VALUES (1, ?, ?, 0, 0, 0)",
                 [self.sensor, max(epoch, 1)],
             )
+            self._doubt(epoch)
             (owner,) = self._db.execute("SELECT sensor FROM state").fetchone()
         if owner != self.sensor:
             self._db.close()
@@ -247,8 +293,30 @@ class Outbox:
                 raise
 
     def _state(self) -> State:
-        row = self._db.execute("SELECT epoch, base, next_id, dropped FROM state").fetchone()
+        row = self._db.execute(
+            "SELECT epoch, base, next_id, dropped, (SELECT id FROM doubt) FROM state"
+        ).fetchone()
         return State(*row)
+
+    def _doubt(self, epoch: int) -> None:
+        """From here on numbers are stamped that the server may have for other events."""
+        state = self._state()
+        if state.next_seq == 0:  # no number of this epoch is in use here, so that a later one does as well
+            self._db.execute("UPDATE state SET epoch = ?", [max(epoch, state.epoch)])
+        elif state.doubt is None:
+            self._db.execute("INSERT INTO doubt (id) VALUES (?)", [state.next_id])
+
+    def _first(self, limit: int, state: State) -> list[tuple[str, int, bytes, int]]:
+        """What may be sent first: model, configuration, body and id of each event."""
+        first = "SELECT model, config, body, id FROM {} WHERE id < ? ORDER BY id LIMIT ?"
+        if self._oldest() == state.next_id:
+            return []
+        if state.doubt is not None:
+            for table in ("event", "witness"):
+                rows = self._db.execute(first.format(table), [state.doubt, limit]).fetchall()
+                if rows:
+                    return rows
+        return self._db.execute(first.format("event"), [state.next_id, limit]).fetchall()
 
     def _oldest(self) -> int:
         """Id of the oldest event kept, or of the next one to come."""
@@ -258,9 +326,20 @@ class Outbox:
         return int(oldest)
 
     def _forget(self, last_id: int) -> None:
+        state = self._state()
+        witness = last_id if state.doubt is None else min(last_id, state.doubt - 1)
+        kept = self._db.execute(
+            "SELECT id, model, config, body FROM event WHERE id <= ? ORDER BY id DESC LIMIT 1", [witness]
+        ).fetchone()
+        if kept:
+            self._db.execute("DELETE FROM witness")
+            self._db.execute("INSERT INTO witness (id, model, config, body) VALUES (?, ?, ?, ?)", kept)
         self._db.execute("DELETE FROM event WHERE id <= ?", [last_id])
 
     def _begin_epoch(self, above: int) -> None:
+        """Number the events that are left from zero; nobody has used the new epoch's numbers."""
+        self._db.execute("DELETE FROM doubt")
+        self._db.execute("DELETE FROM witness")
         self._db.execute("UPDATE state SET epoch = ?, base = ?", [above + 1, self._oldest()])
 
     def _drop_oldest(self) -> None:

@@ -14,7 +14,7 @@ from types import TracebackType
 
 import httpx
 
-from sensor_sim.device.outbox import Outbox, OutboxError
+from sensor_sim.device.outbox import Outbox
 from sensorapp import wire
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ FIRST_BACK_OFF_S = 0.5
 LONGEST_BACK_OFF_S = 30.0
 LONGEST_RETRY_AFTER_S = 300.0
 BATCH_EVENTS = 1_000
+REFUSED_RETRY_S = 60.0
 
 REMEDIES = {
     401: "check the token",
@@ -175,7 +176,8 @@ class Delivery:
     """Sends what is in an outbox, in the background every ``interval`` seconds, or at once with :meth:`drain`.
 
     As a context manager it sends in the background; leaving it waits until everything is settled, or,
-    after an exception, leaves the rest in the outbox.
+    after an exception, leaves the rest in the outbox. What the server refuses waits there as well, as a
+    token may be put right: it is told at once, tried again slowly, and raised on leaving if it still holds.
     """
 
     def __init__(
@@ -198,7 +200,7 @@ class Delivery:
 
     @property
     def failure(self) -> Exception | None:
-        """Why the background thread gave up: :class:`RefusedError` or :class:`OutboxError`."""
+        """Why the background thread gave up, such as :class:`OutboxError`."""
         return self._failure
 
     def drain(self) -> Totals:
@@ -247,17 +249,26 @@ class Delivery:
             self._totals.duplicate += len(batch.events)
         elif ack.status == "invalid":
             self._totals.invalid += len(batch.events)
-            log.error("refused, see %s: %s: %s", self.outbox.dead_letters, ack.path, ack.reason)
+            log.error("events refused as invalid: %s: %s", ack.path, ack.reason)
         else:
             log.warning("%s: the server has epoch %d up to %d", ack.status, ack.epoch, ack.acked_seq)
         return self.outbox.settle(batch, ack)
 
     def _run(self) -> None:
+        wait, told = self.interval, ""
         try:
             while not self._stop.is_set():
-                last_round = self._finish.wait(self.interval)
-                self.drain()
+                last_round = self._finish.wait(wait)
+                try:
+                    self.drain()
+                    wait, told = self.interval, ""
+                except RefusedError as error:
+                    if last_round:
+                        raise
+                    if str(error) != told:
+                        log.error("%s; events wait in %s", error, self.outbox.folder)
+                    wait, told = REFUSED_RETRY_S, str(error)
                 if last_round:
                     return
-        except (RefusedError, OutboxError) as error:
+        except Exception as error:  # whatever it is, whoever waits for this thread must hear of it
             self._failure = error

@@ -14,12 +14,15 @@ from analytics.ingest.commit import Incoming, commit
 from analytics.ingest.decode import incoming
 from analytics.ingest.directory import Directory, SensorFacts
 from analytics.ingest.fold import Deltas, SensorState, fold
-from analytics.metrics import FORWARD
+from analytics.ingest.tasks import forget_rejections
+from analytics.metrics import FORWARD, SLOT_TIME, ZONE_TIME
 from sensorapp import wire
-from tests.ingest.site import Site, clear
+from sensorapp.fleet.scenes import publish_scene
+from tests.ingest.site import SCENE, Site, clear
 from tests.ingest.strategies import events
 
-NOW = 1_780_000_000_000
+# The beginning of a bucket, so that a few minutes after it are in the same one.
+NOW = 1_780_000_200_000
 MODEL = "0123456789abcdef"
 
 
@@ -196,3 +199,35 @@ def test_whatever_is_resent_counts_once(
             assert (ack.status, ack.acked_seq) == ("stored", settled - 1)
     assert archive(connection, sensor) == [(1, seq, event) for seq, event in enumerate(recorded)]
     assert buckets(connection) == expected_buckets(sensor, recorded)
+
+
+def test_what_a_scene_no_longer_names_is_not_known_any_more(
+    site: Site, connection: psycopg.Connection
+) -> None:
+    sensor = facts(connection, site.door.public_id)
+    zone, slot = sensor.channels["zone", 0], sensor.channels["slot", 0]
+    sent = [wire.Occupancy(NOW, 0, 5), wire.Shelf(NOW, 0, 5, 1.0), heartbeat(NOW + 60_000)]
+    commit(connection, [batch(sensor, 0, sent)])
+    publish_scene(site.door, wire.Scene(version=0, slots=SCENE.slots))
+    sensor = facts(connection, site.door.public_id)
+    commit(connection, [batch(sensor, 3, [heartbeat(NOW + 120_000)], config=2)])
+    assert buckets(connection)[zone, ZONE_TIME.number, NOW] == 60_000
+    assert buckets(connection)[slot, SLOT_TIME.number, NOW] == 120_000
+
+
+def heartbeat(at: int) -> wire.Heartbeat:
+    return wire.Heartbeat(at, 60_000, 1_800, 1_740, 41.5, 13_960)
+
+
+def test_rejections_are_forgotten_after_ninety_days(site: Site, connection: psycopg.Connection) -> None:
+    for days in (1, 89, 91):
+        connection.execute(
+            "INSERT INTO ingest_rejection (sensor_id, epoch, first_seq, last_seq, path, reason, received_at)"
+            " VALUES (1, 1, 0, 0, '$', '', now() - make_interval(days => %s))",
+            [days],
+        )
+    forget_rejections()
+    ages = connection.execute(
+        "SELECT extract(day FROM now() - received_at)::int FROM ingest_rejection ORDER BY 1"
+    ).fetchall()
+    assert ages == [(1,), (89,)]

@@ -16,7 +16,7 @@ CREATE TABLE ingest_batch (
     channel integer[] NOT NULL,
     value integer[] NOT NULL,
     extra integer[] NOT NULL,
-    PRIMARY KEY (sensor_id, epoch, first_seq, received_at)
+    PRIMARY KEY (organisation_id, sensor_id, epoch, first_seq, received_at)
 ) PARTITION BY RANGE (received_at);
 
 CREATE TABLE ingest_cursor (

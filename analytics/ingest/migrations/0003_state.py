@@ -18,6 +18,7 @@ class Migration(migrations.Migration):
                 (
                     "pk",
                     models.CompositePrimaryKey(
+                        "organisation_id",
                         "sensor_id",
                         "epoch",
                         "first_seq",

@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,9 @@ class OutboxMachine(RuleBasedStateMachine):
         self.epoch = 1_000
         self.count = 0
         self.lost_by_server: set[int] = set()
+        self.lost_with_outbox: set[int] = set()
+        self.copied = self.folder.with_name(self.folder.name + "-copy")
+        self.copied_at: tuple[int, int] | None = None  # the epoch, and how many events there were
         self.snapshot: tuple[dict[tuple[int, int], wire.Event], int, int] | None = None
         self.unsettled = False  # the server holds events that the outbox still keeps
 
@@ -124,6 +128,45 @@ class OutboxMachine(RuleBasedStateMachine):
         self.epoch += 1
         self.outbox = self.open()
 
+    def position(self) -> tuple[int, int]:
+        state = self.outbox._state()
+        return state.epoch, state.next_id
+
+    def copy_is_sound(self) -> bool:
+        """Not one of the two kinds of copies for which the outbox promises nothing."""
+        state = self.outbox._state()
+        return state.doubt in (None, state.next_id) and state.next_seq > 0
+
+    @precondition(copy_is_sound)
+    @rule()
+    def copy_the_outbox(self) -> None:
+        self.outbox.close()
+        shutil.rmtree(self.copied, ignore_errors=True)
+        shutil.copytree(self.folder, self.copied)
+        self.outbox = self.open()
+        self.copied_at = self.position()[0], self.count
+
+    @precondition(lambda self: self.copied_at and self.copied_at[0] == self.position()[0])
+    @rule()
+    def put_the_copy_back(self) -> None:
+        assert self.copied_at
+        self.lost_with_outbox |= {
+            START + number for number in range(self.copied_at[1], self.count)
+        } - self.settled()
+        self.outbox.close()
+        letters = self.folder / "dead-letter.jsonl"
+        if letters.exists():
+            letters.replace(self.copied / letters.name)
+        shutil.rmtree(self.folder)
+        self.copied.rename(self.folder)
+        self.copied_at = None
+        self.epoch += 1
+        self.outbox = self.open()
+        self.unsettled = True
+
+    def settled(self) -> set[int]:
+        return {*self.ledger.moments(), *self.lost_by_server, *self.ledger.rejected}
+
     @rule()
     def back_up_the_server(self) -> None:
         self.snapshot = dict(self.ledger.events), self.ledger.epoch, self.ledger.next_seq
@@ -155,8 +198,9 @@ class OutboxMachine(RuleBasedStateMachine):
         finally:
             self.outbox.close()
             shutil.rmtree(self.folder)
-        settled = {*self.ledger.moments(), *self.lost_by_server, *self.ledger.rejected}
-        assert settled == {START + number for number in range(self.count)}
+            shutil.rmtree(self.copied, ignore_errors=True)
+        assert not self.lost_with_outbox & set(self.ledger.moments())
+        assert self.settled() | self.lost_with_outbox == {START + number for number in range(self.count)}
 
 
 TestOutboxMachine = OutboxMachine.TestCase
@@ -194,6 +238,7 @@ def test_numbers_go_on_after_everything_was_settled_and_the_process_restarted(tm
         epoch = ledger.epoch
     with Outbox(tmp_path, SENSOR) as outbox:
         append(outbox, 2)
+        assert send(outbox, ledger) == "duplicate"  # asks for the server's position
         batch = outbox.pending()
     assert batch is not None
     assert (batch.epoch, batch.first_seq) == (epoch, 2)
@@ -202,7 +247,7 @@ def test_numbers_go_on_after_everything_was_settled_and_the_process_restarted(tm
 def test_a_lost_outbox_begins_a_larger_epoch(tmp_path: Path) -> None:
     ledger = Ledger()
     for life, moment in enumerate((1_000, 2_000)):
-        with Outbox(tmp_path / str(life), SENSOR, now=lambda moment=moment: moment) as outbox:
+        with Outbox(tmp_path / str(life), SENSOR, now=partial(float, moment)) as outbox:
             append(outbox, life)
             assert send(outbox, ledger) == "stored"
     assert list(ledger.events) == [(1_000, 0), (2_000, 0)]
@@ -247,6 +292,36 @@ def test_an_outbox_put_back_from_an_older_copy_loses_no_later_event(tmp_path: Pa
         ledger.epoch, ledger.next_seq = 7, 100
         drain(outbox, ledger)
     assert ledger.events == {(8, 0): good(1)}
+
+
+@pytest.mark.parametrize("restarts", [0, 1])
+@pytest.mark.parametrize("waiting", [0, 2])
+@pytest.mark.parametrize("later", [1, 3, 7])
+def test_a_copy_put_back_delivers_what_came_since_then_once(
+    tmp_path: Path, waiting: int, later: int, restarts: int
+) -> None:
+    """Whether fewer, as many or more events came since the copy than the lost outbox had sent after it."""
+    ledger = Ledger()
+    with Outbox(tmp_path / "live", SENSOR) as outbox:
+        append(outbox, 0, 1)
+        send(outbox, ledger)
+        append(outbox, *range(10, 10 + waiting))
+    shutil.copytree(tmp_path / "live", tmp_path / "copy")
+    with Outbox(tmp_path / "live", SENSOR) as outbox:
+        append(outbox, 20, 21, 22)
+        drain(outbox, ledger)
+    new = range(30, 30 + later)
+    with Outbox(tmp_path / "copy", SENSOR) as outbox:
+        append(outbox, *new[:1])
+    for _ in range(restarts):
+        Outbox(tmp_path / "copy", SENSOR).close()
+    with Outbox(tmp_path / "copy", SENSOR) as outbox:
+        append(outbox, *new[1:])
+        batch = outbox.pending()
+        assert batch is not None
+        ledger.receive(batch)  # the answer is lost
+        drain(outbox, ledger)
+    assert [at - START for at in ledger.moments()] == [0, 1, *range(10, 10 + waiting), 20, 21, 22, *new]
 
 
 def test_an_answer_that_helps_nothing_is_told(tmp_path: Path) -> None:
@@ -346,3 +421,19 @@ def test_every_commit_is_written_through(tmp_path: Path) -> None:
     assert sqlite3.connect(tmp_path / "outbox.sqlite3").execute("PRAGMA integrity_check").fetchone() == (
         "ok",
     )
+
+
+def test_an_event_that_breaks_the_contract_is_refused_with_all_beside_it(tmp_path: Path) -> None:
+    with Outbox(tmp_path, SENSOR) as outbox:
+        bad: list[tuple[wire.Event, str]] = [
+            (wire.Crossing(631_152_000_000, 0, "forward"), r"crossing event: at is 631152000000: .*clock"),
+            (wire.Shelf(START, 0, -1, 1.0), r"shelf event: units is -1: .*correct what measures it"),
+        ]
+        for event, sentence in bad:
+            with pytest.raises(OutboxError, match=sentence):
+                outbox.append([good(0), event], model=MODELS[0], config=1)
+        assert len(outbox) == 0
+        append(outbox, 1)
+        batch = outbox.pending()
+    assert batch is not None
+    assert (batch.first_seq, batch.events) == (0, [good(1)])

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sensor_sim.device import uplink
@@ -203,6 +204,14 @@ def test_leaving_raises_what_the_server_refused(server: Server, outbox: Outbox, 
         pass
 
 
+def test_leaving_raises_what_nobody_foresaw(outbox: Outbox, delivery: Delivery) -> None:
+    append(outbox, 0, 1)
+    outbox._db.execute("UPDATE event SET body = x'00'")  # a file that something else wrote to
+    with pytest.raises(msgspec.ValidationError), delivery:
+        pass
+    assert isinstance(delivery.failure, msgspec.ValidationError)
+
+
 def test_leaving_after_an_error_keeps_the_rest(outbox: Outbox) -> None:
     delivery = Delivery(outbox, Uplink("http://127.0.0.1:9", TOKEN), interval=0.01)
     append(outbox, 0, 2)
@@ -306,6 +315,15 @@ def test_send_says_in_one_sentence_why_it_cannot(server: Server, full: tuple[Pat
     status, output, errors = send(full[0], server.url, full[1])
     assert (status, output) == (1, "")
     assert errors == "the server answered 401: The token is not known; check the token\n"
+
+
+def test_send_names_the_file_of_what_was_refused(server: Server, full: tuple[Path, Path]) -> None:
+    with Outbox(full[0], SENSOR) as outbox:
+        outbox.append([wire.Shelf(START, 0, BROKEN, 1.0)], model=MODEL, config=2)
+    status, output, errors = send(full[0], server.url, full[1])
+    assert (status, json.loads(output)["stored"], json.loads(output)["invalid"]) == (1, 3, 1)
+    last = f"the server refused 1 events as invalid; see which and why in {full[0] / 'dead-letter.jsonl'}"
+    assert errors.splitlines()[-1] == last
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
