@@ -9,7 +9,7 @@ from typing import Any, Final, LiteralString
 from django.db import connection
 
 from analytics import metrics
-from analytics.ingest.fold import SHORTEST_HOLD_MS
+from analytics.ingest.fold import hold_ms
 from sensorapp.fleet.health import LastHeard, Status, sensor_status
 from sensorapp.fleet.models import Channel, ChannelKind, Store
 
@@ -32,7 +32,7 @@ class SensorFacts:
     @property
     def hold_ms(self) -> int:
         """How long after a sign of life the next may be awaited; as in :mod:`analytics.ingest.fold`."""
-        return max(SHORTEST_HOLD_MS, self.heard.heartbeat_ms * 3 // 2 if self.heard else 0)
+        return hold_ms(self.heard.heartbeat_ms if self.heard else 0)
 
     @property
     def active(self) -> bool:
