@@ -178,7 +178,7 @@ def test_what_a_sensor_may_send_is_numbers_and_words_of_closed_lists() -> None:
 
 
 WRITES: Final = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM|COPY|TRUNCATE|MERGE INTO)\s+ingest_bucket", re.I)
-ORM_WRITES: Final = re.compile(r"Bucket\.objects\.(create|bulk_create|get_or_create|update_or_create)")
+ORM_WRITES: Final = re.compile(r"Bucket\.objects\b[^\n]*\.(create|bulk_\w+|\w+_or_create|update|delete)\(")
 
 
 def test_only_ingest_writes_buckets() -> None:
