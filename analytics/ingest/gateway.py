@@ -150,10 +150,10 @@ class Gateway:
     # --- senders ---
 
     async def _authenticate(self, authorization: str) -> SensorFacts | GatewayFacts:
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token:
+        borne = secrets.bearer(authorization)
+        if borne is None:
             raise RefusedError(401, "No token.", "Send the header Authorization: Bearer <token>.")
-        public_id, digest = secrets.split(token.strip())
+        public_id, digest = borne
         device = self._directory.known_device(public_id)
         if device is None or device.revoked or not secrets.matches(device.digest, digest):
             # What is known may be a few seconds old, and a refusal makes a sensor give up.

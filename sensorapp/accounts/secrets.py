@@ -30,5 +30,11 @@ def split(token: str) -> tuple[str, bytes]:
     return public_id, digest(secret)
 
 
+def bearer(authorization: str) -> tuple[str, bytes] | None:
+    """The same of an ``Authorization`` header's bearer token (RFC 6750, 2.1); None where it has none."""
+    scheme, _, token = authorization.partition(" ")
+    return split(token.strip()) if scheme.lower() == "bearer" and token else None
+
+
 def matches(left: bytes, right: bytes) -> bool:
     return hmac.compare_digest(left, right)

@@ -50,10 +50,10 @@ def scene_response(request: HttpRequest, sensor: Sensor, media_type: str) -> Htt
 
 def find_sensor(request: HttpRequest) -> Sensor | HttpResponse:
     """The sensor whose token the request bears, or the answer that refuses it."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    borne = secrets.bearer(request.headers.get("Authorization", ""))
+    if borne is None:
         return problem(401, "No token.", "Send the header Authorization: Bearer <token>.")
-    public_id, digest = secrets.split(token.strip())
+    public_id, digest = borne
     sensor = Sensor.objects.filter(public_id=public_id).first()
     if sensor is None or not secrets.matches(bytes(sensor.digest), digest):
         return problem(401, "The token is not known.", "Enrol the sensor or replace its token.")
