@@ -8,6 +8,8 @@ import random
 import re
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -124,6 +126,17 @@ def retry_after(response: httpx.Response) -> float:
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S)
 
 
+@contextmanager
+def failures(address: str) -> Iterator[None]:
+    """What HTTPX says of a request that got no answer, as :class:`UnavailableError` or :class:`RefusedError`."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise UnavailableError(f"{address}: {error or type(error).__name__}") from None
+    except httpx.InvalidURL as error:
+        raise RefusedError(f"address {address}: {error}") from None
+
+
 class BackOff:
     """How long to wait before the next attempt; grows with each until :meth:`reset`."""
 
@@ -149,12 +162,8 @@ class Uplink:
     def post(self, batch: wire.Batch) -> wire.Ack:
         """Send once; raises :class:`RefusedError` or :class:`UnavailableError`."""
         body = wire.encode(wire.Upload([batch]), wire.MSGPACK)
-        try:
+        with failures(self.address):
             response = self._client.post(self.address, content=body)
-        except httpx.HTTPError as error:
-            raise UnavailableError(f"{self.address}: {error or type(error).__name__}") from None
-        except httpx.InvalidURL as error:
-            raise RefusedError(f"address {self.address}: {error}") from None
         return read_answer(response, 1).acks[0]
 
     def close(self) -> None:

@@ -183,10 +183,16 @@ def read(path: Path) -> Plan:
 
 
 def write(plan: Plan, path: Path) -> None:
-    """Write a plan for its owner's eyes only, whole or not at all."""
+    write_secret(path, msgspec.json.format(msgspec.json.encode(plan), indent=1).decode())
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file for its owner's eyes only, whole or not at all; leave it alone where nothing changes."""
+    if path.exists() and path.read_text() == text:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(plan), indent=1))
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
     draft.replace(path)

@@ -13,7 +13,7 @@ from datetime import timedelta
 import httpx
 
 from sensor_sim.device import uplink
-from sensor_sim.device.uplink import BackOff, RefusedError, UnavailableError
+from sensor_sim.device.uplink import BackOff, UnavailableError
 from sensor_sim.fleet.plan import Plan, Store
 from sensor_sim.fleet.schedule import Feed, Schedule
 from sensorapp import wire
@@ -134,12 +134,8 @@ class StoreLink:
                 await asyncio.sleep(wait)
 
     async def _attempt(self, body: bytes, batches: int) -> list[wire.Ack]:
-        try:
+        with uplink.failures(self._address):
             response = await self._client.post(self._address, content=body, headers=self._headers)
-        except httpx.HTTPError as error:
-            raise UnavailableError(f"{self._address}: {error or type(error).__name__}") from None
-        except httpx.InvalidURL as error:
-            raise RefusedError(f"address {self._address}: {error}") from None
         return uplink.read_answer(response, batches).acks
 
     def _settle(self, batch: wire.Batch, ack: wire.Ack) -> None:

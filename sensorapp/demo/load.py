@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -192,7 +191,7 @@ def write_files(chain: ChainShape, organisation: Organisation, tokens: dict[str,
     if chain.free:
         write_door_token(where.door_token, organisation, *chain.free, tokens)
     people = [{"email": person.email, "password": PASSWORD} for person in chain.people]
-    write_secret(where.logins, json.dumps(people, indent=1))
+    fleet.write_secret(where.logins, json.dumps(people, indent=1))
 
 
 def read_plan(path: Path) -> Plan | None:
@@ -265,7 +264,7 @@ def write_door_token(
 ) -> None:
     sensor = Sensor.objects.get(store__organisation=organisation, store__slug=shape.slug, name=free.name)
     token = path.read_text().strip() if path.exists() else ""
-    write_secret(path, valid_token(sensor, tokens | {public_id(token): token}) + "\n")
+    fleet.write_secret(path, valid_token(sensor, tokens | {public_id(token): token}) + "\n")
 
 
 def valid_token(device: Sensor | Gateway, tokens: dict[str, str]) -> str:
@@ -276,15 +275,3 @@ def valid_token(device: Sensor | Gateway, tokens: dict[str, str]) -> str:
 
 def public_id(token: str) -> str:
     return secrets.split(token)[0]
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Write a file for its owner's eyes only, whole or not at all; leave it alone where nothing changes."""
-    if path.exists() and path.read_text() == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    draft.replace(path)
