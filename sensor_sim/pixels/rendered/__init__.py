@@ -1,0 +1,50 @@
+"""Rendered scenes: pictures of which every true event is known.
+
+A world is a small simulation with a camera in it. It moves on in steps, says what truly happened in each, and
+draws what the camera sees at any size. The same seed gives the same world, event by event and pixel by pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from sensor_sim.detection import Box
+from sensor_sim.pixels import Image
+from sensorapp import wire
+
+
+class Thing(NamedTuple):
+    """An object in view. ``box`` is its outline as if nothing stood before it, cut off at the picture's edge;
+    ``visible`` the share of its pixels (those beyond the picture's edge included) that can be seen.
+    """
+
+    number: int
+    label: str
+    box: Box
+    visible: float
+
+
+class View(NamedTuple):
+    """What the camera sees: height x width x 3, blue, green, red, sRGB-coded; ``light`` is the brightness of
+    the scene in units of a lit shop: 1.0 by day, a few hundredths at night. The picture itself is drawn as
+    if well exposed; how little light there was shows when the array exposes it.
+    """
+
+    image: Image
+    light: float
+    things: Sequence[Thing]
+
+
+class World(Protocol):
+    """``scene`` places lines, zones and slots where they make sense in this world."""
+
+    scene: wire.Scene
+
+    def advance(self, at: float) -> Sequence[wire.Event]:
+        """Move on to ``at`` (seconds since 1970, growing); returns what truly happened since, in order."""
+        ...
+
+    def view(self, width: int, height: int) -> View:
+        """Draw the present moment, width x height pixels at 4:3 (other shapes crop the picture's middle)."""
+        ...
