@@ -1,7 +1,8 @@
-"""What the network lets out of the chip: labelled boxes, in numbers."""
+"""What the chip lets out: labelled boxes and how it fares, in numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -46,3 +47,18 @@ class Detection(NamedTuple):
     label: str
     score: float
     box: Box
+
+
+class Metadata(NamedTuple):
+    """What the chip says of one frame, taken at ``at`` seconds since 1970.
+
+    ``detections`` is None for a frame that carries no result, because the network was still busy with an
+    earlier one; ``dnn_us`` and ``dsp_us`` are then 0, else the microseconds that the network and what follows
+    it on the chip took.
+    """
+
+    at: float
+    detections: Sequence[Detection] | None
+    dnn_us: int
+    dsp_us: int
+    temperature_c: float

@@ -22,6 +22,7 @@ from sensor_sim.device.outbox import OutboxError
 from sensor_sim.device.uplink import RefusedError
 from sensor_sim.errors import SensorError
 from sensor_sim.package import load_package
+from sensor_sim.perception import Perception
 from sensor_sim.scene import check_labels, load_scene
 from sensorapp import wire
 
@@ -95,6 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def start(arguments: argparse.Namespace, stop: threading.Event) -> Watching:
     """Get everything ready that the arguments name; raises :class:`SensorError`. ``stop`` ends the events."""
+    from sensor_sim.chip import Chip
     from sensor_sim.network import Network
     from sensor_sim.pipeline import events
 
@@ -104,8 +106,10 @@ def start(arguments: argparse.Namespace, stop: threading.Event) -> Watching:
     source = open_source(arguments, stop)
     network = Network(package, arguments.threads)
     running = takewhile(lambda _: not stop.is_set(), source)
+    perception = Perception(scene)
+    metadata = Chip(network, perception.labels, perception.least_score).watch(running)
     return Watching(
-        events(running, network, scene), package.digest, scene.version, scene.upload_interval_ms / 1000
+        events(metadata, perception), package.digest, scene.version, scene.upload_interval_ms / 1000
     )
 
 

@@ -106,7 +106,7 @@ def test_the_contract_knows_neither_django_nor_pixels() -> None:
     assert {name.split(".")[0] for name in imports("sensorapp.wire")} == {"__future__", "typing", "msgspec"}
 
 
-PIXELS: Final = ("sensor_sim.pixels", "sensor_sim.isp", "sensor_sim.network")
+PIXELS: Final = ("sensor_sim.pixels", "sensor_sim.isp", "sensor_sim.network", "sensor_sim.chip")
 
 
 def test_where_pixels_are_there_is_no_way_out() -> None:

@@ -17,10 +17,12 @@ import cv2
 import numpy as np
 import pytest
 
+from sensor_sim import pipeline
+from sensor_sim.chip import Chip
 from sensor_sim.errors import SensorError
 from sensor_sim.network import Network
-from sensor_sim.pipeline import events
-from sensor_sim.pixels import Frame
+from sensor_sim.perception import Perception
+from sensor_sim.pixels import Frame, Source
 from sensor_sim.pixels.camera import Camera
 from sensor_sim.pixels.video import VideoFile
 from sensorapp import wire
@@ -223,7 +225,10 @@ def network() -> Network:
     return Network(networks.package(networks.SPOT_CARD, networks.bright_spot_model()))
 
 
-LINE = wire.convert(SCENE, wire.Scene)
+def events(source: Source, network: Network) -> Iterator[wire.Event]:
+    """What a sensor with the line of ``SCENE`` says of these frames."""
+    perception = Perception(wire.convert(SCENE, wire.Scene))
+    return pipeline.events(Chip(network, perception.labels, perception.least_score).watch(source), perception)
 
 
 def still(begin: float, seconds: float) -> Iterator[Frame]:
@@ -241,34 +246,34 @@ def heartbeats(told: list[wire.Event]) -> list[tuple[float, int, int]]:
 
 
 def test_a_heartbeat_a_minute_and_one_at_the_end(network: Network) -> None:
-    told = list(events(still(0, 150), network, LINE))
+    told = list(events(still(0, 150), network))
     assert heartbeats(told) == [(60, 60000, 601), (120, 60000, 600), (150, 30000, 300)]
 
 
 def test_lost_time_is_not_observed(network: Network) -> None:
     """Nothing to see from 10 to 40 s: no heartbeat covers it, and the next covers the time since then."""
     source = [*still(0, 10), None, None, *still(40, 10)]
-    assert heartbeats(list(events(source, network, LINE))) == [(10, 10000, 101), (50, 10000, 101)]
+    assert heartbeats(list(events(source, network))) == [(10, 10000, 101), (50, 10000, 101)]
 
 
 def test_frames_far_apart_are_an_interruption(network: Network) -> None:
     source = [*still(0, 10), *still(40, 10)]
-    assert heartbeats(list(events(source, network, LINE))) == [(10, 10000, 101), (50, 10000, 101)]
+    assert heartbeats(list(events(source, network))) == [(10, 10000, 101), (50, 10000, 101)]
 
 
 def test_a_clock_set_back_is_an_interruption(network: Network) -> None:
     source = [*still(100, 10), *still(0, 10)]
-    assert heartbeats(list(events(source, network, LINE))) == [(110, 10000, 101), (10, 10000, 101)]
+    assert heartbeats(list(events(source, network))) == [(110, 10000, 101), (10, 10000, 101)]
 
 
 def test_nobody_crosses_a_line_in_lost_time(network: Network) -> None:
     below = [Frame(frame.at, networks.walker(0.8)) for frame in still(12, 3)]
-    assert len(heartbeats(list(events([*still(0, 10), None, *below], network, LINE)))) == 2
+    assert len(heartbeats(list(events([*still(0, 10), None, *below], network)))) == 2
 
 
 def test_no_frames_no_events(network: Network) -> None:
-    assert list(events([], network, LINE)) == []
-    assert list(events([None, None], network, LINE)) == []
+    assert list(events([], network)) == []
+    assert list(events([None, None], network)) == []
 
 
 def test_video_times_come_from_the_file(tmp_path: Path) -> None:

@@ -1,17 +1,44 @@
 """Rendered scenes: pictures of which every true event is known.
 
 A world is a small simulation with a camera in it. It moves on in steps, says what truly happened in each, and
-draws what the camera sees at any size. The same seed gives the same world, event by event and pixel by pixel.
+draws what the camera sees at any size. The same seed gives the same world, happening by happening and pixel by
+pixel, whatever the steps and the size of the pictures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
 
 from sensor_sim.detection import Box
 from sensor_sim.pixels import Image
-from sensorapp import wire
+
+
+class Crossed(NamedTuple):
+    """Somebody crossed a line at ``at`` seconds since 1970; the direction is the contract's."""
+
+    at: float
+    line: int
+    direction: Literal["forward", "backward"]
+
+
+class Stayed(NamedTuple):
+    """Somebody left a zone at ``at`` after ``dwell`` seconds in it."""
+
+    at: float
+    zone: int
+    dwell: float
+
+
+class Stocked(NamedTuple):
+    """From ``at`` on, ``units`` items of the slot's own product stand in it."""
+
+    at: float
+    slot: int
+    units: int
+
+
+Happening = Crossed | Stayed | Stocked
 
 
 class Thing(NamedTuple):
@@ -37,11 +64,11 @@ class View(NamedTuple):
 
 
 class World(Protocol):
-    """``scene`` places lines, zones and slots where they make sense in this world."""
+    """``scene`` places lines, zones and slots where they make sense in this world, as a scene file would."""
 
-    scene: wire.Scene
+    scene: Mapping[str, Any]
 
-    def advance(self, at: float) -> Sequence[wire.Event]:
+    def advance(self, at: float) -> Sequence[Happening]:
         """Move on to ``at`` (seconds since 1970, growing); returns what truly happened since, in order."""
         ...
 
