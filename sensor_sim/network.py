@@ -15,7 +15,8 @@ from sensor_sim.detection import Detection
 from sensor_sim.errors import SensorError
 from sensor_sim.isp import Tensor, develop
 from sensor_sim.package import Input, Package
-from sensor_sim.pixels import Image
+from sensor_sim.pixels import Image, Raw, Rectangle
+from sensor_sim.pixels.imx500 import ARRAY
 
 
 class Inference(NamedTuple):
@@ -26,23 +27,24 @@ class Inference(NamedTuple):
 
 
 class Network:
-    """A model package, ready to run.
+    """A model package, ready to run on the part ``region`` of the pixel array.
 
     Raises :class:`SensorError` if the network is not readable or does not do what its card says; a trial
     run on a black picture finds that out before the first frame.
     """
 
-    def __init__(self, package: Package, threads: int = 1) -> None:
+    def __init__(self, package: Package, threads: int = 1, region: Rectangle = ARRAY) -> None:
         self.card = package.card
+        self._region = region
         self._session = _session(package.weights, threads)
         self._input_name = _check_input(self._session, self.card.input)
         self._size = (self.card.input.width, self.card.input.height)
         tensor, _ = develop(np.zeros((*self._size[::-1], 3), np.uint8), self.card.input)
         self.card.decoder.check(self._run(tensor), len(self.card.labels), self._size)
 
-    def detect(self, image: Image, labels: Collection[str], least_score: float) -> Inference:
-        """Find objects with these labels and at least this score in a BGR picture."""
-        tensor, placement = develop(image, self.card.input)
+    def detect(self, image: Image | Raw, labels: Collection[str], least_score: float) -> Inference:
+        """Find objects with these labels and at least this score in a raw or BGR picture."""
+        tensor, placement = develop(image, self.card.input, self._region)
         started = time.perf_counter()
         outputs = self._run(tensor)
         dnn_us = round((time.perf_counter() - started) * 1e6)
