@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Collection
 from typing import NamedTuple
@@ -48,13 +47,8 @@ class Network:
         started = time.perf_counter()
         outputs = self._run(tensor)
         dnn_us = round((time.perf_counter() - started) * 1e6)
-        wanted = {number for number, label in enumerate(self.card.labels) if label in labels}
-        found = self.card.decoder.decode(outputs, wanted, least_score, self._size)
-        detections = [
-            Detection(self.card.labels[label], score, placement.to_picture(box))
-            for label, score, box in found
-            if all(map(math.isfinite, box))
-        ]
+        found = self.card.detections(outputs, labels, least_score)
+        detections = [one._replace(box=placement.to_picture(one.box)) for one in found]
         return Inference(detections, dnn_us)
 
     def _run(self, tensor: Tensor) -> Outputs:

@@ -147,16 +147,17 @@ class Rendered:
                 yield Frame(at, self._array.read_out(self._rolling_view(at)))
 
     def _rolling_view(self, at: float) -> View:
+        """The whole array's view; what is read of it in bands, each at its time."""
         mode = self._array.mode
-        edges = np.linspace(0, mode.size[1], self._bands + 1).astype(int)
-        above = mode.window.top // mode.binning
-        for first, last in pairwise(edges):
-            view = self._view(at + mode.delay((first + last) / 2), drawn_size(mode))
-            if first == 0:
-                image = view.image
-            else:
-                image[above + first : above + last] = view.image[above + first : above + last]
-        return view._replace(image=image)
+        begin, rows = mode.window.top // mode.binning, mode.size[1]
+        edges = [rows * number // self._bands for number in range(self._bands + 1)]
+        views = [
+            self._view(at + mode.delay((first + last) / 2), drawn_size(mode))
+            for first, last in pairwise(edges)
+        ]
+        cuts = [0, *(begin + edge for edge in edges[1:-1]), None]
+        bands = [view.image[slice(*cut)] for view, cut in zip(views, pairwise(cuts), strict=True)]
+        return views[-1]._replace(image=np.concatenate(bands))
 
     def _view(self, at: float, size: tuple[int, int]) -> View:
         for happening in self._world.advance(at):
