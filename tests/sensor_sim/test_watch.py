@@ -90,9 +90,30 @@ def test_without_a_start_the_video_ends_now(video: Path, package: Path, scene: P
     assert before - 0.2 <= last.at / 1000 <= time.time()
 
 
+def test_a_folder_of_images(tmp_path: Path, package: Path, scene: Path) -> None:
+    """The same walk as ten images a second; a damaged one at its end is told after the events."""
+    (folder := tmp_path / "images").mkdir()
+    for number, image in enumerate(networks.walk_down()):
+        assert cv2.imwrite(str(folder / f"{number:03}.png"), image)
+    words = ("--images", folder, "--rate", "10", "--start", "2026-03-01T09:00:00Z")
+    ran = watch(*words, "--model", package, "--scene", scene)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    crossing, heartbeat = read(ran.stdout)
+    assert isinstance(crossing, wire.Crossing)
+    assert abs(crossing.at / 1000 - START - 3.0) < 0.2
+    assert isinstance(heartbeat, wire.Heartbeat)
+    assert (heartbeat.at, heartbeat.frames) == (round(START * 1000) + 5900, 60)
+    (folder / "zzz.png").write_text("no image")
+    again = watch(*words, "--model", package, "--scene", scene)
+    assert again.returncode == 1
+    assert [type(event) for event in read(again.stdout)] == [wire.Crossing, wire.Heartbeat]
+    [sentence] = again.stderr.splitlines()
+    assert "zzz.png: no image, or a damaged one" in sentence
+
+
 def test_neither_django_nor_a_server() -> None:
     code = (
-        "import sys, sensor_sim.__main__, sensor_sim.pipeline, sensor_sim.pixels.camera, sensor_sim.pixels.video;"
+        "import sys, sensor_sim.__main__, sensor_sim.pipeline, sensor_sim.chip, sensor_sim.pixels.array;"
         "print([m for m in sys.modules if m.split('.')[0] == 'django'])"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -197,6 +218,10 @@ def test_a_scene_that_is_no_json(video: Path, package: Path, scene: Path) -> Non
     assert "scene.json: cannot be read" in refused("--video", video, "--model", package, "--scene", scene)
 
 
+def test_what_to_measure_must_be_said(video: Path, package: Path) -> None:
+    assert "--scene: say what to measure" in refused("--video", video, "--model", package)
+
+
 def test_a_model_that_is_not_what_its_card_says(video: Path, tmp_path: Path, scene: Path) -> None:
     wrong = networks.write_package(
         tmp_path / "wrong", networks.card(), networks.constant_model(boxes=[[0, 0, 1, 1]])
@@ -210,7 +235,9 @@ def test_a_camera_that_is_not_there(package: Path, scene: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("words", [["--start", "yesterday"], ["--threads", "0"]])
+@pytest.mark.parametrize(
+    "words", [["--start", "yesterday"], ["--threads", "0"], ["--rate", "0.4"], ["--seconds", "nan"]]
+)
 def test_options_are_checked(video: Path, package: Path, scene: Path, words: list[str]) -> None:
     ran = watch("--video", video, "--model", package, "--scene", scene, *words)
     assert ran.returncode == 2
