@@ -338,6 +338,45 @@ def test_a_camera_that_disappears_is_tried_again(tmp_path: Path, video: Path) ->
     assert plug.opened == 4
 
 
+def test_a_camera_that_opens_but_shows_nothing(video: Path) -> None:
+    """Each try is one None, with the wait before it: a broken camera neither ends the source nor spins."""
+
+    def dead(device: str) -> cv2.VideoCapture:
+        capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
+        while capture.grab():
+            pass
+        return capture
+
+    stop = threading.Event()
+    source = iter(Camera("0", stop, retry=0.05, opener=dead))
+    before = time.monotonic()
+    assert [next(source) for _ in range(4)] == [None] * 4
+    assert time.monotonic() - before >= 3 * 0.05
+    stop.set()
+    assert list(source) == []
+
+
+def test_time_without_the_camera_is_not_observed(tmp_path: Path, video: Path, network: Network) -> None:
+    """Heartbeats cover the frames before and after the loss and not what lies between."""
+    stop = threading.Event()
+    plug = Plug(video, tmp_path / "gone", tmp_path / "gone", video, tmp_path / "gone")
+    lost = 0
+
+    def until_lost_again() -> Iterator[Frame | None]:
+        nonlocal lost
+        for frame in Camera("0", stop, retry=0.4, opener=plug):
+            lost += frame is None
+            if lost == 4:
+                stop.set()
+            yield frame
+
+    before = time.time()
+    told = [event for event in events(until_lost_again(), network) if isinstance(event, wire.Heartbeat)]
+    assert [beat.frames for beat in told] == [60, 60]
+    observed = sum(beat.observed_ms for beat in told) / 1000
+    assert observed <= time.time() - before - 3 * 0.4
+
+
 def test_a_camera_gives_the_time_of_each_picture(video: Path) -> None:
     stop = threading.Event()
     before = time.time()
