@@ -125,13 +125,16 @@ def _metadata(
 ) -> Iterable[Metadata | None]:
     """What the chip says: a real one, or the simulated one of a source of pixels."""
     if arguments.picamera is not None:
+        if arguments.region:
+            raise SensorError("--region: a Raspberry Pi AI Camera looks at all it sees; leave it out")
         camera = open_camera(arguments.picamera, package.card)
         return PiCamera(camera, package.card, perception.labels, perception.least_score)
     from sensor_sim.chip import Chip
     from sensor_sim.network import Network
+    from sensor_sim.pixels.imx500 import ARRAY
 
     source = open_source(arguments, world, stop, writer(arguments.truth))
-    network = Network(package, arguments.threads)
+    network = Network(package, arguments.threads, arguments.region or ARRAY)
     return Chip(network, perception.labels, perception.least_score).watch(source)
 
 

@@ -218,6 +218,14 @@ def test_a_scene_that_is_no_json(video: Path, package: Path, scene: Path) -> Non
     assert "scene.json: cannot be read" in refused("--video", video, "--model", package, "--scene", scene)
 
 
+def test_what_lies_beyond_the_region_is_not_seen(video: Path, package: Path, scene: Path) -> None:
+    """The figure walks in the middle of the picture; events of the right half tell nothing of it."""
+    words = ("--video", video, "--model", package, "--scene", scene)
+    seen, blind = (watch(*words, "--region", region) for region in ("1500,0,1000,3040", "2400,0,1600,3040"))
+    assert [type(event) for event in read(seen.stdout)] == [wire.Crossing, wire.Heartbeat]
+    assert [type(event) for event in read(blind.stdout)] == [wire.Heartbeat]
+
+
 def test_what_to_measure_must_be_said(video: Path, package: Path) -> None:
     assert "--scene: say what to measure" in refused("--video", video, "--model", package)
 
@@ -236,7 +244,15 @@ def test_a_camera_that_is_not_there(package: Path, scene: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--start", "yesterday"], ["--threads", "0"], ["--rate", "0.4"], ["--seconds", "nan"]]
+    "words",
+    [
+        ["--start", "yesterday"],
+        ["--threads", "0"],
+        ["--rate", "0.4"],
+        ["--seconds", "nan"],
+        ["--region", "0,0,9"],
+        ["--region", "0,1,4056,3040"],
+    ],
 )
 def test_options_are_checked(video: Path, package: Path, scene: Path, words: list[str]) -> None:
     ran = watch("--video", video, "--model", package, "--scene", scene, *words)
