@@ -20,7 +20,7 @@ from sensor_sim.documents import MAX_BYTES, parse, read_file
 from sensor_sim.errors import SensorError
 
 CARD, WEIGHTS = "model.json", "model.onnx"
-# Bytes that are read of each at most. A network that fits the chip has less than half of this as 32 bit floats.
+# Bytes that are read of each at most. A network that fits the chip has at most half of this as 32 bit floats.
 MOST = {CARD: MAX_BYTES, WEIGHTS: 64 * 2**20}
 CHECK_PATH = "check the path and its rights"
 LAYOUTS = sorted(str(layout.__struct_config__.tag) for layout in get_args(Decoder))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
@@ -20,7 +23,7 @@ from sensor_sim.decoders.suppression import suppress
 from sensor_sim.detection import Box, overlap
 from sensor_sim.errors import SensorError
 from sensor_sim.network import Network
-from tests.sensor_sim.networks import card, constant_model, package
+from tests.sensor_sim.networks import card, constant_model, package, read
 
 SIDE = 64
 BLACK = np.zeros((SIDE, SIDE, 3), np.uint8)
@@ -459,3 +462,13 @@ def test_what_does_not_fit_is_named(plain: dict[str, Any], outputs: Outputs, com
     with pytest.raises(SensorError) as caught:
         Network(package(card(decoder=plain), constant_model(**outputs)))
     assert complaint in str(caught.value)
+
+
+# --- the documentation --------------------------------------------------------------------------------
+
+
+def test_every_example_in_the_documentation_is_read() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    first, *decoders = map(json.loads, re.findall(r"```json\n(.*?)```", text, re.DOTALL))
+    assert read(first).labels == ["person", "trolley"]
+    assert {type(decoder(plain)) for plain in decoders} == set(get_args(Decoder))
