@@ -129,10 +129,21 @@ WRITES_ANYTHING: Final = re.compile(
 )
 
 
+def only_reads(call: ast.Call) -> bool:
+    """It is ``path.open("rb")``, of whatever path."""
+    match call:
+        case ast.Call(func=ast.Attribute(attr="open"), args=[ast.Constant(value="rb")], keywords=[]):
+            return True
+    return False
+
+
 def names(tree: ast.AST) -> Iterator[str]:
     """All that code calls by name: variables, attributes, imports, and strings, which ``getattr`` could take."""
+    reading = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call) and only_reads(node)}
     for node in ast.walk(tree):
         match node:
+            case ast.Attribute() if node in reading:
+                continue
             case ast.Name(id=name) | ast.Attribute(attr=name) | ast.Constant(value=str(name)):
                 yield name
             case ast.alias(name=name):
@@ -186,6 +197,9 @@ def test_nothing_writes_a_picture() -> None:
         "open('frame', 'wb').write(raw.values)",
         "Path('frame').write_bytes(raw.values)",
         "path.open('wb', buffering=0)",
+        "path.open('r+b')",
+        "path.open(mode)",
+        "open('rb')",
         "pickle.dump(raw, file)",
         "shutil.copyfileobj(a, b)",
         "debug = os.environ.get('DEBUG_FRAMES')",
