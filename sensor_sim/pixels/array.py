@@ -83,8 +83,9 @@ class PixelArray:
         """The developed picture of the whole array (BGR) as if read out, scaled down to the view's size.
 
         Far faster than reading out and developing, for training and long runs: light, exposure, shading and
-        developing are the same, and so is the noise of each pixel, which averaging has made smaller. Up to
-        the 1280 x 960 pixels of the largest tensor.
+        developing are the same, and so is the noise of each pixel, which averaging has made smaller (up to a
+        third of the mode's size; beyond, developing interpolates, which smooths). Neighbours' noise is
+        independent here. At most 1280 x 960, the largest tensor.
         """
         height, width = view.image.shape[:2]
         exposure = expose(view.light, self.mode)
