@@ -44,7 +44,7 @@ def any_colour(rng: np.random.Generator) -> Colour:
     """A colour such as packages have: mostly vivid, sometimes white, black or grey."""
     if rng.random() < 0.25:
         return from_hsv(0.0, 0.0, float(rng.choice([0.12, 0.5, 0.9, 0.97])))
-    return from_hsv(rng.random(), rng.uniform(0.35, 1.0), rng.uniform(0.35, 1.0))
+    return from_hsv(rng.random(), rng.uniform(0.25, 0.95), rng.uniform(0.3, 0.95))
 
 
 def mixed(a: Colour, b: Colour, share: float) -> Colour:
@@ -73,7 +73,7 @@ def _ground(rng: np.random.Generator, width: int, height: int) -> Image:
         bottom = mixed(top, (0, 0, 0), rng.uniform(0.0, 0.3))
     ramp = np.linspace(0.0, 1.0, height)[:, None, None]
     column = np.array(top) * (1 - ramp) + np.array(bottom) * ramp
-    return np.ascontiguousarray(np.broadcast_to(column, (height, width, 3))).astype(np.uint8)
+    return np.repeat(column.astype(np.uint8), width, axis=1)
 
 
 def _band(rng: np.random.Generator, art: Image) -> None:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor_sim.pixels.rendered.products import LABELS, Product, make_product
+from sensor_sim.pixels.rendered.assortment import make_product
+from sensor_sim.pixels.rendered.products import LABELS, Product
 
 Floats = NDArray[np.float64]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -65,9 +65,9 @@ class Pose(NamedTuple):
 
 
 def pose(camera: Camera, product: Product, turn: float, place: Floats) -> Pose:
-    """``place`` is the middle of the item's foot."""
+    """``place`` is the middle of the item's foot. What is held above the camera is shown as if level with it."""
     ahead = camera.position - place - (0.0, product.height / 2, 0.0)
-    elevation = _stepped(float(np.arctan2(ahead[1], np.hypot(ahead[0], ahead[2]))), ELEVATION_STEP)
+    elevation = _stepped(max(float(np.arctan2(ahead[1], np.hypot(ahead[0], ahead[2]))), 0.0), ELEVATION_STEP)
     turn = _stepped(turn - float(np.arctan2(-ahead[0], -ahead[2])), TURN_STEP)
     foot, head = camera.project(place + np.array([[0.0, 0.0, 0.0], [0.0, product.height, 0.0]]))
     up = (head - foot) / (product.height * np.cos(elevation))
@@ -149,6 +149,15 @@ def _bounds(points: Floats, width: int) -> Region:
     left, top = np.clip(np.floor(points.min(axis=0) - margin).astype(int), 0, limits)
     right, bottom = np.clip(np.ceil(points.max(axis=0) + margin).astype(int), 0, limits)
     return Region(int(left), int(top), int(right), int(bottom))
+
+
+def around(patches: Sequence[Patch]) -> Region:
+    return Region(
+        min(patch.left for patch in patches),
+        min(patch.top for patch in patches),
+        max(patch.right for patch in patches),
+        max(patch.bottom for patch in patches),
+    )
 
 
 def lay(canvas: Image, patches: Iterable[Patch], within: Region) -> None:

@@ -13,6 +13,7 @@ from sensor_sim.pixels.rendered.looks import Colour, any_colour, from_hsv, label
 from sensor_sim.pixels.rendered.shelf_bay import Bay, Floats
 
 RAIL = 3.6  # centimetres of a board's front edge
+EVEN = 160  # the brightness of lamps that change nothing
 TILE = 128  # pixels of a texture's sides
 
 
@@ -34,8 +35,8 @@ class Scenery:
         self._rail = any_colour(rng) if rng.random() < 0.5 else (220, 222, 224)
         self._around = _surroundings(rng)
         self.faces = list(self._table() if bay.table else self._shelves())
-        self.gain = _gain(rng, varied)
-        self.blur = float(rng.choice([0.0, rng.uniform(0.0, 0.004)])) if varied else 0.0007
+        self._lamps = self._gain = _lamps(rng, varied)
+        self._blur = float(rng.choice([0.0, rng.uniform(0.0, 0.004)])) if varied else 0.0007
 
     def front(self, board: int) -> Floats:
         """The outline of a board's surface and rail (n x 2, widths of the picture): it hides what is below."""
@@ -59,6 +60,16 @@ class Scenery:
         for face in self.faces:
             _draw_face(canvas, self.bay.camera.project(face.corners) * width, face.texture)
         return canvas
+
+    def light(self, canvas: Image) -> Image:
+        """The canvas through the lens, lit by the lamps."""
+        height, width = canvas.shape[:2]
+        blur = self._blur * width
+        soft = cv2.GaussianBlur(canvas, (0, 0), blur) if blur > 0.3 else canvas
+        if self._gain.shape[:2] != (height, width):
+            gain = cv2.resize(self._lamps, (width, height), interpolation=cv2.INTER_LINEAR)
+            self._gain = np.asarray(gain, np.uint8)
+        return np.asarray(cv2.multiply(soft, self._gain, scale=1 / EVEN), np.uint8)
 
     def _shelves(self) -> Iterator[Face]:
         bay, half, depth = self.bay, self.bay.width / 2, self.bay.depth
@@ -143,12 +154,12 @@ def _upright(left: float, right: float, low: float, high: float, z: float, textu
     return Face(corners, texture)
 
 
-def _gain(rng: np.random.Generator, varied: bool) -> Image:
-    """Light and its colour over the picture, 3 x 4 pixels to be made larger; 160 leaves as it is."""
+def _lamps(rng: np.random.Generator, varied: bool) -> Image:
+    """Light and its colour over the picture, 3 x 4 pixels to be made larger; ``EVEN`` leaves as it is."""
     spread = 0.12 if varied else 0.04
-    tint = rng.normal(1.0, spread / 2, 3) * (rng.uniform(0.7, 1.25) if varied else rng.uniform(0.98, 1.1))
+    tint = rng.normal(1.0, spread / 2, 3) * (rng.uniform(0.65, 1.12) if varied else rng.uniform(0.98, 1.08))
     light = rng.normal(1.0, spread, (3, 4, 1))
-    return np.clip(160 * tint * light, 30, 250).astype(np.uint8)
+    return np.clip(EVEN * tint * light, 30, 205).astype(np.uint8)
 
 
 def _draw_face(canvas: Image, corners: Floats, texture: Image) -> None:

@@ -57,7 +57,9 @@ class Move(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """Somebody walks from ``first`` to ``last`` (x) at the distance ``away`` before the shelf; may stop."""
+    """Somebody walks from ``first`` to ``last`` (x) before the shelf, ``away`` times as far from it as one who
+    reaches in stands; may stop.
+    """
 
     start: float
     end: float
@@ -280,7 +282,8 @@ class _Visit:
 
     def _rest(self, body: float) -> Floats:
         """Where the hand hangs down."""
-        return np.array([body - self._side * 8.0, self._bay.boards[0] - 30.0, -self._bay.standoff])
+        low = self._bay.boards[0] + (50.0 if self._bay.table else -30.0)
+        return np.array([body - self._side * 8.0, low, -self._bay.standoff])
 
     def _move(self, seconds: float, path: list[Floats], body: float, carried: Item | None) -> Move:
         start, self.at = self.at, self.at + seconds
@@ -333,6 +336,12 @@ def _walk(rng: np.random.Generator, at: float, pace: float) -> Iterator[Passage]
         middle = at + seconds * rng.uniform(0.35, 0.65)
         end = at + seconds + stays
         yield Passage(
-            at, end, first, -first, rng.uniform(40, 80), (middle, middle + stays), int(rng.integers(1 << 30))
+            at,
+            end,
+            first,
+            -first,
+            rng.uniform(0.9, 1.7),
+            (middle, middle + stays),
+            int(rng.integers(1 << 30)),
         )
         at = end
