@@ -11,6 +11,7 @@ import numpy as np
 from sensor_sim.pixels import Image
 from sensor_sim.pixels.rendered.looks import Colour, any_colour, from_hsv, label_art, mixed
 from sensor_sim.pixels.rendered.shelf_bay import Bay, Floats
+from sensor_sim.pixels.rendered.shelf_people import Part, paint
 
 RAIL = 3.6  # centimetres of a board's front edge
 EVEN = 160  # the brightness of lamps that change nothing
@@ -35,6 +36,7 @@ class Scenery:
         self._rail = any_colour(rng) if rng.random() < 0.5 else (220, 222, 224)
         self._around = _surroundings(rng)
         self.faces = list(self._table() if bay.table else self._shelves())
+        self._clutter = list(self._odds_and_ends()) if bay.table else []
         self._lamps = self._gain = _lamps(rng, varied)
         self._blur = float(rng.choice([0.0, rng.uniform(0.0, 0.004)])) if varied else 0.0007
 
@@ -59,6 +61,7 @@ class Scenery:
         )
         for face in self.faces:
             _draw_face(canvas, self.bay.camera.project(face.corners) * width, face.texture)
+        paint(canvas, self._clutter)
         return canvas
 
     def light(self, canvas: Image) -> Image:
@@ -94,11 +97,31 @@ class Scenery:
             dark = self._texture(mixed(any_colour(self._rng), (10, 10, 10), 0.8))
             left, right = sorted((edge, float(np.sign(edge)) * half))
             yield _upright(left, right, y, y + 250, bay.depth - 0.1, dark)
+        for _ in range(self._rng.poisson(0.6)):
+            yield self._poster(y)
         edge = float(self._rng.uniform(-60, -10))
         corners = np.array(
             [[-half, y, bay.depth], [half, y, bay.depth], [half, y, edge], [-half, y, edge]], float
         )
         yield Face(corners, self._texture(self._board))
+
+    def _poster(self, y: float) -> Face:
+        wide, tall = self._rng.uniform(8, 50, 2)
+        left, low = self._rng.uniform(-self.bay.width, self.bay.width), y + self._rng.uniform(2, 40)
+        art = label_art(self._rng, TILE, TILE)
+        return _upright(left, left + wide, low, low + tall, self.bay.depth - 0.2, art)
+
+    def _odds_and_ends(self) -> Iterator[Part]:
+        """Fruit, stones, plates: what is no product, lying behind them."""
+        y, half = self.bay.boards[0], self.bay.width / 2
+        for _ in range(self._rng.poisson(0.8)):
+            wide, tall = self._rng.uniform(2, 12), self._rng.uniform(0.3, 1.2)
+            around = np.linspace(0, 2 * np.pi, 24)[:-1]
+            bumps = 1 + self._rng.uniform(0, 0.1) * np.cos(self._rng.integers(2, 6) * around)
+            across, up = wide * bumps * np.cos(around), wide * tall * (1 + bumps * np.sin(around))
+            x, z = self._rng.uniform(-half, half), 0.9 * self.bay.depth
+            ring = np.stack([x + across, y + up, np.full(len(up), z)], axis=1)
+            yield Part([self.bay.camera.project(ring)], any_colour(self._rng))
 
     def _surface(self, y: float) -> Face:
         half, depth = self.bay.width / 2, self.bay.depth
