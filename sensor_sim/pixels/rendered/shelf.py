@@ -34,18 +34,10 @@ class Shelf:
     def __init__(self, seed: int, start: float, pace: float = 1.0, varied: bool = False) -> None:
         rng = np.random.default_rng([seed, 1])
         self.bay: Bay = make_bay(rng, varied)
+        self.scene: Mapping[str, Any] = _scene(self.bay)
         self.story = Story(self.bay, seed, start, pace, _fill(rng, self.bay.table) if varied else 0.9)
         self._scenery = Scenery(self.bay, rng, varied)
         self._still = Still(self.bay, self._scenery)
-
-    @property
-    def scene(self) -> Mapping[str, Any]:
-        slots = [
-            {"id": slot.id, "name": slot.name, "item": slot.product.label, "polygon": self.bay.polygon(slot)}
-            for slot in self.bay.slots
-        ]
-        labels = sorted({slot.product.label for slot in self.bay.slots})
-        return {"version": 1, "detect": {"labels": labels, "score": 0.35}, "slots": slots}
 
     def advance(self, at: float) -> Sequence[Stocked]:
         return self.story.advance(at)
@@ -93,9 +85,18 @@ class Shelf:
         return [*body(bay.camera, who, x, -bay.standoff, [side]), *arm(bay.camera, who, shoulder, hand)]
 
 
+def _scene(bay: Bay) -> dict[str, Any]:
+    slots = [
+        {"id": slot.id, "name": slot.name, "item": slot.product.label, "polygon": bay.polygon(slot)}
+        for slot in bay.slots
+    ]
+    labels = sorted({slot.product.label for slot in bay.slots})
+    return {"version": 1, "detect": {"labels": labels, "score": 0.35}, "slots": slots}
+
+
 def _fill(rng: np.random.Generator, table: bool) -> float:
     """How full it is at first, broadly drawn."""
-    return rng.uniform(0.5 if table else 0.1, 1.0)
+    return rng.uniform(0.7 if table else 0.1, 1.0)
 
 
 def _person(canvas: Image, number: int, parts: Sequence[Part]) -> Outlined:

@@ -5,9 +5,9 @@ Lengths are centimetres: x to the right, y up from the floor, z from the boards'
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,14 +69,20 @@ def look(position: Floats, target: Floats, roll: float, focal: float) -> Camera:
     return Camera(position, np.stack([right, up, forward]), focal)
 
 
-@dataclass(frozen=True, eq=False)
-class Bay:
-    """Boards from the lowest to the highest, ``room`` high each; a table is a bay of one board."""
+@dataclass(frozen=True)
+class Frame:
+    """Boards from the lowest to the highest, with ``room`` above each."""
 
     width: float
     depth: float
     room: float
     boards: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Bay(Frame):
+    """What stands where, and what it is seen with; a table is a bay of one board."""
+
     slots: tuple[Slot, ...]
     camera: Camera
     table: bool
@@ -85,11 +91,6 @@ class Bay:
     def standoff(self) -> float:
         """How far before the boards people stand: between them and the camera."""
         return min(45.0, -0.45 * float(self.camera.position[2]))
-
-    def spots(self) -> Iterator[Spot]:
-        for slot in self.slots:
-            for column in range(len(slot.columns)):
-                yield from (Spot(slot.id, column, row) for row in range(len(slot.rows)))
 
     def slot(self, number: int) -> Slot:
         return self.slots[number - 1]
@@ -113,77 +114,104 @@ class Bay:
         return [[round(float(x), 4), round(float(y), 4)] for x, y in fractions]
 
 
+# As in a shop and seen well; or, to train with, drawn broadly: shelves, or things standing apart on a table.
+Kind = Literal["shop", "shelves", "table"]
+
+
 def make_bay(rng: np.random.Generator, varied: bool) -> Bay:
-    """A bay such as shops have, seen well; ``varied`` draws everything broadly instead, tables included."""
-    table = varied and rng.random() < 0.35
-    if table:
-        width, depth, room, base, count = rng.uniform(50, 130), rng.uniform(30, 70), 45.0, 75.0, 1
-    else:
-        width = rng.uniform(60, 150) if varied else rng.uniform(96, 112)
-        count = int(rng.integers(1, 5)) if varied else 3
-        room = rng.uniform(25, 40) if varied else 34.0
-        depth = rng.uniform(22, 45) if varied else 30.0
-        base = rng.uniform(20, 90) if varied else 55.0
-    boards = tuple(float(base + i * room) for i in range(count))
-    slots = tuple(_slots(rng, width, depth, room, len(boards), varied, table))
-    camera = _camera(rng, width, boards, room, varied, table)
-    return Bay(width, depth, room, boards, slots, camera, table)
+    kind: Kind = "shop"
+    if varied:
+        kind = "table" if rng.random() < 0.35 else "shelves"
+    frame = _frame(rng, kind)
+    slots = tuple(_slots(rng, frame, kind))
+    camera = _SEEN[kind](rng, frame)
+    return Bay(frame.width, frame.depth, frame.room, frame.boards, slots, camera, kind == "table")
 
 
-def _slots(
-    rng: np.random.Generator, width: float, depth: float, room: float, boards: int, varied: bool, table: bool
-) -> Iterator[Slot]:
+def _frame(rng: np.random.Generator, kind: Kind) -> Frame:
+    if kind == "table":
+        return Frame(rng.uniform(50, 130), rng.uniform(30, 70), 45.0, (75.0,))
+    if kind == "shop":
+        return Frame(rng.uniform(96, 112), 30.0, 34.0, (55.0, 89.0, 123.0))
+    base, room = rng.uniform(20, 90), rng.uniform(25, 40)
+    boards = tuple(float(base + i * room) for i in range(rng.integers(1, 5)))
+    return Frame(rng.uniform(60, 150), rng.uniform(22, 45), room, boards)
+
+
+def _slots(rng: np.random.Generator, frame: Frame, kind: Kind) -> Iterator[Slot]:
     """Fill each board from left to right until little is left of it."""
     number = 1
     labels: list[str] = []
-    for board in range(boards):
-        left, end = -width / 2 + 1.0, width / 2 - 1.0
+    for board in range(len(frame.boards)):
+        left, end = -frame.width / 2 + 1.0, frame.width / 2 - 1.0
         for _ in range(8):
-            labels = labels or list(rng.permutation(LABELS))
-            product = make_product(rng, str(labels.pop()), room - (10.0 if table else 6.0))
-            gap, facings, deep = _density(rng, varied, table)
+            labels = labels or [str(label) for label in rng.permutation(LABELS)]
+            product = make_product(rng, labels.pop(), frame.room - (10.0 if kind == "table" else 6.0))
+            gap, facings, deep = _density(rng, kind)
             pitch = product.width + gap
             facings = min(facings, int((end - left) // pitch))
             if facings > 0:
                 columns = tuple(left + pitch * (i + 0.5) for i in range(facings))
-                rows = _rows(rng, product.depth, depth, deep, table)
+                rows = _rows(rng, product.depth, frame.depth, deep, kind)
                 yield Slot(number, f"{chr(65 + board)}-{number:02}", product, board, columns, rows, pitch)
                 number += 1
-                left = (
-                    columns[-1] + pitch / 2 + rng.uniform(0.3, 2.0) + (rng.exponential(8.0) if table else 0.0)
-                )
+                left = columns[-1] + pitch / 2 + rng.uniform(0.3, 2.0)
+                left += rng.exponential(8.0) if kind == "table" else 0.0
 
 
-def _density(rng: np.random.Generator, varied: bool, table: bool) -> tuple[float, int, int]:
+def _density(rng: np.random.Generator, kind: Kind) -> tuple[float, int, int]:
     """Centimetres between facings, how many side by side, how many deep."""
-    if table:
-        return rng.uniform(1.0, 25.0), int(rng.integers(1, 4)), 1 + int(rng.random() < 0.2)
-    if varied:
-        return rng.uniform(0.4, 4.0), int(rng.integers(1, 6)), int(rng.integers(1, 3))
-    return rng.uniform(0.8, 1.8), int(rng.integers(2, 5)), int(rng.integers(1, 3))
+    match kind:
+        case "shop":
+            return rng.uniform(0.8, 1.8), int(rng.integers(2, 5)), int(rng.integers(1, 3))
+        case "shelves":
+            return rng.uniform(0.4, 4.0), int(rng.integers(1, 6)), int(rng.integers(1, 3))
+        case "table":
+            return 1.0 + rng.exponential(7.0), int(rng.integers(1, 4)), 1 + int(rng.random() < 0.2)
 
 
-def _rows(rng: np.random.Generator, size: float, depth: float, deep: int, table: bool) -> tuple[float, ...]:
+def _rows(rng: np.random.Generator, size: float, depth: float, deep: int, kind: Kind) -> tuple[float, ...]:
     """Far enough from each other that those behind show over those before them."""
-    first = rng.uniform(2, 25) if table else rng.uniform(1.5, 4.0)
+    first = rng.uniform(2, 25) if kind == "table" else rng.uniform(1.5, 4.0)
     step = size + max(rng.uniform(1.5, 3.0), 9.0 - size)
     fits = max(1, min(deep, int((depth - first - 1.0 - size) // step) + 1))
     return tuple(first + size / 2 + step * i for i in reversed(range(fits)))
 
 
-def _camera(
-    rng: np.random.Generator, width: float, boards: tuple[float, ...], room: float, varied: bool, table: bool
-) -> Camera:
-    """Opposite the bay and above it, so that what stands behind shows over what stands before it."""
-    low, high = boards[0], boards[-1] + (0.6 * room if table else room)
+def _seen_well(rng: np.random.Generator, frame: Frame) -> Camera:
+    """From opposite and above, so that what stands behind shows over what stands before it."""
+    low, high = frame.boards[0], frame.boards[-1] + frame.room
     middle = np.array([0.0, (low + high) / 2, 5.0])
-    if not varied:
-        position = np.array([rng.uniform(-12, 12), high + 38.0, -rng.uniform(185, 205)])
-        span = max(width * 1.06, (high - low + 4) * 4 / 3)
-        return look(position, middle, 0.0, float(np.linalg.norm(position - middle)) / span)
+    position = np.array([rng.uniform(-12, 12), high + 38.0, -rng.uniform(185, 205)])
+    span = max(frame.width * 1.06, (high - low + 4) * 4 / 3)
+    return look(position, middle, 0.0, float(np.linalg.norm(position - middle)) / span)
+
+
+def _seen_anyhow(rng: np.random.Generator, frame: Frame) -> Camera:
+    """From wherever the highest board is still seen from above."""
+    low, high = frame.boards[0], frame.boards[-1] + frame.room
     away = rng.uniform(70, 260)
-    rise = rng.uniform(0.03, 0.45) * away
-    position = np.array([rng.normal(0, 0.18) * away, (low if table else high - 0.6 * room) + rise, -away])
-    target = middle + np.array([rng.normal(0, 0.1) * width, rng.normal(0, 0.12) * (high - low), 0.0])
-    span = max(width, (high - low) * 4 / 3) * (rng.uniform(0.7, 1.2) if table else rng.uniform(0.55, 1.3))
-    return look(position, target, rng.normal(0, 0.025), float(np.linalg.norm(position - target)) / span)
+    eye = np.array(
+        [rng.normal(0, 0.18) * away, high - 0.6 * frame.room + rng.uniform(0.03, 0.45) * away, -away]
+    )
+    aside = np.array([rng.normal(0, 0.1) * frame.width, rng.normal(0, 0.12) * (high - low), 0.0])
+    target = np.array([0.0, (low + high) / 2, 5.0]) + aside
+    span = max(frame.width, (high - low) * 4 / 3) * rng.uniform(0.55, 1.3)
+    return look(eye, target, rng.normal(0, 0.025), float(np.linalg.norm(eye - target)) / span)
+
+
+def _seen_on_table(rng: np.random.Generator, frame: Frame) -> Camera:
+    """From the height of the eyes of somebody who sits there, or a little lower."""
+    board = frame.boards[0]
+    away = rng.uniform(70, 260)
+    eye = np.array([rng.normal(0, 0.18) * away, board + rng.uniform(0.03, 0.45) * away, -away])
+    target = np.array([rng.normal(0, 0.1) * frame.width, board + rng.normal(13.5, 3.0), 5.0])
+    span = max(frame.width, 36.0) * rng.uniform(0.7, 1.2)
+    return look(eye, target, rng.normal(0, 0.025), float(np.linalg.norm(eye - target)) / span)
+
+
+_SEEN: dict[Kind, Callable[[np.random.Generator, Frame], Camera]] = {
+    "shop": _seen_well,
+    "shelves": _seen_anyhow,
+    "table": _seen_on_table,
+}

@@ -25,7 +25,7 @@ START = 1_772_355_600.0
 SEEDS = st.integers(0, 10_000)
 SHOPS = st.tuples(SEEDS, st.booleans())
 WIDTH, HEIGHT = 320, 240
-few = settings(max_examples=8, deadline=None)
+few = settings(max_examples=6, deadline=None)
 
 
 def happenings(shelf: World, times: Sequence[float]) -> list[object]:
@@ -108,16 +108,16 @@ def test_slots_run_empty_and_are_filled_again() -> None:
 @few
 @given(SEEDS)
 def test_what_stands_in_a_slot_has_its_middle_there(seed: int) -> None:
-    """As a slot decides that an item stands in it; of the others' items none does, so misplaced ones of
-    another label are told apart by it alone.
-    """
+    """By that a slot decides that an item stands in it. A misplaced one may be too tall or too low for that."""
     shelf = Shelf(seed, START, 8.0)
     shelf.advance(START + 900.0)
     boxes = {thing.number: thing.box for thing in shelf.view(WIDTH, HEIGHT).things}
     polygons = {slot["id"]: [tuple(p) for p in slot["polygon"]] for slot in shelf.scene["slots"]}
     for spot, item in shelf.story.stock.standing():
         middle = boxes[item.number].centre
-        assert [slot for slot, polygon in polygons.items() if inside(middle, polygon)] == [spot.slot]
+        found = {slot for slot, polygon in polygons.items() if inside(middle, polygon)}
+        own = item.product is shelf.bay.slot(spot.slot).product
+        assert found == {spot.slot} or (not own and found == set())
 
 
 def test_some_items_are_misplaced_and_never_counted() -> None:
@@ -166,22 +166,21 @@ def covers(a: Box, b: Box) -> bool:
 @few
 @given(SHOPS)
 def test_an_item_is_drawn_within_its_box(shop: tuple[int, bool]) -> None:
-    """Take it away: only pixels in its box and its shadow's change, and those in its middle do."""
+    """Take one away behind which none stands: pixels in its box change, outside only those of its shadow."""
     shelf = Shelf(shop[0], START, 1.0, shop[1])
     shelf.advance(START)
     before = shelf.view(WIDTH, HEIGHT)
-    spots = shelf.story.stock.in_front(own=True)
-    if not spots:
-        return
-    item = shelf.story.stock.take(spots[0])
+    spot = next((spot for spot in shelf.story.stock.in_front(own=True) if spot.row == 0), None)
+    item = shelf.story.stock.take(spot) if spot else None
     after = shelf.view(WIDTH, HEIGHT)
-    thing = next((t for t in before.things if t.number == item.number), None)
+    changed = (before.image != after.image).any(axis=2)
+    thing = next((t for t in before.things if item and t.number == item.number), None)
     if thing is None:
-        return
-    changed = np.argwhere((before.image != after.image).any(axis=2))
-    assert_within(changed, thing.box)
-    if thing.visible > 0.9:
-        assert_fills(changed, thing.box)
+        assert not changed.any()
+    else:
+        assert_within(np.argwhere(changed), thing.box)
+        rows, columns = pixels_of(thing.box)
+        assert changed[rows, columns].mean() >= 0.4 * thing.visible - 0.1
 
 
 def assert_within(pixels: NDArray[np.int64], box: Box) -> None:
@@ -191,13 +190,6 @@ def assert_within(pixels: NDArray[np.int64], box: Box) -> None:
     assert (pixels[:, 1] <= box.right * WIDTH + reach).all()
     assert (pixels[:, 0] >= box.top * HEIGHT - reach).all()
     assert (pixels[:, 0] <= box.bottom * HEIGHT + reach).all()
-
-
-def assert_fills(pixels: NDArray[np.int64], box: Box) -> None:
-    assert pixels[:, 1].min() <= box.left * WIDTH + 3
-    assert pixels[:, 1].max() >= box.right * WIDTH - 4
-    assert pixels[:, 0].min() <= box.top * HEIGHT + 3
-    assert pixels[:, 0].max() >= box.bottom * HEIGHT - 4
 
 
 @few
