@@ -256,7 +256,7 @@ def random_look(rng: np.random.Generator, child: bool = False, uniform: Colour |
         height=height,
         girth=float(np.clip(rng.lognormal(0.02, 0.2), 0.75, 1.9)),
         skin=Cloth(SKINS[rng.integers(len(SKINS))], folds=0.0),
-        hair=Cloth(_jitter(rng, HAIRS[rng.integers(len(HAIRS))]), "hair", (25, 28, 34), folds=0.08),
+        hair=_hair(_jitter(rng, HAIRS[rng.integers(len(HAIRS))])),
         hair_style=rng.choice(["bald", "short", "long", "tail", "bun"], p=[0.07, 0.46, 0.29, 0.11, 0.07]),
         hat=_fabric(_any_colour(rng)) if rng.random() < 0.1 else None,
         top=top,
@@ -269,6 +269,11 @@ def random_look(rng: np.random.Generator, child: bool = False, uniform: Colour |
         bag=_fabric(_any_colour(rng)) if rng.random() < 0.25 else None,
         loose=float(rng.uniform(0.95, 1.3)),
     )  # fmt: skip
+
+
+def _hair(colour: Colour) -> Cloth:
+    b, g, r = colour
+    return Cloth(colour, "hair", (0.6 * b, 0.6 * g, 0.6 * r), folds=0.06)
 
 
 def _top(rng: np.random.Generator) -> Cloth:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from math import ceil, floor
 from typing import Any, NamedTuple
 
 import cv2
@@ -23,6 +22,7 @@ Patch = NDArray[np.floating[Any]]  # mostly of 32 bits
 Ints = NDArray[np.int_]
 Colour = tuple[float, float, float]  # blue, green, red, 0 to 255
 
+MOST_PIXELS = 400_000  # computed at once
 NEAR = 0.25  # metres before the camera; what is nearer is not drawn
 _HALF = np.linspace(-np.pi / 2, np.pi / 2, 9)
 
@@ -86,31 +86,43 @@ class Placed(NamedTuple):
 
 
 class Projected(NamedTuple):
-    """Solids in the picture, far ones first: end points in pixels N x 2, the map from the unit circle to the
-    ellipse N x 2 x 2 (lower triangular), radii of the circles at both ends N x 2, and what they are made of."""
+    """Solids in the picture, grouped by the thing that they belong to, in each far ones first: end points in
+    pixels N x 2, the map from the unit circle to the ellipse N x 2 x 2 (lower triangular), radii of the circles
+    at both ends N x 2, and what they are made of. Thing i has the solids ``starts[i]`` to ``starts[i + 1]``."""
 
     a: Floats
     b: Floats
     maps: Floats
     radii: Floats
     cloths: list[Cloth]
+    starts: list[int]
+
+    def scaled(self, scale: float, x: float = 0.0, y: float = 0.0) -> Projected:
+        """In a picture ``scale`` times as large, moved by (x, y) of its pixels."""
+        move = np.array([x, y])
+        return self._replace(a=self.a * scale + move, b=self.b * scale + move, maps=self.maps * scale)
 
 
-def project(placed: Placed, camera: Camera, raster: Raster) -> Projected:
-    a, b = camera.seen(placed.a), camera.seen(placed.b)
+def project(things: Sequence[Placed], camera: Camera, raster: Raster) -> Projected:
+    a = camera.seen(np.concatenate([thing.a for thing in things]))
+    b = camera.seen(np.concatenate([thing.b for thing in things]))
+    radii = np.concatenate([thing.radii for thing in things])
+    axes = np.concatenate([thing.axes for thing in things])
+    owner = np.repeat(np.arange(len(things)), [len(thing.a) for thing in things])
     middle = (a + b) / 2
-    front = np.linalg.norm(middle, axis=1) - placed.radii.max(axis=1)
-    order = np.argsort(-front, kind="stable")
+    front = np.sqrt((middle**2).sum(axis=1)) - radii.max(axis=1)
+    order = np.lexsort((-front, owner))
     order = order[np.minimum(a[order, 2], b[order, 2]) > NEAR]
     a, b, middle = a[order], b[order], middle[order]
-    radii = placed.radii[order] * (middle[:, 2:] / np.stack([a[:, 2], b[:, 2]], axis=1))
     centre = np.array([raster.cx, raster.cy])
+    cloths = [cloth for thing in things for cloth in thing.cloths]
     return Projected(
         a[:, :2] * (raster.focal / a[:, 2:]) + centre,
         b[:, :2] * (raster.focal / b[:, 2:]) + centre,
-        _ellipses(middle, camera.rotation @ placed.axes[order], raster.focal),
-        radii,
-        [placed.cloths[i] for i in order],
+        _ellipses(middle, camera.rotation @ axes[order], raster.focal),
+        radii[order] * (middle[:, 2:] / np.stack([a[:, 2], b[:, 2]], axis=1)),
+        [cloths[i] for i in order.tolist()],
+        np.searchsorted(owner[order], np.arange(len(things) + 1)).tolist(),
     )
 
 
@@ -121,13 +133,21 @@ def _ellipses(at: Floats, axes: Floats, focal: float) -> Floats:
     jacobian[:, 0, 0] = jacobian[:, 1, 1] = scale
     jacobian[:, :, 2] = -at[:, :2] * (scale / at[:, 2])[:, None]
     flat = jacobian @ axes
-    return np.asarray(np.linalg.cholesky(flat @ flat.transpose(0, 2, 1)))
+    square = flat @ flat.transpose(0, 2, 1)
+    # Cholesky's decomposition, written out for 2 x 2.
+    maps = np.zeros_like(square)
+    maps[:, 0, 0] = np.sqrt(square[:, 0, 0])
+    maps[:, 1, 0] = square[:, 1, 0] / maps[:, 0, 0]
+    maps[:, 1, 1] = np.sqrt(np.maximum(square[:, 1, 1] - maps[:, 1, 0] ** 2, 1e-12))
+    return maps
 
 
 def outlines(projected: Projected) -> Floats:
     """Convex outlines in pixels, N x 18 x 2."""
-    along = np.linalg.solve(projected.maps, (projected.b - projected.a)[:, :, None])[:, :, 0]
-    angle = np.arctan2(along[:, 1], along[:, 0])[:, None]
+    x, y = (projected.b - projected.a).T
+    m00, m10, m11 = projected.maps[:, 0, 0], projected.maps[:, 1, 0], projected.maps[:, 1, 1]
+    x = x / m00
+    angle = np.arctan2((y - m10 * x) / m11, x)[:, None]
     ahead = np.stack([np.cos(angle + _HALF), np.sin(angle + _HALF)], axis=2)
     at_b = projected.b[:, None] + projected.radii[:, 1, None, None] * (
         ahead @ projected.maps.transpose(0, 2, 1)
@@ -161,27 +181,20 @@ class Painted(NamedTuple):
     patch: Patch
 
 
-def paint(projected: Projected, raster: Raster, light: Light) -> Painted | None:
-    """Paint what of the solids lies in the picture; None if nothing does."""
+def paint(projected: Projected, raster: Raster, light: Light) -> Iterator[Painted | None]:
+    """Paint what of each thing lies in the picture; None if nothing does."""
     corners = outlines(projected)
-    low, high = corners.min(axis=1) - 1, corners.max(axis=1) + 1
-    left, top = max(floor(low[:, 0].min(initial=1e9)), 0), max(floor(low[:, 1].min(initial=1e9)), 0)
-    right = min(ceil(high[:, 0].max(initial=-1)), raster.width)
-    bottom = min(ceil(high[:, 1].max(initial=-1)), raster.height)
-    if left >= right or top >= bottom:
-        return None
-    low, high = np.floor(low), np.ceil(high)
-    frame = np.array([left, top]), np.array([right, bottom])
-    start = np.clip(low, *frame).astype(int)
-    size = np.clip(high, *frame).astype(int) - start
-    planes = np.zeros((4, bottom - top, right - left), np.float32)
-    for (x, y), (width, height), tile in zip(
-        (start - frame[0]).tolist(), size.tolist(), _tiles(projected, start, size, light), strict=True
-    ):
-        area = planes[:, y : y + height, x : x + width]
-        area += tile.opacity[:height, :width] * (tile.colour[:, :height, :width] - area)
-    planes[:3] *= 1.0 + 0.03 * _grain(planes.shape[1], planes.shape[2])
-    return Painted(left, top, np.ascontiguousarray(planes.transpose(1, 2, 0)))
+    start = np.floor(np.clip(corners.min(axis=1) - 1, 0, (raster.width, raster.height))).astype(int)
+    size = np.ceil(np.clip(corners.max(axis=1) + 1, 0, (raster.width, raster.height))).astype(int) - start
+    pixels = np.concatenate([[0], np.cumsum(size.prod(axis=1))])[projected.starts]
+    first, last = 0, 0
+    while first < len(pixels) - 1:
+        last = max(int(np.searchsorted(pixels, pixels[first] + MOST_PIXELS)) - 1, first + 1)
+        tiles = _tiles(projected, projected.starts[first], projected.starts[last], start, size, light)
+        for thing in range(first, last):
+            solids = [i for i in range(projected.starts[thing], projected.starts[thing + 1]) if i in tiles]
+            yield _assembled([tiles[i] for i in solids], start[solids], size[solids]) if solids else None
+        first = last
 
 
 class _Tile(NamedTuple):
@@ -191,23 +204,42 @@ class _Tile(NamedTuple):
     opacity: Patch
 
 
-def _tiles(projected: Projected, start: Ints, size: Ints, light: Light) -> list[_Tile]:
-    """One tile a solid. Those of similar size are computed together, which costs far less than one by one."""
+def _assembled(tiles: list[_Tile], start: Ints, size: Ints) -> Painted:
+    left, top = start.min(axis=0).tolist()
+    right, bottom = (start + size).max(axis=0).tolist()
+    planes = np.zeros((4, bottom - top, right - left), np.float32)
+    for (x, y), (width, height), tile in zip(
+        (start - (left, top)).tolist(), size.tolist(), tiles, strict=True
+    ):
+        area = planes[:, y : y + height, x : x + width]
+        area += tile.opacity[:height, :width] * (tile.colour[:, :height, :width] - area)
+    planes[:3] *= 1.0 + 0.03 * _grain(planes.shape[1], planes.shape[2])
+    return Painted(left, top, np.ascontiguousarray(planes.transpose(1, 2, 0)))
+
+
+def _tiles(
+    projected: Projected, first: int, last: int, start: Ints, size: Ints, light: Light
+) -> dict[int, _Tile]:
+    """Those of similar size are computed together, which costs far less than one by one."""
     tiles: dict[int, _Tile] = {}
-    order = np.argsort(size.prod(axis=1)).tolist()
-    while order:
-        largest = size[order[-1]].prod()
-        group = [i for i in order if size[i].prod() * 4 >= largest]
-        order = order[: len(order) - len(group)]
+    area = size.prod(axis=1)
+    order = first + np.argsort(area[first:last])
+    order = order[area[order] > 0]
+    while len(order):
+        largest = area[order[-1]]
+        cut = max(int(np.searchsorted(area[order], largest / 3)), len(order) - max(MOST_PIXELS // largest, 1))
+        group, order = order[cut:], order[:cut]
         tiles.update(
-            zip(group, _tile_group(projected, group, start, size[group].max(axis=0), light), strict=True)
+            zip(
+                group.tolist(),
+                _tile_group(projected, group, start, size[group].max(axis=0), light),
+                strict=True,
+            )
         )
-    return [tiles[i] for i in range(len(size))]
+    return tiles
 
 
-def _tile_group(
-    projected: Projected, group: list[int], start: Ints, size: Ints, light: Light
-) -> Iterator[_Tile]:
+def _tile_group(projected: Projected, group: Ints, start: Ints, size: Ints, light: Light) -> Iterator[_Tile]:
     columns = [projected.a - start - 0.5, projected.b - start - 0.5, projected.radii]
     columns += [projected.maps[:, 0, :1], projected.maps[:, 1]]
     numbers = np.concatenate(columns, axis=1)[group].astype(np.float32)
@@ -230,7 +262,7 @@ def _tile_group(
     # Half Lambert: light wraps round what is soft.
     tone = nx * (light.share * light.x) + ny * (light.share * light.y) + nz * (0.1 - light.share * light.z)
     tone += 0.9 - light.share * 0.35
-    cloths = [projected.cloths[i] for i in group]
+    cloths = [projected.cloths[i] for i in group.tolist()]
     across = (nx * dy - ny * dx) / np.sqrt(length)
     tone += _creases(cloths, along, across)
     main = np.array([cloth.colour for cloth in cloths], np.float32)[:, :, None, None]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from sensor_sim.detection import Box
 from sensor_sim.pixels import Image
 from sensor_sim.pixels.rendered import Thing, View
 from sensor_sim.pixels.rendered.backdrop import Backdrop, Room, backdrop
-from sensor_sim.pixels.rendered.camera import Camera, Floats, Raster
+from sensor_sim.pixels.rendered.camera import ASPECT, Camera, Floats, Raster
 from sensor_sim.pixels.rendered.solids import (
     Colour,
-    Light,
     Painted,
     Patch,
     Placed,
@@ -78,21 +78,22 @@ class Stage:
     ) -> View:
         raster = self.camera.raster(width, height)
         behind = self._backdrop(raster, light)
-        everybody = sorted([*actors, *self._furniture], key=self._distance, reverse=True)
+        everybody = sorted([*actors, *self._furniture], key=_distance, reverse=True)
+        beyond = sum(actor.y > self.room.front for actor in everybody)
         image = behind.image.copy()
-        _shade(image, behind, self._shadows(everybody, raster), self.look.shadow)
-        painted = [(actor, self._painted(actor, raster)) for actor in everybody]
-        outside = [one for actor, one in painted if one and actor.y > self.room.front]
-        _through(image, behind, outside)
+        things: list[Thing] = []
+        painted: list[Painted | None] = []
+        if everybody:
+            projected = project([actor.placed for actor in everybody], self.camera, raster)
+            things = _things(everybody, projected, raster, behind, beyond)
+            _shade(image, behind, self._shadows(everybody, raster), self.look.shadow)
+            painted = list(self._painted(everybody, projected, raster))
+        _through(image, behind, painted[:beyond])
         for pane in panes:
             _glass(image, self._corners(pane, raster), pane.colour)
-        for actor, one in painted:
-            if one and actor.y <= self.room.front:
-                put(image, one)
-        return View(_tinted(image, self.look.tint), light, self._things(everybody, width, height, behind))
-
-    def _distance(self, actor: Actor) -> float:
-        return float(np.hypot(actor.x, actor.y))
+        for one in filter(None, painted[beyond:]):
+            put(image, one)
+        return View(_tinted(image, self.look.tint), light, things)
 
     def _backdrop(self, raster: Raster, light: float) -> Backdrop:
         state = round(light * LIGHT_STATES) if self.room.opening else LIGHT_STATES
@@ -103,23 +104,26 @@ class Stage:
             self._backdrops[key] = backdrop(self.room, self.camera, raster, state / LIGHT_STATES)
         return self._backdrops[key]
 
-    def _painted(self, actor: Actor, raster: Raster) -> Painted | None:
-        painted = paint(project(actor.placed, self.camera, raster), raster, self._light)
-        if painted is None or actor.blur == (0.0, 0.0):
-            return painted
+    def _painted(
+        self, actors: Sequence[Actor], projected: Projected, raster: Raster
+    ) -> Iterator[Painted | None]:
+        for actor, one in zip(actors, paint(projected, raster, self._light), strict=True):
+            yield self._smeared(one, actor, raster) if one and actor.blur != (0.0, 0.0) else one
+
+    def _smeared(self, painted: Painted, actor: Actor, raster: Raster) -> Painted:
         foot = np.array([[actor.x, actor.y, 0.8], [actor.x + actor.blur[0], actor.y + actor.blur[1], 0.8]])
         if self.camera.seen(foot)[:, 2].min() < 0.3:
             return painted
         a, b = self.camera.project(foot, raster)
-        return Painted(painted.left, painted.top, _smeared(painted.patch, b - a))
+        return painted._replace(patch=_smeared(painted.patch, b - a))
 
     def _shadows(self, actors: Sequence[Actor], raster: Raster) -> Patch:
         """How much of the light is kept from the floor, 0 to 1, at a quarter of the size or less."""
         small = self.camera.raster(max(raster.width // 4, 80), max(raster.height // 4, 60))
         mask = np.zeros((small.height, small.width), np.uint8)
-        for actor in actors:
-            for outline in outlines(project(_flat(actor.placed, self.look.sun), self.camera, small)):
-                cv2.fillConvexPoly(mask, _fixed(outline), 255, cv2.LINE_8, 4)
+        flat = project([_flat(actor.placed, self.look.sun) for actor in actors], self.camera, small)
+        for outline in _fixed(outlines(flat)):
+            cv2.fillConvexPoly(mask, outline, 255, cv2.LINE_8, 4)
         soft = cv2.GaussianBlur(mask, (0, 0), max(small.width / 80, 1.0))
         return np.asarray(soft, np.float32) / np.float32(255)
 
@@ -130,33 +134,43 @@ class Stage:
             raster,
         )  # fmt: skip
 
-    def _things(self, far_first: Sequence[Actor], width: int, height: int, behind: Backdrop) -> list[Thing]:
-        """Boxes from the outlines, visible shares from a small picture of numbers with a wide margin."""
-        scale = MASK_WIDTH / max(width, height * 4 / 3)
-        columns, rows = max(round(width * scale), 1), max(round(height * scale), 1)
-        seen = self.camera.raster(columns, rows)
-        shapes = [outlines(project(actor.placed, self.camera, seen)) for actor in far_first]
-        numbers = np.zeros((rows, columns), np.int16)
-        wholes = []
-        for i, (actor, shape) in enumerate(zip(far_first, shapes, strict=True), 1):
-            if i > 1 and actor.y <= self.room.front < far_first[i - 2].y:
-                wall = cv2.resize(behind.front, (columns, rows), interpolation=cv2.INTER_AREA)
-                numbers[wall > 0.5] = 0
-            wholes.append(_area(shape))
-            for outline in shape:
-                cv2.fillConvexPoly(numbers, _fixed(outline), i, cv2.LINE_8, 4)
-        counts = np.bincount(numbers.ravel(), minlength=len(far_first) + 1)[1:]
-        things = []
-        for actor, shape, whole, count in zip(far_first, shapes, wholes, counts.tolist(), strict=True):
-            if actor.label and count > LEAST_SEEN * rows * columns:
-                visible = min(count / max(whole, 1), 1.0)
-                things.append(Thing(actor.number, actor.label, _box(shape, columns, rows), visible))
-        return things
+
+def _distance(actor: Actor) -> float:
+    return actor.x * actor.x + actor.y * actor.y
 
 
-def _fixed(outline: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
+def _things(
+    far_first: Sequence[Actor], projected: Projected, raster: Raster, behind: Backdrop, beyond: int
+) -> list[Thing]:
+    """Boxes from the outlines, visible shares from a small picture of numbers.
+
+    The first ``beyond`` actors stand behind the front wall.
+    """
+    scale = MASK_WIDTH / max(raster.width, raster.height * ASPECT)
+    columns, rows = max(round(raster.width * scale), 1), max(round(raster.height * scale), 1)
+    shapes = outlines(projected.scaled(scale))
+    polygons = _fixed(shapes)
+    numbers = np.zeros((rows, columns), np.int16)
+    for i in range(len(far_first)):
+        if i == beyond and i:
+            wall = cv2.resize(behind.front, (columns, rows), interpolation=cv2.INTER_AREA)
+            numbers[wall > 0.5] = 0
+        for outline in polygons[projected.starts[i] : projected.starts[i + 1]]:
+            cv2.fillConvexPoly(numbers, outline, i + 1, cv2.LINE_8, 4)
+    counts = np.bincount(numbers.ravel(), minlength=len(far_first) + 1)[1:].tolist()
+    things = []
+    for i, (actor, count) in enumerate(zip(far_first, counts, strict=True)):
+        if actor.label and count > LEAST_SEEN * rows * columns:
+            shape = shapes[projected.starts[i] : projected.starts[i + 1]]
+            things.append(
+                Thing(actor.number, actor.label, _box(shape, columns, rows), min(count / _area(shape), 1.0))
+            )
+    return things
+
+
+def _fixed(outline: Floats) -> NDArray[np.int32]:
     """Points for OpenCV in sixteenths of a pixel, whose pixels' centres are whole."""
-    return np.asarray(np.clip((outline - 0.5) * 16, -(2**19), 2**19), np.int32)
+    return np.clip((outline - 0.5) * 16, -(2**19), 2**19).astype(np.int32)
 
 
 def _box(shape: Floats, columns: int, rows: int) -> Box:
@@ -167,14 +181,12 @@ def _box(shape: Floats, columns: int, rows: int) -> Box:
 
 def _area(shape: Floats) -> int:
     """Pixels within the outlines, wherever they lie."""
-    if not len(shape):
-        return 0
     low = np.floor(shape.min(axis=(0, 1)))
     width, height = np.minimum(np.ceil(shape.max(axis=(0, 1))) - low + 1, 4 * MASK_WIDTH).astype(int)
     mask = np.zeros((height, width), np.uint8)
-    for outline in shape:
-        cv2.fillConvexPoly(mask, _fixed(outline - low), 1, cv2.LINE_8, 4)
-    return int(cv2.countNonZero(mask))
+    for outline in _fixed(shape - low):
+        cv2.fillConvexPoly(mask, outline, 1, cv2.LINE_8, 4)
+    return max(int(cv2.countNonZero(mask)), 1)
 
 
 def _flat(placed: Placed, sun: tuple[float, float, float]) -> Placed:
@@ -204,9 +216,9 @@ def _shade(image: Image, behind: Backdrop, shadows: Patch, depth: float) -> None
     part[...] = part * (1.0 - depth * whole * behind.floor[top:bottom, left:right])[..., None]
 
 
-def _through(image: Image, behind: Backdrop, outside: Sequence[Painted]) -> None:
+def _through(image: Image, behind: Backdrop, outside: Sequence[Painted | None]) -> None:
     """People beyond the front, seen through its door and windows."""
-    for one in outside:
+    for one in filter(None, outside):
         height, width = one.patch.shape[:2]
         area = np.s_[one.top : one.top + height, one.left : one.left + width]
         part, keep = image[area], 1.0 - behind.front[area]
@@ -245,6 +257,3 @@ def _tinted(image: Image, tint: Colour) -> Image:
     if tint == (1.0, 1.0, 1.0):
         return image
     return np.asarray(cv2.multiply(image, np.array([*tint, 1.0])), np.uint8)
-
-
-__all__ = ["Actor", "Light", "Look", "Pane", "Projected", "Stage"]

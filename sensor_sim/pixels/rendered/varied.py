@@ -18,7 +18,8 @@ from sensor_sim.pixels.rendered.camera import Camera
 from sensor_sim.pixels.rendered.cast import actors
 from sensor_sim.pixels.rendered.crowd import STEP, Cart, Leg, State, Walker, step
 from sensor_sim.pixels.rendered.figures import random_look
-from sensor_sim.pixels.rendered.solids import Cloth, Colour, Placed, Solids
+from sensor_sim.pixels.rendered.furniture import furniture
+from sensor_sim.pixels.rendered.solids import Colour, Placed
 from sensor_sim.pixels.rendered.stage import Look, Stage
 from sensor_sim.pixels.rendered.surfaces import FLOORS, WALLS, floor_colour, made, wall_colour
 
@@ -122,7 +123,7 @@ def _room(rng: np.random.Generator, camera: Camera) -> Room:
     if rng.random() < 0.35:
         at, half = rng.uniform(-1, 1), rng.uniform(0.5, 1.6)
         opening = Opening(at - half, at + half, rng.uniform(2.0, 2.8))
-    furniture = [_furniture(rng, camera, front) for _ in range(rng.integers(0, 4))]
+    pieces = [_piece(rng, camera, front) for _ in range(rng.integers(0, 4))]
     return Room(
         front=front,
         left=-left,
@@ -137,7 +138,7 @@ def _room(rng: np.random.Generator, camera: Camera) -> Room:
         lamp=(float(rng.uniform(-3, 3)), float(rng.uniform(0, front))),
         falloff=float(rng.uniform(0.0, 0.4)),
         gloss=float(rng.uniform(0.0, 0.35)),
-        furniture=[f for f in furniture if f],
+        furniture=[piece for piece in pieces if piece],
     )
 
 
@@ -167,44 +168,8 @@ def _panels(rng: np.random.Generator, left: float, right: float) -> list[Panel]:
     return panels
 
 
-def _furniture(rng: np.random.Generator, camera: Camera, front: float) -> Placed | None:
+def _piece(rng: np.random.Generator, camera: Camera, front: float) -> Placed | None:
     point = camera.floor_at(rng.uniform(0.0, 1.0), rng.uniform(0.1, 1.0))
     if point is None or point[1] > front - 0.2:
         return None
-    thing = (_table, _plant, _post)[rng.integers(3)](rng)
-    return thing.placed(point[0], point[1], rng.uniform(-pi, pi))
-
-
-def _paint(rng: np.random.Generator) -> Cloth:
-    grey = rng.uniform(20, 245)
-    b, g, r = np.clip(grey * (1 + rng.normal(0, 0.2, 3)), 5, 250)
-    return Cloth((float(b), float(g), float(r)), folds=0.0)
-
-
-def _table(rng: np.random.Generator) -> Solids:
-    table, high, wide = Solids(), rng.uniform(0.6, 1.15), rng.uniform(0.3, 0.55)
-    top, leg = _paint(rng), _paint(rng)
-    table.add((0, 0, 0.04), (0, 0, high), 0.03, 0.03, leg)
-    for x, y in ((1, 0), (0, 1)):
-        foot = 0.6 * wide
-        table.add((-x * foot, -y * foot, 0.04), (x * foot, y * foot, 0.04), 0.03, 0.03, leg)
-    table.add((0, 0, high), (0, 0, high), wide, wide, top, (1.0, 1.0, 0.05))
-    return table
-
-
-def _plant(rng: np.random.Generator) -> Solids:
-    plant, pot = Solids(), _paint(rng)
-    plant.add((0, 0, 0.05), (0, 0, 0.35), 0.14, 0.2, pot, (1.0, 1.0, 0.3))
-    for _ in range(rng.integers(4, 12)):
-        x, y, z = rng.normal(0, 0.18), rng.normal(0, 0.18), rng.uniform(0.5, 1.4)
-        leaf = Cloth(
-            (30 * rng.uniform(0.4, 1.6), 95 * rng.uniform(0.6, 1.4), 50 * rng.uniform(0.5, 1.6)), folds=0.15
-        )
-        plant.add((x * 0.3, y * 0.3, z - 0.25), (x, y, z), 0.05, rng.uniform(0.05, 0.14), leaf)
-    return plant
-
-
-def _post(rng: np.random.Generator) -> Solids:
-    post, high, wide = Solids(), rng.uniform(0.4, 1.7), rng.uniform(0.03, 0.25)
-    post.add((0, 0, 0.03), (0, 0, high), wide, wide, _paint(rng), (1.0, 1.0, 0.3))
-    return post
+    return furniture(rng).placed(point[0], point[1], rng.uniform(-pi, pi))
