@@ -80,18 +80,13 @@ def open_world(arguments: argparse.Namespace) -> World | None:
         return None
     if arguments.start is None:
         arguments.start = time.time() - arguments.seconds
-    world: World
     if arguments.world == "shelf":
-        from sensor_sim.pixels.rendered.shelf import Shelf  # type: ignore[import-not-found, unused-ignore]
+        from sensor_sim.pixels.rendered.shelf import Shelf
 
-        world = Shelf(arguments.seed, arguments.start, DENSITIES[arguments.density])
-    else:
-        from sensor_sim.pixels.rendered.entrance import (  # type: ignore[import-not-found, unused-ignore]
-            Entrance,
-        )
+        return Shelf(arguments.seed, arguments.start, DENSITIES[arguments.density])
+    from sensor_sim.pixels.rendered.entrance import Entrance
 
-        world = Entrance(arguments.seed, arguments.start, arguments.density)
-    return world
+    return Entrance(arguments.seed, arguments.start, arguments.density)
 
 
 def open_source(

@@ -22,7 +22,6 @@ worlds = pytest.mark.parametrize("name", ["entrance", "shelf"])
 
 
 def opened(name: str, *words: str) -> World:
-    pytest.importorskip(f"sensor_sim.pixels.rendered.{name}")
     parser = argparse.ArgumentParser()
     sources.add_source_arguments(parser)
     world = sources.open_world(parser.parse_args(["--world", name, "--start", WHEN, *words]))
