@@ -7,6 +7,7 @@ OpenCV and ONNX Runtime are imported when they are needed, so that the other com
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -73,6 +74,13 @@ def add_parser(subparsers: Subparsers) -> None:
         help="when the video began, ISO 8601, UTC unless it says otherwise (default: so that it ends now)",
     )
     parser.add_argument("--threads", type=_threads, default=1, help="threads for the network (default 1)")
+    parser.add_argument(
+        "--ambient",
+        type=_celsius,
+        default=25.0,
+        metavar="CELSIUS",
+        help="temperature around the simulated chip, which stops at 80 degrees of its own (default 25)",
+    )
     add_uplink_arguments(parser, required=False)
     parser.set_defaults(run=run)
 
@@ -96,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def start(arguments: argparse.Namespace, stop: threading.Event) -> Watching:
     """Get everything ready that the arguments name; raises :class:`SensorError`. ``stop`` ends the events."""
-    from sensor_sim.chip import Chip
+    from sensor_sim.chip import Chip, Thermometer
     from sensor_sim.network import Network
     from sensor_sim.pipeline import events
 
@@ -107,7 +115,8 @@ def start(arguments: argparse.Namespace, stop: threading.Event) -> Watching:
     network = Network(package, arguments.threads)
     running = takewhile(lambda _: not stop.is_set(), source)
     perception = Perception(scene)
-    metadata = Chip(network, perception.labels, perception.least_score).watch(running)
+    thermometer = Thermometer(arguments.ambient)
+    metadata = Chip(network, perception.labels, perception.least_score, thermometer).watch(running)
     return Watching(
         events(metadata, perception), package.digest, scene.version, scene.upload_interval_ms / 1000
     )
@@ -146,6 +155,16 @@ def _moment(text: str) -> float:
             f"{text!r} is no ISO 8601 time such as 2026-03-01T09:00:00Z"
         ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _celsius(text: str) -> float:
+    try:
+        celsius = float(text)
+    except ValueError:
+        celsius = math.nan
+    if not -60.0 <= celsius <= 120.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no temperature; give -60 to 120 degrees Celsius")
+    return celsius
 
 
 def _threads(text: str) -> int:
