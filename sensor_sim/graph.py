@@ -71,6 +71,8 @@ def read_model(weights: bytes) -> onnx.ModelProto:
         ) from None
     if not model.graph.node:
         raise SensorError("model.onnx: the file holds no network; export or copy it again")
+    if any(isinstance(name, bytes) for name in _names(model.graph)):  # what protobuf cannot read as text
+        raise SensorError("model.onnx: the file is damaged, a name in it is no text; export or copy it again")
     for node in _nodes(model.graph):
         _check_operator(node)
     for name, tensor in _tensors(model.graph):
@@ -104,6 +106,13 @@ def _giving_out_all(model: onnx.ModelProto) -> bytes:
     names -= {output.name for output in model.graph.output}
     talkative.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(names))
     return bytes(talkative.SerializeToString())
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[str | bytes]:
+    for node in _nodes(graph):
+        yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
+    yield from (part.name for part in (*graph.input, *graph.output))
+    yield from (name for name, _ in _tensors(graph))
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

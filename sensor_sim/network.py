@@ -102,7 +102,9 @@ def _session(weights: bytes, threads: int, *, optimised: bool = True) -> onnxrun
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what matters comes as an exception
     try:
-        return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            weights, options, providers=["CPUExecutionProvider"], enable_fallback=False
+        )
     except Exception as error:
         raise SensorError(
             f"model.onnx: not a network that ONNX Runtime can load: {_first_line(error)}"

@@ -7,10 +7,12 @@ says everything that the code must know of a model, so that another model needs 
 from __future__ import annotations
 
 import hashlib
+import lzma
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import IO, Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -19,6 +21,13 @@ from sensor_sim.decoders import Decoder
 from sensor_sim.errors import SensorError
 
 CARD, WEIGHTS = "model.json", "model.onnx"
+# What fits the chip has at most 8 Mi weights, which take up to 8 bytes each in a file.
+LARGEST = {CARD: 2**20, WEIGHTS: 64 * 2**20}
+
+UNPACKING_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError),
+    *(RuntimeError, ValueError, NotImplementedError),
+)
 
 Side = Annotated[int, Meta(ge=1, le=4096)]
 Triple = tuple[float, float, float]
@@ -74,13 +83,13 @@ class Package:
 def load_package(path: Path, weights: Path | None = None) -> Package:
     """Read a package; ``weights`` stands in for its ``model.onnx``. Raises :class:`SensorError`."""
     if path.is_dir():
-        files = {name: _read(path / name) for name in (CARD, WEIGHTS) if (path / name).is_file()}
+        files = {name: _read(path / name, name) for name in LARGEST if (path / name).is_file()}
     elif zipfile.is_zipfile(path):
         files = _unzip(path)
     else:
         raise SensorError(f"{path}: no model package there; give a folder or a zip with {CARD} and {WEIGHTS}")
     if weights:
-        files[WEIGHTS] = _read(weights)
+        files[WEIGHTS] = _read(weights, WEIGHTS)
     if CARD not in files:
         raise SensorError(f"{path}: the model package has no {CARD}; write the model's card")
     if WEIGHTS not in files:
@@ -102,18 +111,34 @@ def read_card(text: bytes, path: Path) -> Card:
         raise SensorError(f"{path}: {CARD} is not readable as JSON: {error}") from None
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, name: str) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return _read_bounded(file, path, name)
     except OSError as error:
         raise SensorError(
             f"{path}: cannot be read: {error.strerror}; check the path and its rights"
         ) from None
 
 
+def _read_bounded(file: IO[bytes], path: Path, name: str) -> bytes:
+    """All of a file, packed or not; a size that a zip states is not believed."""
+    content = file.read(LARGEST[name] + 1)
+    if len(content) > LARGEST[name]:
+        raise SensorError(
+            f"{path}: {name} is larger than {LARGEST[name] // 2**20} MiB, more than the chip could hold; "
+            "take a smaller network"
+        )
+    return content
+
+
 def _unzip(path: Path) -> dict[str, bytes]:
+    files = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            return {name: archive.read(name) for name in (CARD, WEIGHTS) if name in archive.namelist()}
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, NotImplementedError) as error:
+            for name in LARGEST.keys() & set(archive.namelist()):
+                with archive.open(name) as file:
+                    files[name] = _read_bounded(file, path, name)
+    except UNPACKING_ERRORS as error:
         raise SensorError(f"{path}: the zip is damaged: {error}; build the package again") from None
+    return files
