@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sensor_sim.device.commands import Subparsers, add_uplink_arguments, deliver
 from sensor_sim.device.outbox import OutboxError
+from sensor_sim.device.slots import active_package
 from sensor_sim.device.uplink import RefusedError
 from sensor_sim.errors import SensorError
 from sensor_sim.package import load_package
@@ -50,12 +51,15 @@ def add_parser(subparsers: Subparsers) -> None:
     pixels = parser.add_mutually_exclusive_group(required=True)
     pixels.add_argument("--video", type=Path, metavar="FILE", help="a video file that FFmpeg can read")
     pixels.add_argument("--camera", metavar="DEVICE", help="a V4L2 camera: 0, 1, … or /dev/video0")
-    parser.add_argument(
-        "--model",
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument(
+        "--model", type=Path, metavar="PACKAGE", help="folder or zip with model.onnx and its card model.json"
+    )
+    model.add_argument(
+        "--slots",
         type=Path,
-        required=True,
-        metavar="PACKAGE",
-        help="folder or zip with model.onnx and its card model.json",
+        metavar="DIR",
+        help="run the active model of the slots that deploy installs into",
     )
     parser.add_argument(
         "--weights",
@@ -109,7 +113,7 @@ def start(arguments: argparse.Namespace, stop: threading.Event) -> Watching:
     from sensor_sim.pipeline import events
 
     scene = load_scene(arguments.scene)
-    package = load_package(arguments.model, arguments.weights)
+    package = load_package(arguments.model or active_package(arguments.slots), arguments.weights)
     check_labels(scene, package.card.labels)
     source = open_source(arguments, stop)
     network = Network(package, arguments.threads)
