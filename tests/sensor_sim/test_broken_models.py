@@ -165,44 +165,15 @@ def test_a_damaged_file_never_does_worse_than_a_sentence(data: st.DataObject) ->
         Network(networks.package(networks.SPOT_CARD, bytes(whole)))
 
 
-# --- packages --------------------------------------------------------------------------------------
-
-
-def zipped(path: Path, files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
-    with zipfile.ZipFile(path, "w", method) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
-
-
-CARD = json.dumps(card()).encode()
+# --- too much --------------------------------------------------------------------------------------
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    """100 MiB of nothing in 100 KB."""
-    bomb = zipped(tmp_path / "bomb.zip", {"model.json": CARD, "model.onnx": bytes(100 * 2**20)})
-    assert bomb.stat().st_size < 200_000
-    assert "model.onnx is larger than 64 MiB" in refused("report", bomb)
-    bomb = zipped(tmp_path / "card.zip", {"model.json": bytes(2 * 2**20), "model.onnx": b""})
-    assert "model.json is larger than 1 MiB" in refused("report", bomb)
-
-
-def test_a_folder_may_not_hold_more_either(tmp_path: Path) -> None:
-    folder = networks.write_package(tmp_path / "p", card(), b"")
-    with (folder / "model.onnx").open("wb") as file:
-        file.truncate(65 * 2**20)
-    assert "model.onnx is larger than 64 MiB" in refused("report", folder)
-    (folder / "model.onnx").unlink()
-    assert "model.onnx is larger than 64 MiB" in refused("report", folder, "--weights", "/dev/zero")
-
-
-@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_a_damaged_zip_is_refused(tmp_path: Path, method: int) -> None:
-    path = zipped(tmp_path / "p.zip", {"model.json": CARD, "model.onnx": saved(good()) * 20}, method)
-    whole = path.read_bytes()
-    for place in range(30, len(whole) - 200, 97):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
-        with suppress(SensorError):
-            load_package(path)
-    path.write_bytes(whole[: len(whole) // 2])
-    assert "no model package there" in refused("report", path)
+    """100 MiB of nothing in 100 KB, and a file without end."""
+    folder = networks.write_package(tmp_path / "p", card(), saved(good()))
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(folder / "model.json", "model.json")
+        archive.writestr("model.onnx", bytes(100 * 2**20))
+    assert (tmp_path / "bomb.zip").stat().st_size < 200_000
+    assert "model.onnx is larger than 64 MiB" in refused("report", tmp_path / "bomb.zip")
+    assert "/dev/zero: larger than 64 MiB" in refused("report", folder, "--weights", "/dev/zero")

@@ -138,7 +138,9 @@ def refused(*words: object) -> str:
 
 def test_what_is_no_video(tmp_path: Path, package: Path, scene: Path) -> None:
     rest = ("--model", package, "--scene", scene)
-    assert "nothing.mp4: there is no such file" in refused("--video", tmp_path / "nothing.mp4", *rest)
+    assert "nothing.mp4: cannot be read: No such file or directory" in refused(
+        "--video", tmp_path / "nothing.mp4", *rest
+    )
     assert "this is no video that FFmpeg can read" in refused("--video", scene, *rest)
 
 
@@ -190,7 +192,7 @@ def test_a_faulty_scene_is_named(
 
 def test_a_scene_that_is_no_json(video: Path, package: Path, scene: Path) -> None:
     scene.write_text("{")
-    assert "scene.json: not readable as application/json" in refused(
+    assert "scene.json: not readable as JSON" in refused(
         "--video", video, "--model", package, "--scene", scene
     )
     scene.unlink()
