@@ -7,6 +7,7 @@ OpenCV and ONNX Runtime are imported when they are needed, so that the other com
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sensor_sim.device.commands import Subparsers, add_uplink_arguments, deliver
 from sensor_sim.device.outbox import OutboxError
+from sensor_sim.device.slots import active_package
 from sensor_sim.device.uplink import RefusedError
 from sensor_sim.errors import SensorError
 from sensor_sim.package import load_package
@@ -49,12 +51,15 @@ def add_parser(subparsers: Subparsers) -> None:
     pixels = parser.add_mutually_exclusive_group(required=True)
     pixels.add_argument("--video", type=Path, metavar="FILE", help="a video file that FFmpeg can read")
     pixels.add_argument("--camera", metavar="DEVICE", help="a V4L2 camera: 0, 1, … or /dev/video0")
-    parser.add_argument(
-        "--model",
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument(
+        "--model", type=Path, metavar="PACKAGE", help="folder or zip with model.onnx and its card model.json"
+    )
+    model.add_argument(
+        "--slots",
         type=Path,
-        required=True,
-        metavar="PACKAGE",
-        help="folder or zip with model.onnx and its card model.json",
+        metavar="DIR",
+        help="run the active model of the slots that deploy installs into",
     )
     parser.add_argument(
         "--weights",
@@ -73,6 +78,13 @@ def add_parser(subparsers: Subparsers) -> None:
         help="when the video began, ISO 8601, UTC unless it says otherwise (default: so that it ends now)",
     )
     parser.add_argument("--threads", type=_threads, default=1, help="threads for the network (default 1)")
+    parser.add_argument(
+        "--ambient",
+        type=_celsius,
+        default=25.0,
+        metavar="CELSIUS",
+        help="temperature around the simulated chip, which stops at 80 degrees of its own (default 25)",
+    )
     add_uplink_arguments(parser, required=False)
     parser.set_defaults(run=run)
 
@@ -96,18 +108,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def start(arguments: argparse.Namespace, stop: threading.Event) -> Watching:
     """Get everything ready that the arguments name; raises :class:`SensorError`. ``stop`` ends the events."""
-    from sensor_sim.chip import Chip
+    from sensor_sim.chip import Chip, Thermometer
     from sensor_sim.network import Network
     from sensor_sim.pipeline import events
 
     scene = load_scene(arguments.scene)
-    package = load_package(arguments.model, arguments.weights)
+    package = load_package(arguments.model or active_package(arguments.slots), arguments.weights)
     check_labels(scene, package.card.labels)
     source = open_source(arguments, stop)
     network = Network(package, arguments.threads)
     running = takewhile(lambda _: not stop.is_set(), source)
     perception = Perception(scene)
-    metadata = Chip(network, perception.labels, perception.least_score).watch(running)
+    thermometer = Thermometer(arguments.ambient)
+    metadata = Chip(network, perception.labels, perception.least_score, thermometer).watch(running)
     return Watching(
         events(metadata, perception), package.digest, scene.version, scene.upload_interval_ms / 1000
     )
@@ -146,6 +159,16 @@ def _moment(text: str) -> float:
             f"{text!r} is no ISO 8601 time such as 2026-03-01T09:00:00Z"
         ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _celsius(text: str) -> float:
+    try:
+        celsius = float(text)
+    except ValueError:
+        celsius = math.nan
+    if not -60.0 <= celsius <= 120.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no temperature; give -60 to 120 degrees Celsius")
+    return celsius
 
 
 def _threads(text: str) -> int:

@@ -18,7 +18,7 @@ ROOMS = Path(sensor_sim.__file__).parent
 START_MS = 1_772_355_600_000
 PIXELS = np.zeros((4, 4, 3), np.uint8)
 # The rooms in which pixels exist.
-INSIDE = ["pixels", "isp", "network", "chip", "package", "decoders", "watch", "__main__"]
+INSIDE = ["pixels", "isp", "network", "chip", "package", "decoders", "watch", "report", "deploy", "__main__"]
 
 
 EVENTS: list[wire.Event] = [
