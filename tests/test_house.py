@@ -120,11 +120,11 @@ WAYS_OUT: Final = {
     f"sensor_sim.{room}" for room in ("device", "fleet", "health", "pipeline", "truth", "watch")
 }
 WRITES_A_PICTURE: Final = re.compile(
-    r"im(write|encode|show)\w*|VideoWriter\w*|FileStorage|to(file|bytes|string)|savez?\w*|memmap|open_memmap"
+    r"im(write|encode|show)\w*|VideoWriter\w*|FileStorage|to(file|bytes|string)|savez\w*|savetxt|memmap|open_memmap"
 )
 WRITES_ANYTHING: Final = re.compile(
     WRITES_A_PICTURE.pattern
-    + r"|open|print|write\w*|dumps?|copyfile\w*|symlink_to|rename|environ\w*|getenv|breakpoint"
+    + r"|open|print|write\w*|save|dumps?|copyfile\w*|symlink_to|rename|environ\w*|getenv|breakpoint"
     r"|exec|eval|compile|__import__|import_module|globals|vars"
 )
 

@@ -48,11 +48,10 @@ def approximately(box: Box) -> Any:
 
 
 def test_imx500_pp_reads_the_valid_rows() -> None:
-    found, dnn_us = Network(package(card(), constant_model(**pp_outputs()))).detect(BLACK, PEOPLE, 0.1)
+    found = Network(package(card(), constant_model(**pp_outputs()))).detect(BLACK, PEOPLE, 0.1).detections
     assert [(d.label, round(d.score, 3)) for d in found] == [("person", 0.9), ("bottle", 0.3)]
     assert found[0].box == approximately(Box(0.2, 0.1, 0.4, 0.5))
     assert found[1].box == approximately(Box(0.5, 0.0, 1.0, 1.0))
-    assert dnn_us > 0
 
 
 def test_imx500_pp_gives_out_what_was_asked_for() -> None:
@@ -232,9 +231,7 @@ def test_letterboxed_boxes_come_back_to_the_picture() -> None:
 
 
 def test_what_is_no_network() -> None:
-    assert refusal(card(), b"not a network").startswith(
-        "model.onnx: not a network that ONNX Runtime can load"
-    )
+    assert refusal(card(), b"not a network").startswith("model.onnx: this is no ONNX file")
 
 
 # --- packages --------------------------------------------------------------------------------------
