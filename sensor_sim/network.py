@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from functools import partial
 from typing import NamedTuple
@@ -18,7 +17,8 @@ from sensor_sim.graph import Graph, Shape, read_graph, read_model
 from sensor_sim.isp import Tensor, develop
 from sensor_sim.memory import memory_report
 from sensor_sim.package import Input, Package
-from sensor_sim.pixels import Image
+from sensor_sim.pixels import Image, Raw, Rectangle
+from sensor_sim.pixels.imx500 import ARRAY
 
 
 class Inference(NamedTuple):
@@ -30,14 +30,15 @@ class Inference(NamedTuple):
 
 
 class Network:
-    """A model package, ready to run.
+    """A model package, ready to run on the part ``region`` of the pixel array.
 
     Raises :class:`SensorError` if the network is not readable, needs more memory than the chip has or does
     not do what its card says; a trial run on a black picture finds that out before the first frame.
     """
 
-    def __init__(self, package: Package, threads: int = 1) -> None:
+    def __init__(self, package: Package, threads: int = 1, region: Rectangle = ARRAY) -> None:
         self.card = package.card
+        self._region = region
         graph = examine(package)
         memory_report(graph).check()
         self.cost = cost(graph)
@@ -47,17 +48,11 @@ class Network:
         outputs = self._run(_black(self.card.input))
         self.card.decoder.check(outputs, len(self.card.labels), self._size)
 
-    def detect(self, image: Image, labels: Collection[str], least_score: float) -> Inference:
-        """Find objects with these labels and at least this score in a BGR picture."""
-        tensor, placement = develop(image, self.card.input)
-        outputs = self._run(tensor)
-        wanted = {number for number, label in enumerate(self.card.labels) if label in labels}
-        found = self.card.decoder.decode(outputs, wanted, least_score, self._size)
-        detections = [
-            Detection(self.card.labels[label], score, placement.to_picture(box))
-            for label, score, box in found
-            if all(map(math.isfinite, box))
-        ]
+    def detect(self, image: Image | Raw, labels: Collection[str], least_score: float) -> Inference:
+        """Find objects with these labels and at least this score in a raw or BGR picture."""
+        tensor, placement = develop(image, self.card.input, self._region)
+        found = self.card.detections(self._run(tensor), labels, least_score)
+        detections = [one._replace(box=placement.to_picture(one.box)) for one in found]
         return Inference(detections, self.cost.dnn_us, self.cost.dsp_us)
 
     def _run(self, tensor: Tensor) -> Outputs:

@@ -7,8 +7,10 @@ says everything that the code must know of a model, so that another model needs 
 from __future__ import annotations
 
 import hashlib
+import math
 import zipfile
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -16,6 +18,8 @@ from typing import Annotated, Literal, get_args
 from msgspec import Meta, Struct
 
 from sensor_sim.decoders import Decoder
+from sensor_sim.decoders.found import Outputs
+from sensor_sim.detection import Detection
 from sensor_sim.documents import MAX_BYTES, parse, read_file
 from sensor_sim.errors import SensorError
 
@@ -26,6 +30,9 @@ CHECK_PATH = "check the path and its rights"
 LAYOUTS = sorted(str(layout.__struct_config__.tag) for layout in get_args(Decoder))
 # What systems add to a zip by themselves, and a way out of a folder: no packages are there.
 NO_FOLDERS = {"__MACOSX", "..", "."}
+
+# What the chip's image signal processor can give to its network.
+MOST_WIDTH, MOST_HEIGHT = 1280, 960
 
 Side = Annotated[int, Meta(ge=1, le=4096)]
 Mean = Annotated[float, Meta(ge=-1000, le=1000)]
@@ -53,6 +60,11 @@ class Input(Struct, forbid_unknown_fields=True, frozen=True):
     pad: Annotated[int, Meta(ge=0, le=255)] = 114
 
     def __post_init__(self) -> None:
+        if self.width > MOST_WIDTH or self.height > MOST_HEIGHT:
+            raise ValueError(
+                f"the chip takes tensors of at most {MOST_WIDTH}x{MOST_HEIGHT}, not {self.width}x{self.height}; "
+                "choose a network with a smaller input"
+            )
         if self.dtype == "uint8" and (self.mean, self.std) != ((0.0,) * 3, (1.0,) * 3):
             raise ValueError("a tensor of uint8 takes the values as they are; leave out mean and std")
 
@@ -66,6 +78,19 @@ class Card(Struct, forbid_unknown_fields=True, frozen=True):
     decoder: Decoder
     labels: Annotated[list[Label], Meta(min_length=1, max_length=10_000)]
     source: str = ""
+
+    def detections(self, outputs: Outputs, labels: Collection[str], least_score: float) -> list[Detection]:
+        """The objects with these labels and at least this score in the outputs of one inference.
+
+        Boxes are in fractions of the input tensor. What is nowhere (NaN, infinity) is left out.
+        """
+        wanted = {number for number, label in enumerate(self.labels) if label in labels}
+        found = self.decoder.decode(outputs, wanted, least_score, (self.input.width, self.input.height))
+        return [
+            Detection(self.labels[label], score, box)
+            for label, score, box in found
+            if all(map(math.isfinite, box))
+        ]
 
 
 @dataclass(frozen=True)

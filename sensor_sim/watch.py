@@ -1,4 +1,4 @@
-"""``python -m sensor_sim watch``: the sensor on a video or camera.
+"""``python -m sensor_sim watch``: the sensor on any source of pixels.
 
 :func:`start` gives the events as they come, with what a batch must say of them; :func:`run` prints them.
 OpenCV and ONNX Runtime are imported when they are needed, so that the other commands start without them.
@@ -12,8 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,13 +22,17 @@ from sensor_sim.device.outbox import OutboxError
 from sensor_sim.device.slots import active_package
 from sensor_sim.device.uplink import RefusedError
 from sensor_sim.errors import SensorError
-from sensor_sim.package import load_package
+from sensor_sim.package import Package, load_package
 from sensor_sim.perception import Perception
+from sensor_sim.picamera import PiCamera, open_camera
 from sensor_sim.scene import check_labels, load_scene
+from sensor_sim.sources import add_source_arguments, open_source, open_world
+from sensor_sim.truth import writer
 from sensorapp import wire
 
 if TYPE_CHECKING:
-    from sensor_sim.pixels import Source
+    from sensor_sim.detection import Metadata
+    from sensor_sim.pixels.rendered import World
 
 
 class Watching(NamedTuple):
@@ -44,13 +47,11 @@ class Watching(NamedTuple):
 def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "watch",
-        help="measure a scene in a video or camera",
-        description="Measure a scene in a video or camera and print each event as one JSON line, "
+        help="measure a scene in a video, a camera or another source of pixels",
+        description="Measure a scene in a source of pixels and print each event as one JSON line, "
         "or send the events to a server and print totals.",
     )
-    pixels = parser.add_mutually_exclusive_group(required=True)
-    pixels.add_argument("--video", type=Path, metavar="FILE", help="a video file that FFmpeg can read")
-    pixels.add_argument("--camera", metavar="DEVICE", help="a V4L2 camera: 0, 1, … or /dev/video0")
+    add_source_arguments(parser)
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument(
         "--model", type=Path, metavar="PACKAGE", help="folder or zip with model.onnx and its card model.json"
@@ -69,13 +70,10 @@ def add_parser(subparsers: Subparsers) -> None:
         "--model fixtures/models/nanodet --weights nanodet.onnx",
     )
     parser.add_argument(
-        "--scene", type=Path, required=True, metavar="FILE", help="what to measure, and where (JSON)"
-    )
-    parser.add_argument(
-        "--start",
-        type=_moment,
-        metavar="TIME",
-        help="when the video began, ISO 8601, UTC unless it says otherwise (default: so that it ends now)",
+        "--scene",
+        type=Path,
+        metavar="FILE",
+        help="what to measure, and where (JSON); a rendered scene has one of its own",
     )
     parser.add_argument("--threads", type=_threads, default=1, help="threads for the network (default 1)")
     parser.add_argument(
@@ -108,34 +106,50 @@ def run(arguments: argparse.Namespace) -> int:
 
 def start(arguments: argparse.Namespace, stop: threading.Event) -> Watching:
     """Get everything ready that the arguments name; raises :class:`SensorError`. ``stop`` ends the events."""
-    from sensor_sim.chip import Chip, Thermometer
-    from sensor_sim.network import Network
     from sensor_sim.pipeline import events
 
-    scene = load_scene(arguments.scene)
-    package = load_package(arguments.model or active_package(arguments.slots), arguments.weights)
+    world = open_world(arguments)
+    scene = _scene(arguments.scene, world)
+    model = arguments.model or active_package(arguments.slots)
+    package = load_package(model, arguments.picamera or arguments.weights)
     check_labels(scene, package.card.labels)
-    source = open_source(arguments, stop)
-    network = Network(package, arguments.threads)
-    running = takewhile(lambda _: not stop.is_set(), source)
     perception = Perception(scene)
-    thermometer = Thermometer(arguments.ambient)
-    metadata = Chip(network, perception.labels, perception.least_score, thermometer).watch(running)
+    metadata = _metadata(arguments, world, package, perception, stop)
+    running = takewhile(lambda _: not stop.is_set(), metadata)
     return Watching(
-        events(metadata, perception), package.digest, scene.version, scene.upload_interval_ms / 1000
+        events(running, perception), package.digest, scene.version, scene.upload_interval_ms / 1000
     )
 
 
-def open_source(arguments: argparse.Namespace, stop: threading.Event) -> Source:
-    import cv2
+def _scene(path: Path | None, world: World | None) -> wire.Scene:
+    if path is not None:
+        return load_scene(path)
+    if world is not None:
+        return wire.convert(dict(world.scene), wire.Scene)
+    raise SensorError("--scene: say what to measure, and where, in a JSON file")
 
-    from sensor_sim.pixels.camera import Camera
-    from sensor_sim.pixels.video import VideoFile
 
-    cv2.setNumThreads(arguments.threads)
-    if arguments.video is None:
-        return Camera(arguments.camera, stop)
-    return VideoFile(arguments.video, arguments.start)
+def _metadata(
+    arguments: argparse.Namespace,
+    world: World | None,
+    package: Package,
+    perception: Perception,
+    stop: threading.Event,
+) -> Iterable[Metadata | None]:
+    """What the chip says: a real one, or the simulated one of a source of pixels."""
+    if arguments.picamera is not None:
+        if arguments.region:
+            raise SensorError("--region: a Raspberry Pi AI Camera looks at all it sees; leave it out")
+        camera = open_camera(arguments.picamera, package.card)
+        return PiCamera(camera, package.card, perception.labels, perception.least_score)
+    from sensor_sim.chip import Chip, Thermometer
+    from sensor_sim.network import Network
+    from sensor_sim.pixels.imx500 import ARRAY
+
+    source = open_source(arguments, world, stop, writer(arguments.truth))
+    network = Network(package, arguments.threads, arguments.region or ARRAY)
+    thermometer = Thermometer(arguments.ambient)
+    return Chip(network, perception.labels, perception.least_score, thermometer).watch(source)
 
 
 def print_event(event: wire.Event) -> None:
@@ -149,16 +163,6 @@ def _stop_on_signals() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     return stop
-
-
-def _moment(text: str) -> float:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no ISO 8601 time such as 2026-03-01T09:00:00Z"
-        ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _celsius(text: str) -> float:

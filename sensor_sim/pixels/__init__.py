@@ -15,11 +15,37 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 
 
+class Rectangle(NamedTuple):
+    """A part of the pixel array, in its full-resolution pixels, origin top left."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+class Raw(NamedTuple):
+    """What a pixel array reads out, and what developing it must know.
+
+    ``values`` is height x width, ``bits`` bit in uint16, colours in turn red, green in even rows and green,
+    blue in odd ones. A value is the mean of ``binning`` x ``binning`` pixels of its colour, and ``black``
+    without light. ``window`` is the part of the array that was read. ``white_balance`` are the factors that
+    make red, green and blue of a white thing equal.
+    """
+
+    values: NDArray[np.uint16]
+    window: Rectangle
+    binning: int
+    bits: int
+    black: int
+    white_balance: tuple[float, float, float]
+
+
 class Frame(NamedTuple):
-    """One picture: ``image`` is height x width x 3, blue, green, red; ``at`` is seconds since 1970 (UTC)."""
+    """One picture, taken at ``at`` seconds since 1970 (UTC): raw, or height x width x 3, blue, green, red."""
 
     at: float
-    image: Image
+    image: Image | Raw
 
 
 Source = Iterable[Frame | None]

@@ -268,6 +268,14 @@ def test_weights_from_elsewhere(tmp_path: Path) -> None:
             {"input": {"width": 0, "height": 8, "colour": "RGB", "aspect": "stretch"}},
             "model.json: input.width: ",
         ),
+        (
+            {"input": card()["input"] | {"width": 1281}},
+            "model.json: input: the chip takes tensors of at most 1280x960, not 1281x64",
+        ),
+        (
+            {"input": card()["input"] | {"height": 961}},
+            "model.json: input: the chip takes tensors of at most 1280x960, not 64x961",
+        ),
         ({"input": card()["input"] | {"std": [1, 0, 1]}}, "model.json: input.std[1]: "),
         ({"input": card()["input"] | {"dtype": "uint8", "std": [2, 2, 2]}}, "leave out mean and std"),
         ({"colour": "RGB"}, "unknown field `colour`"),

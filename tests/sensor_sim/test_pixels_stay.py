@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -11,14 +15,18 @@ import numpy as np
 import pytest
 
 import sensor_sim
-from sensor_sim.detection import Box, Detection
+from sensor_sim.detection import Box, Detection, Metadata
+from sensor_sim.pixels import Frame, Raw, Rectangle
 from sensorapp import wire
+from tests.sensor_sim import networks
 
 ROOMS = Path(sensor_sim.__file__).parent
 START_MS = 1_772_355_600_000
 PIXELS = np.zeros((4, 4, 3), np.uint8)
+RAW = Raw(np.zeros((4, 4), np.uint16), Rectangle(0, 0, 8, 8), 2, 10, 64, (1.9, 1.0, 1.6))
 # The rooms in which pixels exist.
-INSIDE = ["pixels", "isp", "network", "chip", "package", "decoders", "watch", "report", "deploy", "__main__"]
+INSIDE = ["pixels", "isp", "network", "chip", "package", "decoders", "picamera", "sources"]
+INSIDE += ["truth", "watch", "report", "deploy", "__main__"]
 
 
 EVENTS: list[wire.Event] = [
@@ -44,7 +52,8 @@ def test_all_events_are_tried() -> None:
 def test_no_field_of_any_event_takes_pixels(event: wire.Event, media_type: str) -> None:
     assert sent_and_read(event, media_type) == event
     for field in msgspec.structs.fields(event):
-        for pixels in (PIXELS, PIXELS.tobytes(), PIXELS.tolist(), memoryview(PIXELS.tobytes())):
+        values = PIXELS.tobytes(), PIXELS.tolist(), memoryview(PIXELS.tobytes()), RAW.values.tolist()
+        for pixels in (PIXELS, RAW, RAW.values, Frame(0.0, RAW), *values):
             smuggled = msgspec.structs.replace(event, **{field.name: pixels})
             with pytest.raises((wire.WireError, TypeError)):
                 sent_and_read(smuggled, media_type)
@@ -80,6 +89,93 @@ def test_no_other_room_knows_pixels() -> None:
         assert not reached, f"{path.relative_to(ROOMS)} imports {reached}"
 
 
-def test_a_detection_is_words_and_floats() -> None:
+def test_what_the_chip_lets_out_is_words_and_numbers() -> None:
+    assert get_type_hints(Metadata) == {
+        "at": float,
+        "detections": Sequence[Detection] | None,
+        "dnn_us": int,
+        "dsp_us": int,
+        "temperature_c": float,
+    }
     assert get_type_hints(Detection) == {"label": str, "score": float, "box": Box}
     assert get_type_hints(Box) == dict.fromkeys(("left", "top", "right", "bottom"), float)
+
+
+# --- at work ---------------------------------------------------------------------------------------
+
+# Before anything else is loaded: writing to any file, by whatever library, is deadly, and so are connections
+# and other programs.
+PRISON = """
+import os, resource, signal, sys
+os.environ.pop("ORT_DISABLE_TELEMETRY", None)
+def guard(event, arguments):
+    if event.startswith(("socket.", "subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.system")):
+        os._exit(99)
+sys.addaudithook(guard)
+sys.dont_write_bytecode = True
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+"""
+WATCH = "from sensor_sim.__main__ import main; sys.exit(main(sys.argv[1:]))"
+RAW_FRAMES = """
+import json, pathlib
+from sensor_sim.chip import Chip
+from sensor_sim.network import Network
+from sensor_sim.package import load_package
+from sensor_sim.pixels.array import Rendered
+from sensor_sim.pixels.imx500 import MODES
+from tests.sensor_sim.test_array import Brightening
+from tests.sensor_sim.people import START
+network = Network(load_package(pathlib.Path(sys.argv[1])))
+for mode in MODES.values():
+    [seen] = Chip(network, ["person"], 0.3).watch(Rendered(Brightening(), mode, start=START, seconds=1 / mode.rate))
+    print(seen.at)
+"""
+
+
+def imprisoned(code: str, *words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", PRISON + code, *map(str, words)],
+        cwd=ROOMS.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("escape", "status"),
+    [
+        ("import cv2, numpy; cv2.imwrite(sys.argv[1], numpy.zeros((9, 9), numpy.uint16))", -signal.SIGXFSZ),
+        ("import numpy; numpy.save(sys.argv[1], numpy.zeros(9))", -signal.SIGXFSZ),
+        ("open(sys.argv[1], 'wb').write(b'pixels')", -signal.SIGXFSZ),
+        ("import socket; socket.create_connection(('127.0.0.1', 9))", 99),
+        ("import subprocess; subprocess.run(['true'])", 99),
+    ],
+)
+def test_the_prison_holds(tmp_path: Path, escape: str, status: int) -> None:
+    assert imprisoned(escape, tmp_path / "frame.png").returncode == status
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 0
+
+
+def test_watching_a_video_writes_and_sends_nothing(tmp_path: Path) -> None:
+    package = networks.write_package(tmp_path / "package", networks.SPOT_CARD, networks.bright_spot_model())
+    video = networks.write_video(tmp_path / "walk.mp4", networks.walk_down())
+    scene = tmp_path / "scene.json"
+    scene.write_text(
+        '{"version": 1, "lines": [{"id": 0, "name": "d", "points": [[0.1, 0.55], [0.9, 0.55]]}]}'
+    )
+    ran = imprisoned(WATCH, "watch", "--video", video, "--model", package, "--scene", scene)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert [msgspec.json.decode(line)["type"] for line in ran.stdout.splitlines()] == [
+        "crossing",
+        "heartbeat",
+    ]
+
+
+def test_raw_frames_in_every_mode_end_in_the_chip(tmp_path: Path) -> None:
+    package = networks.write_package(tmp_path / "package", networks.SPOT_CARD, networks.bright_spot_model())
+    ran = imprisoned(RAW_FRAMES, package)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert [float(line) for line in ran.stdout.splitlines()] == [START_MS / 1000] * 3

@@ -90,9 +90,30 @@ def test_without_a_start_the_video_ends_now(video: Path, package: Path, scene: P
     assert before - 0.2 <= last.at / 1000 <= time.time()
 
 
+def test_a_folder_of_images(tmp_path: Path, package: Path, scene: Path) -> None:
+    """The same walk as ten images a second; a damaged one at its end is told after the events."""
+    (folder := tmp_path / "images").mkdir()
+    for number, image in enumerate(networks.walk_down()):
+        assert cv2.imwrite(str(folder / f"{number:03}.png"), image)
+    words = ("--images", folder, "--rate", "10", "--start", "2026-03-01T09:00:00Z")
+    ran = watch(*words, "--model", package, "--scene", scene)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    crossing, heartbeat = read(ran.stdout)
+    assert isinstance(crossing, wire.Crossing)
+    assert abs(crossing.at / 1000 - START - 3.0) < 0.2
+    assert isinstance(heartbeat, wire.Heartbeat)
+    assert (heartbeat.at, heartbeat.frames) == (round(START * 1000) + 5900, 60)
+    (folder / "zzz.png").write_text("no image")
+    again = watch(*words, "--model", package, "--scene", scene)
+    assert again.returncode == 1
+    assert [type(event) for event in read(again.stdout)] == [wire.Crossing, wire.Heartbeat]
+    [sentence] = again.stderr.splitlines()
+    assert "zzz.png: no image, or a damaged one" in sentence
+
+
 def test_neither_django_nor_a_server() -> None:
     code = (
-        "import sys, sensor_sim.__main__, sensor_sim.pipeline, sensor_sim.pixels.camera, sensor_sim.pixels.video;"
+        "import sys, sensor_sim.__main__, sensor_sim.pipeline, sensor_sim.chip, sensor_sim.pixels.array;"
         "print([m for m in sys.modules if m.split('.')[0] == 'django'])"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -199,6 +220,18 @@ def test_a_scene_that_is_no_json(video: Path, package: Path, scene: Path) -> Non
     assert "scene.json: cannot be read" in refused("--video", video, "--model", package, "--scene", scene)
 
 
+def test_what_lies_beyond_the_region_is_not_seen(video: Path, package: Path, scene: Path) -> None:
+    """The figure walks in the middle of the picture; events of the right half tell nothing of it."""
+    words = ("--video", video, "--model", package, "--scene", scene)
+    seen, blind = (watch(*words, "--region", region) for region in ("1500,0,1000,3040", "2400,0,1600,3040"))
+    assert [type(event) for event in read(seen.stdout)] == [wire.Crossing, wire.Heartbeat]
+    assert [type(event) for event in read(blind.stdout)] == [wire.Heartbeat]
+
+
+def test_what_to_measure_must_be_said(video: Path, package: Path) -> None:
+    assert "--scene: say what to measure" in refused("--video", video, "--model", package)
+
+
 def test_a_model_that_is_not_what_its_card_says(video: Path, tmp_path: Path, scene: Path) -> None:
     wrong = networks.write_package(
         tmp_path / "wrong", networks.card(), networks.constant_model(boxes=[[0, 0, 1, 1]])
@@ -212,7 +245,17 @@ def test_a_camera_that_is_not_there(package: Path, scene: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("words", [["--start", "yesterday"], ["--threads", "0"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--start", "yesterday"],
+        ["--threads", "0"],
+        ["--rate", "0.4"],
+        ["--seconds", "nan"],
+        ["--region", "0,0,9"],
+        ["--region", "0,1,4056,3040"],
+    ],
+)
 def test_options_are_checked(video: Path, package: Path, scene: Path, words: list[str]) -> None:
     ran = watch("--video", video, "--model", package, "--scene", scene, *words)
     assert ran.returncode == 2
@@ -311,6 +354,45 @@ def test_a_camera_that_disappears_is_tried_again(tmp_path: Path, video: Path) ->
             stop.set()
     assert seen == [True] * 60 + [False] * 3 + [True] * 60
     assert plug.opened == 4
+
+
+def test_a_camera_that_opens_but_shows_nothing(video: Path) -> None:
+    """Each try is one None, with the wait before it: a broken camera neither ends the source nor spins."""
+
+    def dead(device: str) -> cv2.VideoCapture:
+        capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
+        while capture.grab():
+            pass
+        return capture
+
+    stop = threading.Event()
+    source = iter(Camera("0", stop, retry=0.05, opener=dead))
+    before = time.monotonic()
+    assert [next(source) for _ in range(4)] == [None] * 4
+    assert time.monotonic() - before >= 3 * 0.05
+    stop.set()
+    assert list(source) == []
+
+
+def test_time_without_the_camera_is_not_observed(tmp_path: Path, video: Path, network: Network) -> None:
+    """Heartbeats cover the frames before and after the loss and not what lies between."""
+    stop = threading.Event()
+    plug = Plug(video, tmp_path / "gone", tmp_path / "gone", video, tmp_path / "gone")
+    lost = 0
+
+    def until_lost_again() -> Iterator[Frame | None]:
+        nonlocal lost
+        for frame in Camera("0", stop, retry=0.4, opener=plug):
+            lost += frame is None
+            if lost == 4:
+                stop.set()
+            yield frame
+
+    before = time.time()
+    told = [event for event in events(until_lost_again(), network) if isinstance(event, wire.Heartbeat)]
+    assert [beat.frames for beat in told] == [60, 60]
+    observed = sum(beat.observed_ms for beat in told) / 1000
+    assert observed <= time.time() - before - 3 * 0.4
 
 
 def test_a_camera_gives_the_time_of_each_picture(video: Path) -> None:

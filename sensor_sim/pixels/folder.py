@@ -1,0 +1,49 @@
+"""Folders of images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sensor_sim.errors import SensorError
+from sensor_sim.pixels import Frame, Image
+
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+
+class ImageFolder:
+    """The images of a folder in the order of their names, ``rate`` a second, the first at ``start``.
+
+    Without a ``start`` the last one is now. They may differ in size; other files are passed over. Raises
+    :class:`SensorError` for a folder without images or, when its turn comes, an image that is damaged.
+    """
+
+    def __init__(self, path: Path, rate: float, start: float | None = None) -> None:
+        if not path.is_dir():
+            raise SensorError(f"{path}: there is no such folder; --images takes a folder of images")
+        self._paths = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES)
+        if not self._paths:
+            raise SensorError(
+                f"{path}: no images in this folder; they are told by their names ({' '.join(sorted(SUFFIXES))})"
+            )
+        self._rate = rate
+        self._start = time.time() - (len(self._paths) - 1) / rate if start is None else start
+
+    def __iter__(self) -> Iterator[Frame]:
+        for number, path in enumerate(self._paths):
+            yield Frame(self._start + number / self._rate, _read(path))
+
+
+def _read(path: Path) -> Image:
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise SensorError(f"{path}: cannot be read: {error.strerror}; check its rights") from None
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise SensorError(f"{path}: no image, or a damaged one; replace it or take it out of the folder")
+    return np.asarray(image, np.uint8)

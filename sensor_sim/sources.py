@@ -1,0 +1,156 @@
+"""The sources of pixels on the command line.
+
+OpenCV is imported when it is needed, so that the other commands start without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensor_sim.pixels import Rectangle
+
+if TYPE_CHECKING:
+    from sensor_sim.pixels import Source
+    from sensor_sim.pixels.rendered import Happening, World
+
+# Images farther apart than two seconds would each be an interruption of their own (see ``pipeline``).
+LEAST_RATE, MOST_RATE = 0.5, 240.0
+# How many people, compared with a usual day.
+DENSITIES = {"low": 0.3, "normal": 1.0, "crowd": 3.0}
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """One of the sources must be named; ``--picamera`` is no source of pixels, see ``picamera``."""
+    pixels = parser.add_mutually_exclusive_group(required=True)
+    pixels.add_argument("--video", type=Path, metavar="FILE", help="a video file that FFmpeg can read")
+    pixels.add_argument("--camera", metavar="DEVICE", help="a V4L2 camera: 0, 1, … or /dev/video0")
+    pixels.add_argument("--images", type=Path, metavar="DIR", help="a folder of images, in order of name")
+    pixels.add_argument("--world", choices=("entrance", "shelf"), help="a rendered scene")
+    pixels.add_argument(
+        "--picamera",
+        type=Path,
+        metavar="RPK",
+        help="a Raspberry Pi AI Camera that runs this network; --model needs only its card",
+    )
+    parser.add_argument(
+        "--start",
+        type=_moment,
+        metavar="TIME",
+        help="when the video, the images or the world began, ISO 8601, UTC unless it says otherwise "
+        "(default: so that they end now)",
+    )
+    parser.add_argument(
+        "--rate", type=_rate, default=1.0, metavar="FPS", help="images a second of --images (default 1)"
+    )
+    parser.add_argument(
+        "--region",
+        type=_region,
+        metavar="LEFT,TOP,WIDTH,HEIGHT",
+        help="what the network sees, in pixels of the whole 4056x3040 (default: all that is read)",
+    )
+    _add_world_arguments(parser)
+
+
+def _add_world_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("rendered scenes")
+    group.add_argument("--seed", type=int, default=0, help="another seed is another shop (default 0)")
+    group.add_argument("--density", choices=DENSITIES, default="normal", help="how many people come")
+    group.add_argument(
+        "--mode",
+        choices=("full", "binned", "video"),
+        default="binned",
+        help="readout mode: 4056x3040 at 10 frames a second, 2028x1520 at 30, 3840x2160 at 60 (default binned)",
+    )
+    group.add_argument("--seconds", type=_seconds, default=60.0, help="how long (default 60)")
+    group.add_argument(
+        "--truth", type=Path, metavar="FILE", help="write what truly happened, as events are printed"
+    )
+
+
+def open_world(arguments: argparse.Namespace) -> World | None:
+    """The rendered world, if the arguments name one."""
+    if arguments.world is None:
+        return None
+    if arguments.start is None:
+        arguments.start = time.time() - arguments.seconds
+    if arguments.world == "shelf":
+        from sensor_sim.pixels.rendered.shelf import Shelf
+
+        return Shelf(arguments.seed, arguments.start, DENSITIES[arguments.density])
+    from sensor_sim.pixels.rendered.entrance import Entrance
+
+    return Entrance(arguments.seed, arguments.start, arguments.density)
+
+
+def open_source(
+    arguments: argparse.Namespace,
+    world: World | None,
+    stop: threading.Event,
+    tell: Callable[[Happening], None],
+) -> Source:
+    """The frames of what the arguments name; raises :class:`SensorError`."""
+    import cv2
+
+    from sensor_sim.pixels.array import Rendered
+    from sensor_sim.pixels.camera import Camera
+    from sensor_sim.pixels.folder import ImageFolder
+    from sensor_sim.pixels.imx500 import MODES
+    from sensor_sim.pixels.video import VideoFile
+
+    cv2.setNumThreads(arguments.threads)
+    if world is not None:
+        mode, seconds = MODES[arguments.mode], arguments.seconds
+        return Rendered(world, mode, start=arguments.start, seconds=seconds, seed=arguments.seed, tell=tell)
+    if arguments.images is not None:
+        return ImageFolder(arguments.images, arguments.rate, arguments.start)
+    if arguments.video is not None:
+        return VideoFile(arguments.video, arguments.start)
+    return Camera(arguments.camera, stop)
+
+
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no ISO 8601 time such as 2026-03-01T09:00:00Z"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _region(text: str) -> Rectangle:
+    try:
+        region = Rectangle(*map(int, text.split(",")))
+    except (ValueError, TypeError):
+        region = Rectangle(0, 0, 0, 0)
+    left, top, width, height = region
+    if left < 0 or top < 0 or width < 1 or height < 1 or left + width > 4056 or top + height > 3040:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no part of 4056x3040 pixels such as 1028,760,2000,1500"
+        )
+    return region
+
+
+def _rate(text: str) -> float:
+    return _number(text, LEAST_RATE, MOST_RATE, "rate")
+
+
+def _seconds(text: str) -> float:
+    return _number(text, 0.1, 1e6, "time in seconds")
+
+
+def _number(text: str, least: float, most: float, what: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is no {what}; give {least:g} to {most:g}")
+    return number
