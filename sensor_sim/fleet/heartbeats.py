@@ -34,7 +34,10 @@ class Heartbeats:
 
     def until(self, moment: int) -> int:
         """How many are not later than ``moment``."""
-        return sum(bisect_right(one, moment) for one in self.progressions)
+        count = 0
+        for one in self.progressions:
+            count += min(max((moment - one.start) // one.step + 1, 0), len(one))
+        return count
 
     def at(self, number: int) -> int:
         return self._place(number)[0]

@@ -167,8 +167,8 @@ class Plan(Part, frozen=True):
 
     From ``live_from`` on (Unix milliseconds, a multiple of 15 minutes), each sensor has a heartbeat every
     ``heartbeat_ms``, before it every 15 minutes. A store uploads every ``upload_ms`` what is new, if anything
-    is: with both at 1 000, each sensor sends a batch a second. ``errors`` is the fingerprint of the error
-    model that the events were drawn from.
+    is: with both at 1 000, each sensor sends a batch a second. Before ``since`` (Unix milliseconds) nothing is
+    reported. ``errors`` is the fingerprint of the error model that the events were drawn from.
     """
 
     schedule: int
@@ -178,6 +178,7 @@ class Plan(Part, frozen=True):
     stores: list[Store]
     heartbeat_ms: Annotated[int, Meta(ge=1_000, le=QUARTER)] = 60_000
     upload_ms: Annotated[int, Meta(ge=100, le=3_600_000)] = 100
+    since: int = 0
     errors: str = msgspec.field(default_factory=errors.fingerprint)
 
     def __post_init__(self) -> None:

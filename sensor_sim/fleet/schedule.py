@@ -11,7 +11,7 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_left, bisect_right
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import lru_cache
 from operator import attrgetter
@@ -28,15 +28,18 @@ from sensor_sim.fleet.visitors import Stream, stream
 from sensorapp import wire
 
 EPOCH = 1
-# Streams of a store kept while its sensors work through the same days one after the other.
+# What is kept of a store while its sensors work through the same days one after the other: the streams of so
+# many days, and of each sensor so many days.
 STREAMS_KEPT = 16
+DAYS_KEPT = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Part:
     """A sensor's events in a part of a local day, in the order of their time; a heartbeat before its equals.
 
-    Events are numbered within the day; the part's are those from ``first`` to before ``stop``. ``ends_day``
+    Events are numbered within the day; the part's are those from ``first`` to before ``stop``. A place
+    between two of them is a split: how many readings and how many heartbeats come before it. ``ends_day``
     says that no event of the day comes after them.
     """
 
@@ -45,17 +48,19 @@ class Part:
     readings: Readings
     beats: Heartbeats
     ends_day: bool = True
+    stop: int = field(init=False)
+    end: tuple[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.end = len(self.readings), len(self.beats)
+        self.stop = self.first + len(self)
 
     def __len__(self) -> int:
-        return len(self.readings) + len(self.beats)
-
-    @property
-    def stop(self) -> int:
-        return self.first + len(self)
+        return sum(self.end)
 
     @property
     def events(self) -> list[wire.Event]:
-        return self.between((0, 0), (len(self.readings), len(self.beats)))
+        return self.between((0, 0), self.end)
 
     def until(self, moment: int) -> int:
         """The number behind the last event that is not later than ``moment``."""
@@ -82,9 +87,10 @@ class Part:
 
     def moment(self, reading: int, beat: int) -> int:
         """The earlier of two moments, that of the next reading and that of the next heartbeat."""
-        if beat == len(self.beats):
+        readings, beats = self.end
+        if beat == beats:
             return int(self.readings.at[reading])
-        if reading == len(self.readings):
+        if reading == readings:
             return self.beats.at(beat)
         return min(int(self.readings.at[reading]), self.beats.at(beat))
 
@@ -117,10 +123,12 @@ class Schedule:
         self.model = model or errors.measured()
         self.day = lru_cache(maxsize=4)(self._day)
         self.stream = lru_cache(maxsize=STREAMS_KEPT)(self._stream)
+        self._sensors = {sensor.id: sensor for sensor in store.sensors}
+        self._report = lru_cache(maxsize=DAYS_KEPT * len(store.sensors))(self._sensor_day)
 
     def sensor_day(self, sensor: Sensor, day: date) -> Part:
         """What the sensor reports of a local day."""
-        return self._look(sensor, self.day(day), self.model)
+        return self._report(sensor.id, day)
 
     def truth(self, sensor: Sensor, day: date) -> Part:
         """What it would report of the same day without any fault: no error, no drift, no power cut."""
@@ -138,14 +146,21 @@ class Schedule:
         look = Look(self.plan, self.store, sensor, day, self.stream(day.date), model, here, faults)
         phase = zlib.crc32(f"{self.store.slug}/{sensor.name}".encode()) % self.plan.heartbeat_ms
         beats = heartbeats(day, self.plan.live_from, self.plan.heartbeat_ms, phase)
-        return Part(day, 0, look.report(), beats)
+        part = Part(day, 0, look.report(), beats)
+        return (
+            part if self.plan.since <= day.begins else replace(part.cut(self.plan.since, day.ends), first=0)
+        )
 
     def forget(self) -> None:
         """Keep no day of the store."""
         self.stream.cache_clear()
+        self._report.cache_clear()
 
     def today(self, now_ms: int) -> date:
         return local_date(now_ms, self.store.time_zone)
+
+    def _sensor_day(self, sensor: wire.SensorId, day: date) -> Part:
+        return self._look(self._sensors[sensor], self.day(day), self.model)
 
     def _day(self, day: date) -> Day:
         return day_of(self.store, self.plan.origin, day)
@@ -183,16 +198,19 @@ class Feed:
             return None
         first = self.seq
         events: list[wire.Event] = []
-        while len(events) < limit:
+        while (room := limit - len(events)) > 0:
             part = self._part()
             end = part.split_at(until)
-            if sum(end) <= sum(self._place):
+            due = part.first + end[0] + end[1] - self._number
+            if due <= 0:
                 break
-            if sum(end) - sum(self._place) > limit - len(events):
-                end = part.split(self._number + limit - len(events))
+            if due > room:
+                end, due = part.split(self._number + room), room
             events += part.between(self._place, end)
             self._place = end
-            self._number = part.first + sum(end)
+            self._number += due
+            if end != part.end:
+                break
         if not events:
             return None
         self.seq += len(events)
@@ -248,7 +266,7 @@ class Feed:
     def _part(self) -> Part:
         """The part of the schedule with the next event."""
         while self._open is None or self._number >= self._open.stop:
-            if self._open and self._open.ends_day:
+            if self._open is not None and self._open.ends_day:
                 self._counts.pop(self._date, None)
                 self._date += timedelta(days=1)
                 self._number = 0

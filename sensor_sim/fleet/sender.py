@@ -92,8 +92,12 @@ class StoreLink:
         now = self._clock.now_ms()
         await self._count_days(now)
         await self._send(list(self._feeds.values()), now, limit=1)
-        self._progress.total += sum(feed.waiting(now) for feed in self._feeds.values())
-        self._rest()
+        feeds = list(self._feeds.values())
+        self._progress.total += sum(feed.waiting(now) for feed in feeds)
+        if all(now - feed.next_at < self._kept for feed in feeds):
+            self._keep_ready(feeds, self._kept + self._phase % self._kept)
+        else:
+            self._rest()
 
     async def _count_days(self, now: int) -> None:
         day, today = self._schedule.plan.origin, self._schedule.today(now)
@@ -110,6 +114,7 @@ class StoreLink:
 
     async def catch_up(self) -> None:
         """Send what is past: entrances first, as a store's page begins with them. Then events go out live."""
+        was_ready = self._ready_until > 0
         entrances = [feed for feed in self._feeds.values() if feed.sensor.lines]
         others = [feed for feed in self._feeds.values() if not feed.sensor.lines]
         for group in filter(None, (entrances, others)):
@@ -120,8 +125,8 @@ class StoreLink:
                 while events := await self._send(group, until):
                     self._progress.add(events)
             self._live += [feed for feed in group if not feed.stopped]
-        # The stores compute what comes next at different moments, too.
-        self._keep_ready(self._phase % self._kept)
+        if not was_ready:
+            self._keep_ready(self._live, self._phase % self._kept)
 
     async def go_live(self) -> None:
         """Upload at each of the store's moments what the sensors that have caught up have, until cancelled."""
@@ -131,17 +136,21 @@ class StoreLink:
             await self._send(self._live, until)
             soonest = min((feed.next_at for feed in self._live), default=now + 1_000)
             if soonest > self._ready_until - MARGIN_MS:
-                self._keep_ready(self._kept)
+                self._keep_ready(self._live, self._kept)
             due = max(soonest + (self._phase - soonest) % self._step, until + self._step)
-            wait = (due - self._clock.now_ms()) / 1000 / self._clock.speed
+            # A millisecond more: waiting goes by another clock, which must not be early.
+            wait = (due + 1 - self._clock.now_ms()) / 1000 / self._clock.speed
             await asyncio.sleep(min(wait, LONGEST_WAIT_S))
 
-    def _keep_ready(self, duration: int) -> None:
-        """Have the next ``duration`` milliseconds ready, with a margin, and keep nothing else."""
-        if not self._live:
+    def _keep_ready(self, feeds: list[Feed], duration: int) -> None:
+        """Have the next ``duration`` milliseconds ready, with a margin, and keep nothing else.
+
+        The first time it is another duration for each store, so that not all compute at once later on.
+        """
+        if not feeds:
             return
-        self._ready_until = min(feed.next_at for feed in self._live) + duration + MARGIN_MS
-        for feed in self._live:
+        self._ready_until = min(feed.next_at for feed in feeds) + duration + MARGIN_MS
+        for feed in feeds:
             feed.keep(self._ready_until)
         self._schedule.forget()
 

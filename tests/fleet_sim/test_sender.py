@@ -13,12 +13,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from sensor_sim.device.uplink import RefusedError
 from sensor_sim.fleet import plan as p
+from sensor_sim.fleet import sender
 from sensor_sim.fleet.commands import first
 from sensor_sim.fleet.schedule import Feed, Schedule
 from sensor_sim.fleet.sender import Clock, run
@@ -226,6 +228,30 @@ async def test_a_sensor_for_which_somebody_else_sends_stops(server: Server, ledg
     await run_until(of, server, Since(), has_all(ledgers, past))
     assert ledgers.order.count("s-bzone2") == 1
     assert ledgers["s-bzone2"].events == {}
+
+
+async def test_stores_that_wait_for_a_slow_server_hold_nothing_and_come_late(
+    server: Server, ledgers: Ledgers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "LANES", 2)
+    stores = [store("UTC", slug=f"s{n}", visitors=60.0, sensors=sensors(f"s{n}")) for n in range(6)]
+    of = plan(*stores, live_from=NOON - NOON % 900_000)
+    held: list[int] = []
+    most: list[int] = []
+
+    def slow(handler: BaseHTTPRequestHandler, commit: Callable[[], None]) -> bool:
+        held.append(1)
+        most.append(len(held))
+        time.sleep(0.05)
+        held.pop()
+        return False
+
+    server.faults = [slow] * 100
+    clock = Since(speed=600.0)
+    past = schedule(of, NOON + 600_000)
+    await run_until(of, server, clock, has_all(ledgers, past))
+    assert max(most) == 2
+    assert {sensor: events[: len(past[sensor])] for sensor, events in received(ledgers).items()} == past
 
 
 async def test_a_refused_token_ends_the_fleet(server: Server) -> None:
