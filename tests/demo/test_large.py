@@ -66,11 +66,14 @@ def test_a_fleet_of_nothing_is_told(stores: int, sensors: int, reason: str, tmp_
     assert not Organisation.objects.exists()
 
 
-@pytest.mark.django_db(transaction=True)
-async def test_the_real_server_takes_what_the_fleet_sends(tmp_path: Path) -> None:
+@pytest.fixture
+def plan(transactional_db: None, tmp_path: Path) -> fleet.Plan:
     path = tmp_path / "fleet.json"
-    await asyncio.to_thread(call_command, "create_fleet", stores=3, sensors=5, out=path, verbosity=0)
-    plan = fleet.read(path)
+    call_command("create_fleet", stores=3, sensors=5, out=path, verbosity=0)
+    return fleet.read(path)
+
+
+async def test_the_real_server_takes_what_the_fleet_sends(plan: fleet.Plan) -> None:
     with Server(database_url()) as server, psycopg.connect(database_url(), autocommit=True) as connection:
         task = asyncio.create_task(sender.run(plan, server.url, Clock()))
         deadline = time.monotonic() + 60

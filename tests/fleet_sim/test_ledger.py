@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import islice
 
 import msgspec
 import pytest
@@ -37,7 +38,7 @@ def days(sensor: str, model: ErrorModel) -> Iterator[tuple[list[wire.Event], lis
 
 @pytest.mark.parametrize("sensor", ["front", "back", "hall", "tills", "cooler"])
 def test_without_errors_the_truth_is_reported(sensor: str) -> None:
-    for reported, truth in days(sensor, FAULTLESS):
+    for reported, truth in islice(days(sensor, FAULTLESS), 2):
         assert without_confidence(reported) == without_confidence(truth)
 
 
