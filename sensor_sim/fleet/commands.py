@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sensor_sim.device.commands import Subparsers
 from sensor_sim.device.uplink import RefusedError
+from sensor_sim.errors import SensorError
 from sensor_sim.fleet import plan
 from sensor_sim.fleet.plan import Plan, PlanError
 from sensor_sim.fleet.sender import Clock, run
@@ -26,11 +27,12 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--url", required=True, help="address of the server")
     parser.add_argument(
+        "--plan",
         "--credentials",
         type=Path,
         metavar="FILE",
         required=True,
-        help="the fleet's plan and tokens, as `manage.py load_demo` writes it",
+        help="the fleet's plan and tokens, as `manage.py load_demo` and `manage.py create_fleet` write it",
     )
     parser.add_argument(
         "--speed", type=speed, default=1.0, metavar="FACTOR", help="let time pass so much faster, from now on"
@@ -49,8 +51,8 @@ def fleet(arguments: argparse.Namespace) -> int:
     """Exit status 0 when told to stop, 1 when the server or the plan refuses."""
     status = 0
     try:
-        asyncio.run(until_told(plan.read(arguments.credentials), arguments.url, Clock(arguments.speed)))
-    except* (RefusedError, PlanError) as group:
+        asyncio.run(until_told(plan.read(arguments.plan), arguments.url, Clock(arguments.speed)))
+    except* (RefusedError, PlanError, SensorError) as group:
         print(first(group), file=sys.stderr)
         status = 1
     return status

@@ -11,11 +11,16 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from sensor_sim.fleet import errors
 from sensorapp import wire
 
 # What a plan's days contain depends on the code that computes them. A database filled under one number
 # cannot be continued under another: the sequence numbers would mean other events.
-SCHEDULE = 1
+SCHEDULE = 2
+QUARTER = 15 * 60_000
+
+WRITERS = "`manage.py load_demo` or `manage.py create_fleet`"
+START_ANEW = "load the demo into an empty database, or create the fleet anew"
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, Meta(gt=0.0)]
@@ -24,6 +29,10 @@ OpeningHours = tuple[time, time]
 
 class PlanError(Exception):
     """A plan that cannot be used; the message is one sentence with the remedy."""
+
+
+class OutdatedError(PlanError):
+    """A plan whose sequence numbers mean other events than this program's."""
 
 
 class Part(Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
@@ -156,7 +165,10 @@ class Store(Part, frozen=True, dict=True):
 class Plan(Part, frozen=True):
     """Days are counted from ``origin``, the first local day of history, in every store.
 
-    Heartbeats before ``live_from`` (Unix milliseconds, a multiple of 15 minutes) are rarer than after it.
+    From ``live_from`` on (Unix milliseconds, a multiple of 15 minutes), each sensor has a heartbeat every
+    ``heartbeat_ms``, before it every 15 minutes. A store uploads every ``upload_ms`` what is new, if anything
+    is: with both at 1 000, each sensor sends a batch a second. Before ``since`` (Unix milliseconds) nothing is
+    reported. ``errors`` is the fingerprint of the error model that the events were drawn from.
     """
 
     schedule: int
@@ -164,6 +176,16 @@ class Plan(Part, frozen=True):
     origin: date
     live_from: int
     stores: list[Store]
+    heartbeat_ms: Annotated[int, Meta(ge=1_000, le=QUARTER)] = 60_000
+    upload_ms: Annotated[int, Meta(ge=100, le=3_600_000)] = 100
+    since: int = 0
+    errors: str = msgspec.field(default_factory=errors.fingerprint)
+
+    def __post_init__(self) -> None:
+        if self.live_from % QUARTER:
+            raise ValueError(f"live_from: {self.live_from} is no full quarter of an hour")
+        if QUARTER % self.heartbeat_ms:
+            raise ValueError(f"heartbeat_ms: {self.heartbeat_ms} must divide {QUARTER}, as 1000 and 60000 do")
 
 
 def read(path: Path) -> Plan:
@@ -171,14 +193,16 @@ def read(path: Path) -> Plan:
     try:
         plan = msgspec.json.decode(path.read_bytes(), type=Plan)
     except OSError as error:
-        raise PlanError(f"{path}: {error.strerror}; `manage.py load_demo` writes it") from None
+        raise PlanError(f"{path}: {error.strerror}; {WRITERS} writes it") from None
     except msgspec.DecodeError as error:
-        raise PlanError(f"{path}: {error}; remove it and run `manage.py load_demo`") from None
+        raise PlanError(f"{path}: {error}; remove it and run {WRITERS}") from None
     if plan.schedule != SCHEDULE:
-        raise PlanError(
+        raise OutdatedError(
             f"{path}: it was made for schedule {plan.schedule} and this program has schedule {SCHEDULE};"
-            " load the demo into an empty database"
+            f" {START_ANEW}"
         )
+    if plan.errors != errors.fingerprint():
+        raise OutdatedError(f"{path}: it was made with other figures than {errors.FILE.name}; {START_ANEW}")
     return plan
 
 

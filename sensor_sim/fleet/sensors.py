@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
+from sensor_sim.fleet import errors
 from sensor_sim.fleet.demand import Day, random
+from sensor_sim.fleet.errors import ErrorModel
 from sensor_sim.fleet.plan import Drift, Line, Plan, Sensor, Slot, Store
-from sensor_sim.fleet.visitors import MINUTE, QUARTER, Bools, Floats, Ints, Passages, Picks, Stops, Stream
+from sensor_sim.fleet.visitors import MINUTE, Bools, Floats, Ints, Passages, Picks, Stops, Stream
 from sensorapp import wire
 
-HISTORY_HEARTBEAT, LIVE_HEARTBEAT = QUARTER, MINUTE
-FRAMES_PER_S, INFERRED = 30, 0.97
-DNN_US, DNN_US_DEVIATION = 13_960, 45
 DIRECTIONS: Final[tuple[wire.Direction, wire.Direction]] = ("backward", "forward")
-# A visitor whom a zone's sensor never sees.
-OVERLOOKED = 0.02
+# Confidences of a shelf's readings, in per cent.
+CONFIDENCE = (82, 99)
 # Shelves are filled before opening and on rounds during the day; some rounds are skipped, and now and then
 # a product was not delivered for two days.
 MORNING_ROUND = 40 * MINUTE
@@ -33,95 +30,161 @@ DAYS_WITHOUT_DELIVERY = 2
 LEFT_OVER = 0.3
 
 
+def crossing(at: int, line: int, forward: int) -> wire.Event:
+    return wire.Crossing(at, line, DIRECTIONS[forward])
+
+
+def shelf(at: int, slot: int, reading: int) -> wire.Event:
+    units, confidence = divmod(reading, 100)
+    return wire.Shelf(at, slot, units, confidence / 100)
+
+
+# How an event of each kind is made of its time, its channel and its value.
+MAKERS: Final = (crossing, wire.Visit, wire.Occupancy, shelf)
+CROSSING, VISIT, OCCUPANCY, SHELF = range(len(MAKERS))
+
+
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Events of one kind: when, and how to make them."""
+    """Events as columns of equal length, in the order of time; ``kind`` is the place in ``MAKERS``.
+
+    For an event of its time, channel and value are kept, and the object is made when it is sent: a day of
+    a store has some ten thousand of them.
+    """
 
     at: Ints
-    events: Callable[[], Iterator[wire.Event]]
+    kind: npt.NDArray[np.uint8]
+    channel: npt.NDArray[np.uint16]
+    value: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return int(self.at.size)
+
+    def event(self, place: int) -> wire.Event:
+        make = MAKERS[self.kind[place]]
+        return make(int(self.at[place]), int(self.channel[place]), int(self.value[place]))
+
+    def between(self, first: int, stop: int) -> Readings:
+        """A copy of a part, so that the rest can be forgotten."""
+        part = slice(first, stop)
+        return Readings(
+            self.at[part].copy(), self.kind[part].copy(), self.channel[part].copy(), self.value[part].copy()
+        )
+
+
+def readings(kind: int, at: Ints, channel: Ints | int, value: Ints) -> Readings:
+    return Readings(
+        at,
+        np.full(at.size, kind, np.uint8),
+        np.broadcast_to(np.asarray(channel, np.uint16), at.shape),
+        value.astype(np.int32),
+    )
+
+
+def together(parts: list[Readings]) -> Readings:
+    """All of them in the order of time."""
+    if not parts:
+        return readings(CROSSING, NOTHING, 0, NOTHING)
+    at = np.concatenate([part.at for part in parts])
+    order = np.argsort(at, kind="stable")
+    return Readings(
+        at[order],
+        np.concatenate([part.kind for part in parts])[order],
+        np.concatenate([part.channel for part in parts])[order],
+        np.concatenate([part.value for part in parts])[order],
+    )
+
+
+NOTHING: Final[Ints] = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One sensor's view of one day."""
+    """One sensor's view of one day. Everything but its heartbeats, which follow from the clock alone.
+
+    ``rng`` is for what happens at the sensor's place, ``faults`` for what the sensor makes of it, so that
+    the truth is the same under every error model.
+    """
 
     plan: Plan
     store: Store
     sensor: Sensor
     day: Day
     stream: Stream
+    model: ErrorModel
     rng: np.random.Generator
+    faults: np.random.Generator
 
-    def report(self) -> list[Readings]:
-        readings = [self.heartbeats()]
+    def report(self) -> Readings:
+        parts: list[Readings] = []
         for position, (sensor, line) in enumerate(self.store.lines):
             if sensor is self.sensor:
-                readings.append(self.crossings(position, line))
+                parts.append(self.crossings(position, line))
         for position, (sensor, zone) in enumerate(self.store.zones):
             if sensor is self.sensor:
-                readings.extend(self.stays(position, zone.number))
+                parts.extend(self.stays(position, zone.number))
         slots = [i for i, (sensor, _) in enumerate(self.store.slots) if sensor is self.sensor]
         if slots:
-            readings.append(self.units(slots))
-        return readings
+            parts.append(self.units(slots))
+        return together(parts)
 
     # --- doors ---
 
     def crossings(self, position: int, line: Line) -> Readings:
         passages: Passages = self.stream.passages
-        seen = (passages.line == position) & self.awake(passages.at)
+        here = passages.line == position
+        passed, entering = passages.at[here], passages.entering[here]
+        at, passage = errors.crossings(self.model.crossing, passed, self.faults)
+        at = self.within_the_day(at)
+        counted = self.awake(at)
         if line.drift:
-            seen &= self.rng.random(seen.size) >= lost_share(line.drift, self.day.number)
-        at, entering = passages.at[seen], passages.entering[seen]
-        forward = entering if line.entry_direction == "forward" else ~entering
-
-        def events() -> Iterator[wire.Event]:
-            words = (DIRECTIONS[ahead] for ahead in forward.tolist())
-            return map(wire.Crossing, at.tolist(), repeat(line.number), words)
-
-        return Readings(at, events)
+            counted &= self.faults.random(at.size) >= lost_share(line.drift, self.day.number)
+        at, passage = at[counted], passage[counted]
+        order = np.argsort(at, kind="stable")
+        inwards = entering[passage[order]]
+        forward = inwards if line.entry_direction == "forward" else ~inwards
+        return readings(CROSSING, at[order], line.number, forward)
 
     # --- zones ---
 
     def stays(self, position: int, number: int) -> tuple[Readings, Readings]:
-        stops: Stops = self.stream.stops
-        seen = (stops.zone == position) & (self.rng.random(stops.zone.size) >= OVERLOOKED)
-        enter, leave = stops.enter[seen], stops.leave[seen]
+        enter, leave = self.seen_stays(position)
         whole = self.awake_throughout(enter, leave)
         order = np.argsort(leave[whole], kind="stable")
         ends, dwell = leave[whole][order], (leave - enter)[whole][order]
-
-        def visits() -> Iterator[wire.Event]:
-            return map(wire.Visit, ends.tolist(), repeat(number), dwell.tolist())
-
         at, people = occupancy(enter, leave)
         at, _, people = self.heard(at, np.zeros_like(at), people)
+        return readings(VISIT, ends, number, dwell), readings(OCCUPANCY, at, number, people)
 
-        def counts() -> Iterator[wire.Event]:
-            return map(wire.Occupancy, at.tolist(), repeat(number), people.tolist())
-
-        return Readings(ends, visits), Readings(at, counts)
+    def seen_stays(self, position: int) -> tuple[Ints, Ints]:
+        """When each stay begins and ends to the sensor. A zone's visits and occupancy err together."""
+        stops: Stops = self.stream.stops
+        here = stops.zone == position
+        enter, leave = stops.enter[here], stops.leave[here]
+        leave = leave + errors.draw(self.model.visit.dwell_error_ms, leave.size, self.faults)
+        noticed = self.faults.random(leave.size) >= self.model.visit.missed
+        return enter[noticed], self.within_the_day(np.maximum(leave, enter + 1))[noticed]
 
     # --- shelves ---
 
     def units(self, positions: list[int]) -> Readings:
         slots = [self.store.slots[position][1] for position in positions]
         at, slot, units = self.shelf_life(slots, positions)
-        at, slot, units = self.heard(at, slot, units)
-        confidence = np.round(self.rng.uniform(0.82, 0.99, at.size), 2)
+        late = errors.draw(self.model.shelf.delay_ms, at.size, self.faults)
+        capacity = np.array([one.capacity for one in slots])
+        units = errors.misread(self.model.shelf, units, capacity[slot], self.faults)
+        at = self.within_the_day(never_back(at + late, slot))
+        order = np.argsort(at, kind="stable")
+        at, slot, units = self.heard(at[order], slot[order], units[order])
+        confidence = self.faults.integers(*CONFIDENCE, at.size, endpoint=True)
         numbers = np.array([one.number for one in slots])[slot]
-
-        def events() -> Iterator[wire.Event]:
-            return map(wire.Shelf, at.tolist(), numbers.tolist(), units.tolist(), confidence.tolist())
-
-        return Readings(at, events)
+        return readings(SHELF, at, numbers, units * 100 + confidence)
 
     def shelf_life(self, slots: list[Slot], positions: list[int]) -> tuple[Ints, Ints, Ints]:
-        """Every change of units: when, in which of ``slots`` (by position), and to how many."""
+        """Every true change of units: when, in which of ``slots`` (by position), and to how many."""
         rounds, level = self.rounds(slots)
         if not len(rounds):
-            empty = np.empty(0, np.int64)
-            return empty, empty, empty
+            return NOTHING, NOTHING, NOTHING
         picks: Picks = self.stream.picks
         place = np.full(len(self.store.slots), -1)
         place[positions] = np.arange(len(positions))
@@ -170,28 +233,9 @@ class Look:
 
     # --- the sensor itself ---
 
-    def heartbeats(self) -> Readings:
-        at, observed = beats(self.day, self.plan.live_from, self.phase())
-        if self.day.dark:
-            on_again = self.day.dark[1]
-            observed = np.where(at > on_again, np.minimum(observed, at - on_again), observed)
-        awake = self.awake(at)
-        at, observed = at[awake], observed[awake]
-        frames = observed * FRAMES_PER_S // 1000
-        inferences = (frames * (INFERRED + self.rng.uniform(-0.01, 0.01, at.size))).astype(np.int64)
-        noon = (at - self.day.begins) / (self.day.ends - self.day.begins) * 2 * np.pi
-        warmth = np.round(37.5 - 3.5 * np.cos(noon) + self.rng.normal(0.0, 0.4, at.size), 1)
-        dnn = self.rng.normal(DNN_US, DNN_US_DEVIATION, at.size).astype(np.int64)
-
-        def events() -> Iterator[wire.Event]:
-            columns = (at, observed, frames, inferences, warmth, dnn)
-            return map(wire.Heartbeat, *(column.tolist() for column in columns))
-
-        return Readings(at, events)
-
-    def phase(self) -> int:
-        """When within a minute this sensor sends its heartbeats, so that not all send at once."""
-        return zlib.crc32(f"{self.store.slug}/{self.sensor.name}".encode()) % MINUTE
+    def within_the_day(self, at: Ints) -> Ints:
+        """What is noticed after midnight still belongs to the day that it happened on."""
+        return np.minimum(at, self.day.ends - 1)
 
     def awake(self, at: Ints) -> Bools:
         if self.day.dark is None:
@@ -234,6 +278,16 @@ def occupancy(enter: Ints, leave: Ints) -> tuple[Ints, Ints]:
     return at[last], people[last]
 
 
+def never_back(at: Ints, key: Ints) -> Ints:
+    """Later where an earlier element with the same key comes later: what is noticed late hides what was before."""
+    order = np.argsort(key, kind="stable")
+    # Far enough apart that the running maximum begins anew with each key.
+    apart = key[order] * (1 << 45)
+    later = np.empty_like(at)
+    later[order] = np.maximum.accumulate(at[order] + apart) - apart
+    return later
+
+
 def rank_within(key: Ints) -> Ints:
     """For each element, how many equal ones stand before it."""
     order = np.argsort(key, kind="stable")
@@ -243,20 +297,3 @@ def rank_within(key: Ints) -> Ints:
     rank = np.empty(key.size, np.int64)
     rank[order] = position - np.maximum.accumulate(np.where(first, position, 0))
     return rank
-
-
-def beats(day: Day, live_from: int, phase: int) -> tuple[Ints, Ints]:
-    """A day's heartbeats and what each observed: the time since the one before. Both in milliseconds.
-
-    Quarters of an hour and minutes lie on the same grid in every time zone, and ``live_from`` is on it.
-    """
-    change = live_from + phase
-    rare = np.arange(first_beat(day.begins, QUARTER, phase), min(day.ends, change + 1), QUARTER)
-    often = np.arange(first_beat(max(day.begins, change + 1), MINUTE, phase), day.ends, MINUTE)
-    observed = np.repeat([HISTORY_HEARTBEAT, LIVE_HEARTBEAT], [rare.size, often.size])
-    return np.concatenate((rare, often)), observed
-
-
-def first_beat(begin: int, interval: int, phase: int) -> int:
-    """The first moment from ``begin`` on that is a multiple of ``interval`` plus ``phase``."""
-    return begin + (phase - begin) % interval

@@ -16,7 +16,16 @@ def record(
     organisation: Organisation, actor: Actor, verb: str, subject: models.Model, **detail: Any
 ) -> AuditEntry:
     """Note a state change; call it in the transaction that makes the change."""
-    return AuditEntry.objects.create(
+    noted = entry(organisation, actor, verb, subject, **detail)
+    noted.save()
+    return noted
+
+
+def entry(
+    organisation: Organisation, actor: Actor, verb: str, subject: models.Model, **detail: Any
+) -> AuditEntry:
+    """What :func:`record` notes, not saved yet, for many at once."""
+    return AuditEntry(
         organisation=organisation,
         actor=actor if isinstance(actor, User) else None,
         actor_name=name_of(actor),

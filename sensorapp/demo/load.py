@@ -11,7 +11,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 
 from sensor_sim.fleet import plan as fleet
-from sensor_sim.fleet.plan import SCHEDULE, Plan, PlanError
+from sensor_sim.fleet.plan import SCHEDULE, OutdatedError, Plan, PlanError
 from sensorapp import wire
 from sensorapp.accounts import secrets
 from sensorapp.accounts.members import add_member, found_organisation
@@ -195,8 +195,11 @@ def write_files(chain: ChainShape, organisation: Organisation, tokens: dict[str,
 
 
 def read_plan(path: Path) -> Plan | None:
+    """The plan as it is; None where there is none that can be read."""
     try:
         return fleet.read(path)
+    except OutdatedError as error:
+        raise DemoError(str(error)) from None
     except PlanError:
         return None
 

@@ -56,14 +56,20 @@ def assign_line(
     )
 
 
-def keep_channels(sensor: Sensor, scene: wire.Scene) -> None:
-    named: list[tuple[ChannelKind, wire.Line | wire.Zone | wire.Slot]] = [
+def named_channels(scene: wire.Scene) -> list[tuple[ChannelKind, wire.Line | wire.Zone | wire.Slot]]:
+    return [
         *((ChannelKind.LINE, line) for line in scene.lines),
         *((ChannelKind.ZONE, zone) for zone in scene.zones),
         *((ChannelKind.SLOT, slot) for slot in scene.slots),
     ]
+
+
+def keep_channels(sensor: Sensor, scene: wire.Scene) -> None:
     kept = Channel.objects.bulk_create(
-        [Channel(sensor=sensor, kind=kind, number=channel.id, name=channel.name) for kind, channel in named],
+        [
+            Channel(sensor=sensor, kind=kind, number=channel.id, name=channel.name)
+            for kind, channel in named_channels(scene)
+        ],
         update_conflicts=True,
         unique_fields=["sensor", "kind", "number"],
         update_fields=["name", "retired_at"],

@@ -201,6 +201,15 @@ def test_lost_files_come_back_with_new_tokens(var: Path, damage: str) -> None:
     assert msgspec.structs.replace(plans[0], stores=plans[1].stores) == plans[1]
 
 
+@pytest.mark.parametrize("change", [{"schedule": fleet.SCHEDULE - 1}, {"errors": "0123456789abcdef"}])
+def test_a_database_filled_by_another_schedule_is_not_continued(var: Path, change: dict[str, Any]) -> None:
+    load_demo()
+    path = var / "demo" / "fleet.json"
+    fleet.write(msgspec.structs.replace(fleet.read(path), **change), path)
+    with pytest.raises(CommandError, match="load the demo into an empty database, or create the fleet anew"):
+        call_command("load_demo", verbosity=0)
+
+
 def test_another_organisation_is_not_joined_unless_forced(var: Path) -> None:
     Organisation.objects.create(name="Real Shops", slug="real")
     with pytest.raises(

@@ -40,6 +40,13 @@ def report(of: p.Store, day: date, **parts: int) -> dict[str, list[wire.Event]]:
     return {sensor.name: schedule.sensor_day(sensor, day).events for sensor in of.sensors}
 
 
+def truth(of: p.Store, day: date, **parts: int) -> dict[str, list[wire.Event]]:
+    """What each sensor of the store would report if it made no mistake."""
+    whole = plan(of, **parts)
+    schedule = Schedule(whole, of)
+    return {sensor.name: schedule.truth(sensor, day).events for sensor in of.sensors}
+
+
 def only(kind: type[Kind], events: Iterable[object]) -> list[Kind]:
     return [event for event in events if isinstance(event, kind)]
 
@@ -75,7 +82,7 @@ def test_events_lie_within_the_day_in_the_order_of_time(time_zone: str, day: dat
 @EVERY_DAY
 def test_whoever_comes_in_goes_out_and_nobody_goes_out_first(time_zone: str, day: date) -> None:
     of = store(time_zone)
-    steps = [step for _, step in entering(of, report(of, day))]
+    steps = [step for _, step in entering(of, truth(of, day))]
     inside = np.cumsum(steps)
     assert len(steps) > 300
     assert inside.min() >= 0
@@ -107,7 +114,7 @@ def test_a_zones_occupancy_is_what_its_visits_say(time_zone: str, day: date) -> 
 
 @EVERY_DAY
 def test_units_fall_one_by_one_and_are_filled_up(time_zone: str, day: date) -> None:
-    events = only(wire.Shelf, report(store(time_zone), day)["cooler"])
+    events = only(wire.Shelf, truth(store(time_zone), day)["cooler"])
     for slot, capacity in ((17, 12), (18, 6)):
         units = [event.units for event in events if event.slot == slot]
         assert len(units) > 5

@@ -13,12 +13,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from sensor_sim.device.uplink import RefusedError
 from sensor_sim.fleet import plan as p
+from sensor_sim.fleet import sender
 from sensor_sim.fleet.commands import first
 from sensor_sim.fleet.schedule import Feed, Schedule
 from sensor_sim.fleet.sender import Clock, run
@@ -228,6 +230,30 @@ async def test_a_sensor_for_which_somebody_else_sends_stops(server: Server, ledg
     assert ledgers["s-bzone2"].events == {}
 
 
+async def test_stores_that_wait_for_a_slow_server_hold_nothing_and_come_late(
+    server: Server, ledgers: Ledgers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "LANES", 2)
+    stores = [store("UTC", slug=f"s{n}", visitors=60.0, sensors=sensors(f"s{n}")) for n in range(6)]
+    of = plan(*stores, live_from=NOON - NOON % 900_000)
+    held: list[int] = []
+    most: list[int] = []
+
+    def slow(handler: BaseHTTPRequestHandler, commit: Callable[[], None]) -> bool:
+        held.append(1)
+        most.append(len(held))
+        time.sleep(0.05)
+        held.pop()
+        return False
+
+    server.faults = [slow] * 100
+    clock = Since(speed=600.0)
+    past = schedule(of, NOON + 600_000)
+    await run_until(of, server, clock, has_all(ledgers, past))
+    assert max(most) == 2
+    assert {sensor: events[: len(past[sensor])] for sensor, events in received(ledgers).items()} == past
+
+
 async def test_a_refused_token_ends_the_fleet(server: Server) -> None:
     server.faults = [refuse(401, "The token is not known.")] * 2
     with pytest.raises(ExceptionGroup) as caught:
@@ -277,10 +303,10 @@ def test_a_plan_that_is_missing_or_of_another_schedule_is_told(tmp_path: Path) -
         _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (
         1,
-        f"{path}: No such file or directory; `manage.py load_demo` writes it\n",
+        f"{path}: No such file or directory; `manage.py load_demo` or `manage.py create_fleet` writes it\n",
     )
     path.write_text("{}")
-    with pytest.raises(p.PlanError, match=r"remove it and run `manage\.py load_demo`"):
+    with pytest.raises(p.PlanError, match=r"remove it and run `manage\.py load_demo` or"):
         p.read(path)
     p.write(p.Plan(0, 1, ORIGIN, 0, []), path)
     with pytest.raises(p.PlanError, match="it was made for schedule 0 and this program has schedule"):

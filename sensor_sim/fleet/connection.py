@@ -1,0 +1,137 @@
+"""Connections to the backend, each of which carries one upload after the other.
+
+A fleet of ten thousand sensors in five hundred stores makes five hundred requests a second, for each of which
+a general HTTP client needs more than a millisecond of one core. Here, one has a connection of its own until
+it has its answer, the answer is parsed by httptools, and nothing else happens. Speaks HTTP/1.1 to the server
+directly, without a proxy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, cast
+from urllib.parse import urlsplit
+
+import httptools
+import httpx
+
+from sensor_sim.device import uplink
+from sensor_sim.device.uplink import UnavailableError
+
+CONNECT_S: Final = 10.0
+ANSWER_S: Final = 30.0
+
+
+class Connection(asyncio.Protocol):
+    """One connection to ``address``, which is opened when something is to be sent and stays open."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[httpx.Response] | None = None
+        self._start_answer()
+
+    async def post(self, head: bytes, body: bytes) -> httpx.Response:
+        """Send a request; raises :class:`UnavailableError` where no answer comes back."""
+        try:
+            return await self._exchange(head + body)
+        except (OSError, httptools.HttpParserError) as error:
+            self.close()
+            raise UnavailableError(f"{self.address}: {str(error) or type(error).__name__}") from None
+        except asyncio.CancelledError:
+            self.close()  # the answer may still come, and would be taken for that to the next request
+            raise
+
+    async def _exchange(self, request: bytes) -> httpx.Response:
+        if self._transport is None:
+            async with asyncio.timeout(CONNECT_S):
+                await self._open()
+        assert self._transport
+        self._start_answer()
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        async with asyncio.timeout(ANSWER_S):
+            return await self._answer
+
+    async def _open(self) -> None:
+        where = urlsplit(self.address)
+        secure = where.scheme == "https"
+        port = where.port or (443 if secure else 80)
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: self, where.hostname or "", port, ssl=secure or None)
+
+    def close(self) -> None:
+        if self._transport:
+            self._transport.abort()
+        self._transport = None
+
+    def _start_answer(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body = b""
+
+    # --- called by the event loop ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(error)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self._fail(error or ConnectionResetError("the server closed the connection"))
+
+    def _fail(self, error: Exception) -> None:
+        if self._answer and not self._answer.done():
+            self._answer.set_exception(error)
+
+    # --- called by the parser ---
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if not self._parser.should_keep_alive():
+            self.close()
+        if self._answer and not self._answer.done():
+            self._answer.set_result(httpx.Response(status, headers=self._headers, content=self._body))
+
+
+class Lanes:
+    """As many connections as there may be requests at once. The one last used is the next to be used."""
+
+    def __init__(self, url: str, count: int) -> None:
+        self.address = uplink.address(url)
+        self._free = [Connection(self.address) for _ in range(count)]
+        self._some_free = asyncio.Semaphore(count)
+
+    @asynccontextmanager
+    async def lane(self) -> AsyncIterator[Connection]:
+        """A connection of one's own, in the order of asking."""
+        async with self._some_free:
+            connection = self._free.pop()
+            try:
+                yield connection
+            finally:
+                self._free.append(connection)
+
+    def head(self, token: str) -> bytes:
+        """The beginning of a request under ``token``, to be followed by the body's length and the body."""
+        parts = urlsplit(self.address)
+        lines = [f"POST {parts.path} HTTP/1.1", f"Host: {parts.netloc}"]
+        lines += [f"{name}: {value}" for name, value in uplink.headers(token).items()]
+        return "\r\n".join([*lines, "Content-Length: "]).encode("ascii")
+
+    def close(self) -> None:
+        for connection in self._free:
+            connection.close()
