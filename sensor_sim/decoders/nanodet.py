@@ -3,6 +3,8 @@
 The distance from the cell's centre to each side of the box is the expectation of a softmax over ``bins``
 values, times the stride (generalised focal loss, Li et al., NeurIPS 2020, equation 6). Overlapping boxes
 of one class are thinned out here, not in the network.
+
+This is the first NanoDet. NanoDet-Plus measures from the cell's upper left corner and would be half a cell off.
 """
 
 from __future__ import annotations

@@ -66,18 +66,8 @@ class Ssd(Struct, tag="ssd", tag_field="layout", frozen=True, forbid_unknown_fie
             raise ValueError("outputs: name each of boxes and scores once")
 
     def check(self, outputs: Outputs, labels: int, size: Size) -> None:
-        boxes, scores = self._tables(outputs)
-        defaults = sum(each.cells[0] * each.cells[1] * len(each.shapes) for each in self.maps)
-        if self.maps and defaults != len(boxes):
-            raise SensorError(
-                f"decoder.maps: they make {defaults} default boxes, the network has {len(boxes)}"
-            )
-        columns = scores.shape[1]
-        if self.background is not None and self.background >= columns:
-            raise SensorError(
-                f"decoder.background: it is {self.background}, the network's columns are 0 to {columns - 1}"
-            )
-        check_classes(columns - (self.background is not None), labels)
+        _, scores = self._tables(outputs)
+        check_classes(scores.shape[1] - (self.background is not None), labels)
 
     @np.errstate(all="ignore")
     def decode(
@@ -114,11 +104,24 @@ class Ssd(Struct, tag="ssd", tag_field="layout", frozen=True, forbid_unknown_fie
         if len(outputs) == 2 == len(flat):
             boxes, scores = (flat[self.outputs.index(name)] for name in ("boxes", "scores"))
             if boxes.shape == (len(scores), 4):
+                self._check_rows(len(boxes))
+                self._check_columns(scores.shape[1])
                 return boxes, scores
         raise SensorError(
             f"decoder.outputs: ssd reads {' and '.join(self.outputs)}, with boxes nx4 and scores nx(classes), "
             f"the network has {shapes(outputs)}"
         )
+
+    def _check_rows(self, rows: int) -> None:
+        defaults = sum(each.cells[0] * each.cells[1] * len(each.shapes) for each in self.maps)
+        if self.maps and defaults != rows:
+            raise SensorError(f"decoder.maps: they make {defaults} default boxes, the network has {rows}")
+
+    def _check_columns(self, columns: int) -> None:
+        if self.background is not None and self.background >= columns:
+            raise SensorError(
+                f"decoder.background: it is {self.background}, the network's columns are 0 to {columns - 1}"
+            )
 
 
 @cache

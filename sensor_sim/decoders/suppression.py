@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sensor_sim.decoders.found import Found
 from sensor_sim.detection import Box
+from sensor_sim.errors import SensorError
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -34,8 +35,16 @@ class Candidates(NamedTuple):
 
 
 def candidates(table: Floats, wanted: Collection[int], least_score: float) -> Candidates:
-    """Where the score table (n x classes) holds at least ``least_score`` for a wanted class."""
+    """Where the score table (n x classes) holds at least ``least_score`` for a wanted class.
+
+    Raises :class:`SensorError` if it has no such class: dynamic dimensions may change after the trial run.
+    """
     classes = np.array(sorted(wanted), np.int64)
+    if (classes >= table.shape[1]).any():
+        raise SensorError(
+            f"labels: the network now scores {table.shape[1]} classes, fewer than the card has labels; "
+            "export it with fixed dimensions"
+        )
     scores = table[:, classes]
     there = (scores >= least_score) & (scores < np.inf)
     [hits] = np.nonzero(there.any(axis=1))  # nearly all rows hold nothing, and this says so quickly

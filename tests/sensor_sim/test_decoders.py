@@ -390,6 +390,23 @@ def test_a_run_may_find_other_shapes_than_the_trial_run(name: str) -> None:
         decoder(plain).decode(outputs, [0, 1], 0.5, (SIDE, SIDE))
 
 
+@pytest.mark.parametrize(
+    ("plain", "shapes", "complaint"),
+    [
+        ({"layout": "yolox"}, [(1, 84, 6)], "labels: the network now scores 1 classes"),
+        ({"layout": "yolov8"}, [(1, 5, 84)], "labels: the network now scores 1 classes"),
+        (LAYOUTS["ssd"][0], [(40, 4), (40, 3)], "decoder.maps: they make 36 default boxes"),
+        (LAYOUTS["ssd decoded"][0], [(7, 4), (7, 2)], "decoder.background: it is 2"),
+    ],
+)
+def test_a_later_run_with_other_rows_or_classes_is_a_sentence(
+    plain: dict[str, Any], shapes: list[tuple[int, ...]], complaint: str
+) -> None:
+    outputs: Any = [np.ones(shape, np.float32) for shape in shapes]
+    with pytest.raises(SensorError, match=complaint):
+        decoder(plain).decode(outputs, [0, 1], 0.5, (SIDE, SIDE))
+
+
 def test_classes_and_count_a_hair_below_a_whole_number() -> None:
     """Numbers that were steps of 1/256 of a scale are whole again."""
     boxes = np.tile(np.array([0.1, 0.1, 0.5, 0.5], np.float32), (2, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import numpy as np
 import pytest
 
 from sensor_sim import pipeline
+from sensor_sim.__main__ import main
 from sensor_sim.chip import Chip
 from sensor_sim.errors import SensorError
 from sensor_sim.network import Network
@@ -61,6 +64,29 @@ def watch(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*words), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
+def watch_here(*words: object) -> subprocess.CompletedProcess[str]:
+    """The same in this process: for what needs no start of its own, which takes seconds."""
+    output, errors = io.TextIOWrapper(io.BytesIO()), io.StringIO()
+    with own_signals(), redirect_stdout(output), redirect_stderr(errors):
+        try:
+            status = main(["watch", *map(str, words)])
+        except SystemExit as ended:  # argparse's way to refuse an option
+            status = int(ended.code or 0)
+    output.seek(0)
+    return subprocess.CompletedProcess(command(*words), status, output.read(), errors.getvalue())
+
+
+@contextmanager
+def own_signals() -> Iterator[None]:
+    """The command takes the signals that end it; afterwards they end the tests again."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def read(output: str) -> list[wire.Event]:
     return [wire.decode(line.encode(), wire.Event) for line in output.splitlines()]  # type: ignore[arg-type]
 
@@ -85,7 +111,7 @@ def test_events_are_lines_of_json_and_nothing_else(video: Path, package: Path, s
 
 def test_without_a_start_the_video_ends_now(video: Path, package: Path, scene: Path) -> None:
     before = time.time()
-    ran = watch("--video", video, "--model", package, "--scene", scene)
+    ran = watch_here("--video", video, "--model", package, "--scene", scene)
     last = read(ran.stdout)[-1]
     assert before - 0.2 <= last.at / 1000 <= time.time()
 
@@ -150,7 +176,7 @@ def test_stopped_it_still_gives_out_the_last_events(
 
 
 def refused(*words: object) -> str:
-    ran = watch(*words)
+    ran = watch_here(*words)
     assert ran.returncode == 1
     assert ran.stdout == ""
     [sentence] = ran.stderr.splitlines()
@@ -162,7 +188,11 @@ def test_what_is_no_video(tmp_path: Path, package: Path, scene: Path) -> None:
     assert "nothing.mp4: cannot be read: No such file or directory" in refused(
         "--video", tmp_path / "nothing.mp4", *rest
     )
-    assert "this is no video that FFmpeg can read" in refused("--video", scene, *rest)
+    (tmp_path / "zeros.mp4").write_bytes(bytes(10_000))
+    ran = watch("--video", tmp_path / "zeros.mp4", *rest)  # FFmpeg, asked alone, has more to say
+    assert (ran.returncode, ran.stdout) == (1, "")
+    [sentence] = ran.stderr.splitlines()
+    assert "zeros.mp4: this is no video that FFmpeg can read" in sentence
 
 
 def test_a_cut_off_video_is_told_after_what_could_be_seen(tmp_path: Path, package: Path, scene: Path) -> None:
@@ -257,7 +287,7 @@ def test_a_camera_that_is_not_there(package: Path, scene: Path) -> None:
     ],
 )
 def test_options_are_checked(video: Path, package: Path, scene: Path, words: list[str]) -> None:
-    ran = watch("--video", video, "--model", package, "--scene", scene, *words)
+    ran = watch_here("--video", video, "--model", package, "--scene", scene, *words)
     assert ran.returncode == 2
     assert f"argument {words[0]}: '{words[1]}' is no " in ran.stderr
 

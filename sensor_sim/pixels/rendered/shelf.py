@@ -59,7 +59,7 @@ class Shelf:
             if move.carried:
                 yield self._carry(canvas, move.carried, move.hand(story.now))
             yield _person(canvas, move.person, self._reacher(move))
-        for passage in () if bay.table else story.passages:
+        for passage in () if bay.table else sorted(story.passages, key=lambda p: p.away):
             z = -bay.standoff * passage.away
             who = build(passage.person)
             yield _person(
