@@ -75,11 +75,11 @@ class Chip:
         """Work and warm up until ``at``; a clock that was set back ends what was running."""
         passed = at - self._last if self._last is not None else 0.0
         self._last = at
-        if passed <= 0.0:
+        if passed < 0.0:
             self._busy_s = 0.0
-            return
-        self._thermometer.advance(passed, self._busy_s / passed)
-        self._busy_s = max(self._busy_s - passed, 0.0)
+        elif passed > 0.0:
+            self._thermometer.advance(passed, self._busy_s / passed)
+            self._busy_s = max(self._busy_s - passed, 0.0)
 
     def _look(self, frame: Frame) -> Metadata:
         """A frame that comes while the network is busy with an earlier one carries no result."""

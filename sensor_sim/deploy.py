@@ -1,11 +1,13 @@
-"""``python -m sensor_sim deploy``: a model package from an address into a slot of the device."""
+"""``python -m sensor_sim deploy`` and ``slots``: model packages on the device, and which of them is active."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +16,22 @@ import msgspec
 from sensor_sim.device.commands import Subparsers, add_uplink_arguments, conclude, open_delivery
 from sensor_sim.device.deployment import Deployer
 from sensor_sim.device.outbox import Outbox, OutboxError
-from sensor_sim.device.slots import Request, Slots, Step
+from sensor_sim.device.slots import SLOTS, Journal, Request, Slots, Step, read_journal
 from sensor_sim.device.uplink import RefusedError
 from sensor_sim.errors import SensorError
-from sensorapp import wire
+from sensor_sim.watch import print_event
 
 Tell = Callable[[str, Step], None]
+INTERRUPTED = 130
+
+# The parts of a request but its rollout: kind, placeholder and what it is.
+OPTIONS: dict[str, tuple[type, str, str]] = {
+    "slot": (int, "NUMBER", "slot number, 0 to 3"),
+    "url": (str, "URL", "http or https address of the package, a zip"),
+    "hash": (str, "HASH", "the package's SHA-256 in base64, 44 characters"),
+    "size": (int, "BYTES", "the package's size, at most 64 MiB"),
+    "version": (str, "TEXT", "the package's version, at most 44 characters"),
+}
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -28,42 +40,89 @@ def add_parser(subparsers: Subparsers) -> None:
         help="install a model package from an address",
         description="Install a model package from an address into a slot, which becomes the active one, and print "
         "each state of that as one JSON line, or send the states to a server and print totals. After a power loss "
-        "the same command goes on where it was.",
+        "or an interruption the same command goes on where it was.",
     )
-    parser.add_argument(
-        "--slots", type=Path, required=True, metavar="DIR", help="folder of the four model slots"
-    )
-    parser.add_argument("--slot", type=int, required=True, metavar="NUMBER", help="which slot: 0 to 3")
-    parser.add_argument("--url", required=True, metavar="URL", help="address of the package, a zip")
-    parser.add_argument("--hash", required=True, metavar="HASH", help="its SHA-256 in base64")
-    parser.add_argument("--size", type=int, required=True, metavar="BYTES", help="its size")
-    parser.add_argument("--version", required=True, metavar="TEXT", help="its version, at most 44 characters")
+    _add_folder(parser)
+    for name, (kind, placeholder, meaning) in OPTIONS.items():
+        parser.add_argument(f"--{name}", type=kind, required=True, metavar=placeholder, help=meaning)
     parser.add_argument(
         "--rollout", type=_rollout, required=True, metavar="NUMBER", help="number of the rollout"
     )
     add_uplink_arguments(parser, required=False)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=partial(_explained, run))
+    parser = subparsers.add_parser(
+        "slots",
+        help="show the model slots, or go back to another model",
+        description="Print what each slot holds: its version, digest and when it was installed; an asterisk marks "
+        "the active one, which watch --slots runs from its next start on.",
+    )
+    _add_folder(parser)
+    parser.add_argument(
+        "--activate", type=int, choices=range(SLOTS), metavar="NUMBER", help="make this slot the active one"
+    )
+    parser.set_defaults(run=partial(_explained, show))
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Exit status 0 when the slot holds the package and all states are settled, else 1 with one sentence."""
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--slots", type=Path, required=True, metavar="DIR", help="folder of the four model slots"
+    )
+
+
+def _explained(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Run a command; any fault is one sentence and the exit status 1."""
     try:
-        with ExitStack() as stack:
-            slots = stack.enter_context(Slots(arguments.slots))
-            if not (arguments.uplink or arguments.token_file or arguments.outbox):
-                return _deploy(slots, arguments, _print)
-            delivery = stack.enter_context(open_delivery(arguments))
-            with delivery:
-                status = _deploy(slots, arguments, partial(_keep, delivery.outbox))
-            return conclude(delivery) or status
+        return command(arguments)
     except (SensorError, RefusedError, OutboxError) as error:
         print(f"sensor_sim: {error}", file=sys.stderr)
     except OSError as error:
         print(
-            f"sensor_sim: {arguments.slots}: {error.strerror}; check the disk, then deploy again",
+            f"sensor_sim: {arguments.slots}: {error.strerror}; check the disk, then try again",
             file=sys.stderr,
         )
+    except KeyboardInterrupt:
+        print("sensor_sim: interrupted; the same command goes on where it was", file=sys.stderr)
+        return INTERRUPTED
     return 1
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit status 0 when the slot holds the package and all states are settled, else 1 with one sentence."""
+    with ExitStack() as stack:
+        slots = stack.enter_context(Slots(arguments.slots))
+        if not (arguments.uplink or arguments.token_file or arguments.outbox):
+            return _deploy(slots, arguments, _print)
+        delivery = stack.enter_context(open_delivery(arguments))
+        with delivery:
+            status = _deploy(slots, arguments, partial(_keep, delivery.outbox))
+        return conclude(delivery) or status
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Exit status 0, or 1 with one sentence if there are no slots or the one to activate holds no model."""
+    journal = read_journal(arguments.slots)
+    if journal is None:
+        raise SensorError(
+            f"{arguments.slots}: no model slots there; install a model with python -m sensor_sim deploy"
+        )
+    if arguments.activate is not None:
+        with Slots(arguments.slots) as slots:
+            slots.activate(arguments.activate)
+            journal = slots.journal
+    print("\n".join(_rows(journal)))
+    return 0
+
+
+def _rows(journal: Journal) -> list[str]:
+    rows = []
+    for number, slot in enumerate(journal.slots):
+        mark = "*" if number == journal.active else " "
+        held = "empty"
+        if slot:
+            moment = datetime.fromtimestamp(slot.updated / 1000, UTC)
+            held = f"{slot.version}  {slot.digest}  {moment:%Y-%m-%d %H:%M:%S} UTC"
+        rows.append(f"{mark} {number}  {held}")
+    return rows
 
 
 def check(path: Path) -> str:
@@ -82,8 +141,8 @@ def _deploy(slots: Slots, arguments: argparse.Namespace, tell: Tell) -> int:
         deployer.run(_request(arguments))
     except msgspec.ValidationError as error:
         deployer.refuse(arguments.rollout)
-        reason, _, field = str(error).partition(" - at `$.")
-        print(f"sensor_sim: --{field.rstrip('`')}: {reason}", file=sys.stderr)
+        reason, _, field = str(error).rstrip("`").partition(" - at `$.")
+        print(f"sensor_sim: --{field}: {reason}; give {OPTIONS[field][2]}", file=sys.stderr)
         return 1
     except SensorError as error:
         print(f"sensor_sim: {error}", file=sys.stderr)
@@ -97,8 +156,11 @@ def _request(arguments: argparse.Namespace) -> Request:
 
 
 def _print(name: str, step: Step) -> None:
-    sys.stdout.buffer.write(wire.encode(step.event()) + b"\n")
-    sys.stdout.buffer.flush()
+    """Whoever reads the states may have had enough; the deployment goes on."""
+    try:
+        print_event(step.event())
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _keep(outbox: Outbox, name: str, step: Step) -> None:

@@ -13,6 +13,8 @@ from sensor_sim.errors import SensorError
 T = TypeVar("T")
 
 MAX_BYTES = 4 * 2**20
+# A network that fits the chip has at most half of this as 32 bit floats.
+LARGEST_MODEL = 64 * 2**20
 
 
 def read_file(path: Path, most: int, remedy: str) -> bytes:

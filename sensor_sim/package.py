@@ -20,12 +20,12 @@ from msgspec import Meta, Struct
 from sensor_sim.decoders import Decoder
 from sensor_sim.decoders.found import Outputs
 from sensor_sim.detection import Detection
-from sensor_sim.documents import MAX_BYTES, parse, read_file
+from sensor_sim.documents import LARGEST_MODEL, MAX_BYTES, parse, read_file
 from sensor_sim.errors import SensorError
 
 CARD, WEIGHTS = "model.json", "model.onnx"
-# Bytes that are read of each at most. A network that fits the chip has at most half of this as 32 bit floats.
-MOST = {CARD: MAX_BYTES, WEIGHTS: 64 * 2**20}
+# Bytes that are read of each at most.
+MOST = {CARD: MAX_BYTES, WEIGHTS: LARGEST_MODEL}
 CHECK_PATH = "check the path and its rights"
 LAYOUTS = sorted(str(layout.__struct_config__.tag) for layout in get_args(Decoder))
 # What systems add to a zip by themselves, and a way out of a folder: no packages are there.

@@ -126,4 +126,8 @@ class Deployer:
         return self._slots.journal.steps[-1].state
 
     def _at(self) -> int:
-        return round(self._now() * 1000)
+        """What is in the journal must be told some day, so that no time goes in that an event cannot have."""
+        try:
+            return msgspec.convert(round(self._now() * 1000), wire.Milliseconds)
+        except msgspec.ValidationError:
+            raise SensorError("this machine's clock is wrong by years; set it, then deploy again") from None

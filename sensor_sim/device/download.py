@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from sensor_sim.device.durable import sync_folder
 from sensor_sim.device.slots import Request
 from sensor_sim.device.uplink import DIRECT, TIMEOUT
 from sensorapp import wire
@@ -40,16 +41,17 @@ def download(request: Request, target: Path, wait: Callable[[float], object] = t
 
     What ``target`` already holds of it is not fetched again. Raises :class:`FailedError`.
     """
-    began_before = target.exists()
-    _fetch(request, target, wait)
-    if not is_intact(target, request) and began_before:
-        # After a power loss the end of a file may be anything, so that the pieces do not fit together.
+    in_one = _fetch(request, target, wait)
+    if not is_intact(target, request) and not in_one:
+        # Pieces need not fit together: the package may have changed in between, and after a power loss the end
+        # of a file may be anything.
         target.unlink()
         _fetch(request, target, wait)
     if not is_intact(target, request):
         raise FailedError(
             "failed", f"{request.url}: the package's hash is not {request.hash}; publish it again"
         )
+    sync_folder(target.parent)
 
 
 def is_intact(path: Path, request: Request) -> bool:
@@ -58,7 +60,8 @@ def is_intact(path: Path, request: Request) -> bool:
     return base64.b64encode(digest).decode() == request.hash and path.stat().st_size == request.size
 
 
-def _fetch(request: Request, target: Path, wait: Callable[[float], object]) -> None:
+def _fetch(request: Request, target: Path, wait: Callable[[float], object]) -> bool:
+    """Fetch what is missing; returns whether all of the package came in one answer."""
     with httpx.Client(timeout=TIMEOUT, mounts=DIRECT, follow_redirects=True) as client:
         for back_off in (*BACK_OFFS_S, None):
             try:
@@ -78,11 +81,11 @@ def _fetch(request: Request, target: Path, wait: Callable[[float], object]) -> N
     )
 
 
-def _attempt(client: httpx.Client, request: Request, target: Path) -> None:
-    """Fetch what is missing; raises what :func:`_fetch` answers."""
+def _attempt(client: httpx.Client, request: Request, target: Path) -> bool:
+    """One try of :func:`_fetch`; raises what that answers."""
     have = target.stat().st_size if target.exists() else 0
     if have >= request.size:
-        return
+        return False
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with client.stream("GET", request.url, headers=headers) as response:
         begin = _begin(response, request, have)
@@ -95,6 +98,7 @@ def _attempt(client: httpx.Client, request: Request, target: Path) -> None:
                 os.fsync(file.fileno())
     if target.stat().st_size < request.size:
         raise _BrokenOffError("the answer ends too early")
+    return begin == 0
 
 
 def _begin(response: httpx.Response, request: Request, have: int) -> int:

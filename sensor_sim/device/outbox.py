@@ -21,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from sensor_sim.device.durable import make_folder, sync_folder
 from sensorapp import wire
 
 DEFAULT_LIMIT = 1_000_000
@@ -132,7 +133,7 @@ class Outbox:
         self.limit = limit
         self._mutex = threading.RLock()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             self._lock_file = (folder / "lock").open("w")
         except OSError as error:
             raise OutboxError(
@@ -380,6 +381,7 @@ class Outbox:
                 file.write(msgspec.json.encode(letter) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
+            sync_folder(self.folder)
         except OSError as error:
             raise OutboxError(
                 f"outbox {self.folder}: {path.name}: {error.strerror}; free some space"

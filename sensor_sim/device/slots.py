@@ -8,7 +8,6 @@ fails, the journal before or the one after is there, and every package that it n
 from __future__ import annotations
 
 import fcntl
-import os
 import secrets
 from pathlib import Path
 from typing import Annotated, get_args
@@ -16,17 +15,18 @@ from typing import Annotated, get_args
 import msgspec
 from msgspec import Meta, Struct
 
+from sensor_sim.device.durable import make_folder, replace_file, sync_folder
+from sensor_sim.documents import LARGEST_MODEL
 from sensor_sim.errors import SensorError
 from sensorapp import wire
 
 SLOTS = 4
-# As much as package.py reads; what pixels pass through is not imported here.
-LARGEST_PACKAGE = 64 * 2**20
 NO_MODEL = "0" * 16
 FINAL = {state for state in get_args(wire.DeploymentState) if state.startswith(("done", "failed"))}
 
 JOURNAL, PACKAGES, STAGED, LOCK = "journal.json", "packages", "staged", "lock"
 
+SlotNumber = Annotated[int, Meta(ge=0, lt=SLOTS)]
 Hash = Annotated[str, Meta(pattern="^[A-Za-z0-9+/]{43}=$")]
 
 
@@ -36,9 +36,9 @@ class Request(Struct, frozen=True, forbid_unknown_fields=True):
     rollout: Annotated[int, Meta(ge=0, lt=2**31)]
     url: Annotated[str, Meta(pattern="^https?://[^/]", max_length=320)]
     hash: Hash
-    size: Annotated[int, Meta(ge=1, le=LARGEST_PACKAGE)]
+    size: Annotated[int, Meta(ge=1, le=LARGEST_MODEL)]
     version: Annotated[str, Meta(min_length=1, max_length=44)]
-    slot: Annotated[int, Meta(ge=0, lt=SLOTS)]
+    slot: SlotNumber
 
 
 class Slot(Struct, frozen=True):
@@ -71,7 +71,7 @@ class Journal(Struct, frozen=True):
 
     name: str
     slots: tuple[Slot | None, Slot | None, Slot | None, Slot | None] = (None, None, None, None)
-    active: int | None = None
+    active: SlotNumber | None = None
     request: Request | None = None
     steps: tuple[Step, ...] = ()
     told: int = -1
@@ -110,8 +110,7 @@ class Slots:
         self.folder = folder
         self.staged = folder / STAGED
         try:
-            (folder / PACKAGES).mkdir(parents=True, exist_ok=True)
-            sync_folder(folder.parent)
+            make_folder(folder / PACKAGES)
             self._lock_file = (folder / LOCK).open("w")
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -126,14 +125,16 @@ class Slots:
 
     def save(self, journal: Journal) -> None:
         """Replace the journal; it is durable when this returns."""
-        new = self.folder / f"{JOURNAL}.new"
-        with new.open("wb") as file:
-            file.write(msgspec.json.encode(journal))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self.folder / JOURNAL)
-        sync_folder(self.folder)
+        replace_file(self.folder / JOURNAL, msgspec.json.encode(journal))
         self.journal = journal
+
+    def activate(self, number: int) -> None:
+        """Run the model of this slot from the next start on; raises :class:`SensorError` if it holds none."""
+        if self.journal.slots[number] is None:
+            raise SensorError(
+                f"{self.folder}: slot {number} holds no model; choose another or deploy one into it"
+            )
+        self.save(msgspec.structs.replace(self.journal, active=number))
 
     def package(self, hash: str) -> Path:
         return package_path(self.folder, hash)
@@ -141,8 +142,8 @@ class Slots:
     def keep_staged(self, hash: str) -> None:
         """Give the staged file, which is durable, its place among the packages."""
         self.staged.replace(self.package(hash))
+        sync_folder(self.folder / PACKAGES)  # first the new name: rather two of them than none
         sync_folder(self.folder)
-        sync_folder(self.folder / PACKAGES)
 
     def sweep(self) -> None:
         """Remove what neither a slot nor a deployment under way needs."""
@@ -191,12 +192,3 @@ def active_package(folder: Path) -> Path:
 
 def package_path(folder: Path, hash: str) -> Path:
     return folder / PACKAGES / (hash.translate(str.maketrans("+/", "-_")) + ".zip")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

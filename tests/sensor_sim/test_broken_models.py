@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,9 +20,9 @@ from sensor_sim.errors import SensorError
 from sensor_sim.network import Network
 from sensor_sim.package import load_package
 from tests.sensor_sim import networks
+from tests.sensor_sim.conftest import Command
 from tests.sensor_sim.networks import card, constant_model
 
-ROOT = Path(__file__).parents[2]
 n = helper.make_node
 GOOD = {
     "boxes": [[[0.1, 0.2, 0.5, 0.4]]],
@@ -121,9 +119,8 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 }  # fmt: skip
 
 
-def refused(*words: object) -> str:
-    command = [sys.executable, "-m", "sensor_sim", *map(str, words)]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+def refused(sensor_sim: Command, *words: object) -> str:
+    ran = sensor_sim(*words)
     assert (ran.returncode, ran.stdout) == (1, "")
     [sentence] = ran.stderr.splitlines()
     assert sentence.startswith("sensor_sim: ")
@@ -142,9 +139,11 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_model_is_refused(watched: list[object], tmp_path: Path, name: str) -> None:
+def test_a_broken_model_is_refused(
+    sensor_sim: Command, watched: list[object], tmp_path: Path, name: str
+) -> None:
     weights, complaint = BROKEN[name]
-    assert complaint in refused(*watched, networks.write_package(tmp_path / "p", card(), weights))
+    assert complaint in refused(sensor_sim, *watched, networks.write_package(tmp_path / "p", card(), weights))
 
 
 def test_the_good_one_is_good(tmp_path: Path) -> None:
@@ -168,12 +167,12 @@ def test_a_damaged_file_never_does_worse_than_a_sentence(data: st.DataObject) ->
 # --- too much --------------------------------------------------------------------------------------
 
 
-def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+def test_a_bomb_is_not_unpacked(sensor_sim: Command, tmp_path: Path) -> None:
     """100 MiB of nothing in 100 KB, and a file without end."""
     folder = networks.write_package(tmp_path / "p", card(), saved(good()))
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(folder / "model.json", "model.json")
         archive.writestr("model.onnx", bytes(100 * 2**20))
     assert (tmp_path / "bomb.zip").stat().st_size < 200_000
-    assert "model.onnx is larger than 64 MiB" in refused("report", tmp_path / "bomb.zip")
-    assert "/dev/zero: larger than 64 MiB" in refused("report", folder, "--weights", "/dev/zero")
+    assert "model.onnx is larger than 64 MiB" in refused(sensor_sim, "report", tmp_path / "bomb.zip")
+    assert "/dev/zero: larger than 64 MiB" in refused(sensor_sim, "report", folder, "--weights", "/dev/zero")

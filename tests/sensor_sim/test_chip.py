@@ -76,6 +76,10 @@ def test_a_clock_set_back_keeps_nothing_waiting() -> None:
     assert results(chip(40).watch(Frame(at, BLACK) for at in times)) == [True, True, False]
 
 
+def test_two_frames_of_one_moment_are_not_both_looked_at() -> None:
+    assert results(chip(40).watch(Frame(START, BLACK) for _ in range(3))) == [True, False, False]
+
+
 # --- temperature -----------------------------------------------------------------------------------
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from sensor_sim.device.slots import read_journal
 from sensor_sim.package import load_package
 from sensorapp import wire
 from tests.sensor_sim import networks
+from tests.sensor_sim.conftest import Command, Ran
 from tests.sensor_sim.device import device_server
 from tests.sensor_sim.device.device_server import Ledger
 from tests.sensor_sim.device.package_server import request_for, serving
@@ -38,17 +41,20 @@ def package(tmp_path: Path) -> bytes:
     )
 
 
-def sensor_sim(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sensor_sim", *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+@pytest.fixture
+def deploy(sensor_sim: Command) -> Command:
+    """Runs ``deploy`` with a server for this package."""
+
+    def run(slots: Path, body: bytes, *more: object, **changes: object) -> Ran:
+        with serving(body) as server:
+            return sensor_sim(*words(slots, request_for(body, server.url) | changes), *more)
+
+    return run
 
 
-def deploy(slots: Path, body: bytes, *more: object, **changes: object) -> subprocess.CompletedProcess[str]:
-    """Run ``deploy`` with a server for this package."""
-    with serving(body) as server:
-        plain = request_for(body, server.url) | changes
-        options = [word for name, value in plain.items() for word in (f"--{name}", value)]
-        return sensor_sim("deploy", "--slots", slots, *options, *more)
+def words(slots: Path, plain: dict[str, Any]) -> list[object]:
+    options = [word for name, value in plain.items() for word in (f"--{name}", value)]
+    return ["deploy", "--slots", slots, *options]
 
 
 def states(output: str) -> list[tuple[int, str]]:
@@ -56,7 +62,9 @@ def states(output: str) -> list[tuple[int, str]]:
     return [(event.rollout, event.state) for event in events]
 
 
-def test_what_is_deployed_is_what_watches(tmp_path: Path, package: bytes) -> None:
+def test_what_is_deployed_is_what_watches(
+    sensor_sim: Command, deploy: Command, tmp_path: Path, package: bytes
+) -> None:
     slots = tmp_path / "slots"
     ran = deploy(slots, package)
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -74,7 +82,7 @@ def test_what_is_deployed_is_what_watches(tmp_path: Path, package: bytes) -> Non
     assert '"crossing"' in watched.stdout
 
 
-def test_what_does_not_fit_leaves_the_old_model(tmp_path: Path, package: bytes) -> None:
+def test_what_does_not_fit_leaves_the_old_model(deploy: Command, tmp_path: Path, package: bytes) -> None:
     slots = tmp_path / "slots"
     deploy(slots, package)
     before = read_journal(slots)
@@ -103,15 +111,18 @@ def test_what_does_not_fit_leaves_the_old_model(tmp_path: Path, package: bytes) 
         ({"url": "http://127.0.0.1/" + "a" * 320}, "--url: Expected `str` of length <= 320"),
     ],
 )
-def test_an_invalid_argument_is_named(tmp_path: Path, changes: dict[str, object], complaint: str) -> None:
+def test_an_invalid_argument_is_named(
+    deploy: Command, tmp_path: Path, changes: dict[str, object], complaint: str
+) -> None:
     ran = deploy(tmp_path / "slots", b"x", **changes)
     assert ran.returncode == 1
     assert states(ran.stdout) == [(7, "request_received"), (7, "failed_invalid_argument")]
     [sentence] = ran.stderr.splitlines()
     assert sentence.startswith(f"sensor_sim: {complaint}")
+    assert "; give " in sentence
 
 
-def test_the_states_reach_the_server_once(tmp_path: Path, package: bytes) -> None:
+def test_the_states_reach_the_server_once(deploy: Command, tmp_path: Path, package: bytes) -> None:
     token = tmp_path / "token"
     token.write_text("s-0123456789ab.c2VjcmV0")
     with device_server.running(Ledger()) as backend:
@@ -126,3 +137,53 @@ def test_the_states_reach_the_server_once(tmp_path: Path, package: bytes) -> Non
     assert [(event.rollout, event.state) for event in events if isinstance(event, wire.Deployment)] == [
         (rollout, state) for rollout in (7, 8) for state in DONE
     ]
+
+
+def test_the_way_back_to_another_slot(
+    sensor_sim: Command, deploy: Command, tmp_path: Path, package: bytes
+) -> None:
+    slots = tmp_path / "slots"
+    for slot, version in ((1, "1.0"), (3, "2.0")):
+        assert deploy(slots, package, slot=slot, version=version).returncode == 0
+
+    def rows(*more: object) -> list[list[str]]:
+        ran = sensor_sim("slots", "--slots", slots, *more)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        return [line.split()[:3] for line in ran.stdout.splitlines()]
+
+    assert rows() == [["0", "empty"], ["1", "1.0", digest(slots)], ["2", "empty"], ["*", "3", "2.0"]]
+    assert rows("--activate", 1)[1] == ["*", "1", "1.0"]
+    assert rows()[3] == ["3", "2.0", digest(slots)]
+    refused = sensor_sim("slots", "--slots", slots, "--activate", 2)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.endswith("slot 2 holds no model; choose another or deploy one into it\n")
+
+
+def digest(slots: Path) -> str:
+    journal = read_journal(slots)
+    assert journal
+    return journal.model
+
+
+def test_where_no_slots_are_none_are_made(sensor_sim: Command, tmp_path: Path) -> None:
+    ran = sensor_sim("slots", "--slots", tmp_path / "nowhere", "--activate", 0)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "no model slots there; install a model with" in ran.stderr
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_who_stops_reading_does_not_stop_the_deployment(tmp_path: Path, package: bytes) -> None:
+    """Run as a process of its own, whose output nobody reads."""
+    read, write = os.pipe()
+    os.close(read)
+    with serving(package) as server:
+        command = [sys.executable, "-m", "sensor_sim"]
+        command += map(str, words(tmp_path / "slots", request_for(package, server.url)))
+        ran = subprocess.run(
+            command, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120, check=False
+        )
+    os.close(write)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    journal = read_journal(tmp_path / "slots")
+    assert journal
+    assert journal.steps[-1].state == "done"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +19,8 @@ from sensor_sim.network import Network, examine
 from sensor_sim.package import load_package
 from tests.real.clips import CARD, WEIGHTS
 from tests.sensor_sim import networks
+from tests.sensor_sim.conftest import Command
 
-ROOT = Path(__file__).parents[2]
 Shape = tuple[int, ...]
 
 
@@ -273,12 +271,7 @@ def wide_package(folder: Path) -> Path:
     return networks.write_package(folder, networks.card(), networks.model(nodes, list(values), constants))
 
 
-def sensor_sim(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sensor_sim", *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-
-
-def test_what_does_not_fit_is_refused_with_the_figures(tmp_path: Path) -> None:
+def test_what_does_not_fit_is_refused_with_the_figures(sensor_sim: Command, tmp_path: Path) -> None:
     package = wide_package(tmp_path / "wide")
     with pytest.raises(SensorError) as caught:
         Network(load_package(package))
@@ -289,7 +282,7 @@ def test_what_does_not_fit_is_refused_with_the_figures(tmp_path: Path) -> None:
     assert "Fit in chip                 no" in reported.stdout
 
 
-def test_the_report_of_a_package(tmp_path: Path) -> None:
+def test_the_report_of_a_package(sensor_sim: Command, tmp_path: Path) -> None:
     package = networks.write_package(tmp_path / "p", networks.SPOT_CARD, networks.bright_spot_model())
     reported = sensor_sim("report", package)
     assert (reported.returncode, reported.stderr) == (0, "")
@@ -303,7 +296,7 @@ def test_the_report_of_a_package(tmp_path: Path) -> None:
     assert (plain["fits"], plain["dnn_us"]) == (True, 0)
 
 
-def test_a_report_of_what_is_no_package(tmp_path: Path) -> None:
+def test_a_report_of_what_is_no_package(sensor_sim: Command, tmp_path: Path) -> None:
     reported = sensor_sim("report", tmp_path)
     assert reported.returncode == 1
     assert reported.stdout == ""

@@ -210,6 +210,35 @@ def test_garbage_at_the_end_of_what_was_fetched_is_fetched_again(
     assert device.held()[1] == NEW
 
 
+def test_a_package_that_changed_in_between_is_fetched_again(device: Device, server: PackageServer) -> None:
+    server.faults = [lambda handler: handler.answer(200, OLD, length=20_000)]
+    device.deploy(request_for(NEW, server.url))
+    assert server.ranges == [None, "bytes=20000-", None]
+    assert device.told == DONE
+    assert device.held()[1] == NEW
+
+
+def test_with_a_clock_that_is_wrong_by_years_nothing_begins(device: Device, server: PackageServer) -> None:
+    """Else an event that no server takes would be in the way of all later ones."""
+    request = msgspec.convert(request_for(NEW, server.url), Request)
+    before = read_journal(device.folder)
+    with Slots(device.folder) as slots, pytest.raises(SensorError, match="clock is wrong by years; set it"):
+        Deployer(slots, digest, device._tell, now=lambda: 100.0).run(request)
+    assert read_journal(device.folder) == before
+    device.deploy(request_for(NEW, server.url))
+    assert device.told == DONE
+
+
+def test_another_slot_is_made_the_active_one(device: Device, server: PackageServer) -> None:
+    device.deploy(request_for(NEW, server.url, slot=3))
+    with Slots(device.folder) as slots:
+        slots.activate(1)
+        with pytest.raises(SensorError, match="slot 2 holds no model; choose another"):
+            slots.activate(2)
+    assert active_package(device.folder).read_bytes() == OLD
+    assert device.held() == [None, OLD, None, NEW]
+
+
 def test_one_process_at_a_time(device: Device) -> None:
     with Slots(device.folder), pytest.raises(SensorError, match="another process is installing there"):
         Slots(device.folder)

