@@ -25,7 +25,7 @@ Tell = Callable[[str, Step], None]
 INTERRUPTED = 130
 
 # The parts of a request but its rollout: kind, placeholder and what it is.
-OPTIONS: dict[str, tuple[type, str, str]] = {
+OPTIONS: dict[str, tuple[Callable[[str], object], str, str]] = {
     "slot": (int, "NUMBER", "slot number, 0 to 3"),
     "url": (str, "URL", "http or https address of the package, a zip"),
     "hash": (str, "HASH", "the package's SHA-256 in base64, 44 characters"),

@@ -128,6 +128,7 @@ class Deployer:
     def _at(self) -> int:
         """What is in the journal must be told some day, so that no time goes in that an event cannot have."""
         try:
-            return msgspec.convert(round(self._now() * 1000), wire.Milliseconds)
+            at: int = msgspec.convert(round(self._now() * 1000), wire.Milliseconds)
         except msgspec.ValidationError:
             raise SensorError("this machine's clock is wrong by years; set it, then deploy again") from None
+        return at
