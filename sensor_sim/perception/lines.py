@@ -14,8 +14,8 @@ from sensor_sim.perception.geometry import Point
 from sensor_sim.perception.tracking import Sighting, Track
 from sensorapp import wire
 
-# Half the width of the dead band in units of the box: about 6 cm on a standing person.
-DEAD_BAND = 0.035
+# Half the width of the dead band in units of the box: about 11 cm on a standing person.
+DEAD_BAND = 0.065
 # It is this many times as wide, up and down, for a person who has only been seen in part.
 UNSURE = 3
 
