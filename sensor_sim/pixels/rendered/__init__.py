@@ -3,6 +3,10 @@
 A world is a small simulation with a camera in it. It moves on in steps, says what truly happened in each, and
 draws what the camera sees at any size. The same seed gives the same world, happening by happening and pixel by
 pixel, whatever the steps and the size of the pictures.
+
+The worlds: ``entrance.Entrance(seed, start, density)``, a shop's door with everything that is counted there;
+``varied.Varied(seed, start)``, places of every kind with people in them, for training (a seed is a place; its
+people move on, so that several moments of one place are cheap). Their arguments stay as they are.
 """
 
 from __future__ import annotations
