@@ -70,7 +70,9 @@ class Input(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Card(Struct, forbid_unknown_fields=True, frozen=True):
-    """The content of ``model.json``. Label number i names the network's class i."""
+    """The content of ``model.json``. Label number i names the network's class i; ``measured`` is how well
+    the model does, as whoever made it measured it.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=80)]
     licence: Annotated[str, Meta(min_length=1, max_length=80)]
@@ -78,6 +80,7 @@ class Card(Struct, forbid_unknown_fields=True, frozen=True):
     decoder: Decoder
     labels: Annotated[list[Label], Meta(min_length=1, max_length=10_000)]
     source: str = ""
+    measured: dict[str, float] = {}
 
     def detections(self, outputs: Outputs, labels: Collection[str], least_score: float) -> list[Detection]:
         """The objects with these labels and at least this score in the outputs of one inference.
