@@ -179,10 +179,36 @@ def test_where_pixels_are_nothing_is_written() -> None:
 
 
 def test_nothing_writes_a_picture() -> None:
-    """No call of OpenCV's or NumPy's writers, and no encoder of pictures, anywhere in the sensor."""
+    """No call of OpenCV's or NumPy's writers, and no encoder of pictures, anywhere in the sensor.
+
+    Training is a tool beside it: it keeps the pictures that it has drawn.
+    """
     sensor = {module: tree for module, tree in MODULES.items() if within(module, "sensor_sim")}
     found = {module: called(tree, WRITES_A_PICTURE) for module, tree in sensor.items()}
-    assert {module: names for module, names in found.items() if names} == {}
+    assert {module: names for module, names in found.items() if names} == {
+        "sensor_sim.training.pictures": {"open_memmap"}
+    }
+
+
+def test_training_sees_no_real_picture() -> None:
+    """What it keeps are pictures of worlds that do not exist: it knows neither cameras nor files of pictures,
+    and nothing that runs in a sensor knows it."""
+    training = {module for module in MODULES if within(module, "sensor_sim.training")}
+    known = {name for module in training for name in imports(module) if within(name, "sensor_sim")}
+    drawn = {"sensor_sim.pixels.rendered", "sensor_sim.pixels.array", "sensor_sim.training"}
+    others = {name for name in known if not any(within(name, room) for room in drawn)}
+    assert others <= {
+        "sensor_sim.decoders.imx500_pp",
+        "sensor_sim.detection",
+        "sensor_sim.errors",
+        "sensor_sim.network",
+        "sensor_sim.package",
+        "sensor_sim.pixels",  # the type of a picture
+    }
+    readers = re.compile(r"VideoCapture|im(read|decode)\w*|fromfile|frombuffer")
+    assert {name for module in training for name in called(MODULES[module], readers)} == set()
+    users = {module for module in MODULES for name in imports(module) if within(name, "sensor_sim.training")}
+    assert users <= training
 
 
 @pytest.mark.parametrize(
