@@ -12,7 +12,7 @@ import sys
 os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
-from sensor_sim import watch
+from sensor_sim import deploy, report, watch
 from sensor_sim.device import commands as device
 from sensor_sim.fleet import commands as fleet
 
@@ -22,6 +22,8 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sensor_sim", description=__doc__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     watch.add_parser(subparsers)
+    report.add_parser(subparsers)
+    deploy.add_parser(subparsers)
     device.add_parser(subparsers)
     fleet.add_parser(subparsers)
     arguments = parser.parse_args(words)

@@ -26,6 +26,9 @@ Tensor = NDArray[np.float32 | np.uint8]
 # Developing works on values of 16 bit, so that scaling down keeps what averaging gains.
 FINE_BITS = 16
 GAMMA_STEPS = 1 << 14
+# A tensor is small if the picture has this many times its width and height. Red and blue, which lie one value
+# apart, then come to lie at most a third of the tensor's pixels apart.
+SMALL = 3
 
 
 class Placement(NamedTuple):
@@ -139,7 +142,8 @@ def _span(begin: int, length: int, origin: int, whole: int, cells: int) -> tuple
 
 def develop_raw(raw: Raw, width: int, height: int) -> Image:
     """A raw picture → height x width x 3, BGR, sRGB-coded."""
-    small = 2 * width <= raw.values.shape[1] and 2 * height <= raw.values.shape[0]
+    rows, columns = raw.values.shape
+    small = SMALL * width <= columns and SMALL * height <= rows
     colours = _scale_planes(raw, width, height) if small else _demosaic(raw, width, height)
     return finish(colours, raw.window, raw.white_balance)
 

@@ -2,70 +2,104 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 
+from sensor_sim.cost import cost
 from sensor_sim.decoders.found import Outputs
 from sensor_sim.detection import Detection
 from sensor_sim.errors import SensorError
+from sensor_sim.graph import Graph, Shape, read_graph, read_model
 from sensor_sim.isp import Tensor, develop
+from sensor_sim.memory import memory_report
 from sensor_sim.package import Input, Package
 from sensor_sim.pixels import Image, Raw, Rectangle
 from sensor_sim.pixels.imx500 import ARRAY
 
 
 class Inference(NamedTuple):
-    """What was found in one picture, and how long the network itself ran in microseconds."""
+    """What was found in one picture, and the microseconds that the chip takes for it (see ``cost``)."""
 
     detections: list[Detection]
     dnn_us: int
+    dsp_us: int
 
 
 class Network:
     """A model package, ready to run on the part ``region`` of the pixel array.
 
-    Raises :class:`SensorError` if the network is not readable or does not do what its card says; a trial
-    run on a black picture finds that out before the first frame.
+    Raises :class:`SensorError` if the network is not readable, needs more memory than the chip has or does
+    not do what its card says; a trial run on a black picture finds that out before the first frame.
     """
 
     def __init__(self, package: Package, threads: int = 1, region: Rectangle = ARRAY) -> None:
         self.card = package.card
         self._region = region
+        graph = examine(package)
+        memory_report(graph).check()
+        self.cost = cost(graph)
         self._session = _session(package.weights, threads)
-        self._input_name = _check_input(self._session, self.card.input)
+        self._input_name = graph.input
         self._size = (self.card.input.width, self.card.input.height)
-        tensor, _ = develop(np.zeros((*self._size[::-1], 3), np.uint8), self.card.input)
-        self.card.decoder.check(self._run(tensor), len(self.card.labels), self._size)
+        outputs = self._run(_black(self.card.input))
+        self.card.decoder.check(outputs, len(self.card.labels), self._size)
 
     def detect(self, image: Image | Raw, labels: Collection[str], least_score: float) -> Inference:
         """Find objects with these labels and at least this score in a raw or BGR picture."""
         tensor, placement = develop(image, self.card.input, self._region)
-        started = time.perf_counter()
-        outputs = self._run(tensor)
-        dnn_us = round((time.perf_counter() - started) * 1e6)
-        found = self.card.detections(outputs, labels, least_score)
+        found = self.card.detections(self._run(tensor), labels, least_score)
         detections = [one._replace(box=placement.to_picture(one.box)) for one in found]
-        return Inference(detections, dnn_us)
+        return Inference(detections, self.cost.dnn_us, self.cost.dsp_us)
 
     def _run(self, tensor: Tensor) -> Outputs:
-        try:
-            outputs = self._session.run(None, {self._input_name: tensor})
-        except Exception as error:  # ONNX Runtime has no common base class for its errors
-            raise SensorError(f"model.onnx: the network does not run: {_first_line(error)}") from None
-        return [np.asarray(output) for output in outputs]
+        return _run(self._session, None, self._input_name, tensor)
 
 
-def _session(weights: bytes, threads: int) -> onnxruntime.InferenceSession:
+def examine(package: Package) -> Graph:
+    """What the network consists of, whether the chip can hold it or not; raises :class:`SensorError`."""
+    model = read_model(package.weights)
+    return read_graph(model, partial(_measure, card=package.card.input))
+
+
+def _measure(weights: bytes, card: Input) -> Mapping[str, Shape]:
+    """The shapes of the input and of all outputs, on a black picture."""
+    session = _session(weights, threads=1, optimised=False)
+    name, tensor = _check_input(session, card), _black(card)
+    names = [output.name for output in session.get_outputs()]
+    outputs = _run(session, names, name, tensor)
+    return {name: tensor.shape} | {name: output.shape for name, output in zip(names, outputs, strict=True)}
+
+
+def _black(card: Input) -> Tensor:
+    tensor, _ = develop(np.zeros((card.height, card.width, 3), np.uint8), card)
+    return tensor
+
+
+def _run(
+    session: onnxruntime.InferenceSession, outputs: list[str] | None, name: str, tensor: Tensor
+) -> Outputs:
+    try:
+        found = session.run(outputs, {name: tensor})
+    except Exception as error:  # ONNX Runtime has no common base class for its errors
+        raise SensorError(f"model.onnx: the network does not run: {_first_line(error)}") from None
+    return [np.asarray(output) for output in found]
+
+
+def _session(weights: bytes, threads: int, *, optimised: bool = True) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
+    if not optimised:  # so that all operators are left, and their results
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what matters comes as an exception
     try:
-        return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            weights, options, providers=["CPUExecutionProvider"], enable_fallback=False
+        )
     except Exception as error:
         raise SensorError(
             f"model.onnx: not a network that ONNX Runtime can load: {_first_line(error)}"

@@ -9,26 +9,34 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
+import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-import msgspec
 from msgspec import Meta, Struct
 
 from sensor_sim.decoders import Decoder
 from sensor_sim.decoders.found import Outputs
 from sensor_sim.detection import Detection
+from sensor_sim.documents import MAX_BYTES, parse, read_file
 from sensor_sim.errors import SensorError
 
 CARD, WEIGHTS = "model.json", "model.onnx"
+# Bytes that are read of each at most. A network that fits the chip has at most half of this as 32 bit floats.
+MOST = {CARD: MAX_BYTES, WEIGHTS: 64 * 2**20}
+CHECK_PATH = "check the path and its rights"
+LAYOUTS = sorted(str(layout.__struct_config__.tag) for layout in get_args(Decoder))
+# What systems add to a zip by themselves, and a way out of a folder: no packages are there.
+NO_FOLDERS = {"__MACOSX", "..", "."}
 
 # What the chip's image signal processor can give to its network.
 MOST_WIDTH, MOST_HEIGHT = 1280, 960
 
 Side = Annotated[int, Meta(ge=1, le=4096)]
-Triple = tuple[float, float, float]
+Mean = Annotated[float, Meta(ge=-1000, le=1000)]
+Std = Annotated[float, Meta(ge=0.001, le=100_000)]
 Label = Annotated[str, Meta(min_length=1, max_length=80)]
 
 
@@ -45,12 +53,8 @@ class Input(Struct, forbid_unknown_fields=True, frozen=True):
     height: Side
     colour: Literal["BGR", "RGB"]
     aspect: Literal["stretch", "letterbox"]
-    mean: Triple = (0.0, 0.0, 0.0)
-    std: tuple[Annotated[float, Meta(gt=0)], Annotated[float, Meta(gt=0)], Annotated[float, Meta(gt=0)]] = (
-        1.0,
-        1.0,
-        1.0,
-    )
+    mean: tuple[Mean, Mean, Mean] = (0.0, 0.0, 0.0)
+    std: tuple[Std, Std, Std] = (1.0, 1.0, 1.0)
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     dtype: Literal["float", "uint8"] = "float"
     pad: Annotated[int, Meta(ge=0, le=255)] = 114
@@ -66,7 +70,9 @@ class Input(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Card(Struct, forbid_unknown_fields=True, frozen=True):
-    """The content of ``model.json``. Label number i names the network's class i."""
+    """The content of ``model.json``. Label number i names the network's class i; ``measured`` is how well
+    the model does, as whoever made it measured it.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=80)]
     licence: Annotated[str, Meta(min_length=1, max_length=80)]
@@ -74,6 +80,7 @@ class Card(Struct, forbid_unknown_fields=True, frozen=True):
     decoder: Decoder
     labels: Annotated[list[Label], Meta(min_length=1, max_length=10_000)]
     source: str = ""
+    measured: dict[str, float] = {}
 
     def detections(self, outputs: Outputs, labels: Collection[str], least_score: float) -> list[Detection]:
         """The objects with these labels and at least this score in the outputs of one inference.
@@ -98,14 +105,12 @@ class Package:
 
 def load_package(path: Path, weights: Path | None = None) -> Package:
     """Read a package; ``weights`` stands in for its ``model.onnx``. Raises :class:`SensorError`."""
-    if path.is_dir():
-        files = {name: _read(path / name) for name in (CARD, WEIGHTS) if (path / name).is_file()}
-    elif zipfile.is_zipfile(path):
-        files = _unzip(path)
-    else:
-        raise SensorError(f"{path}: no model package there; give a folder or a zip with {CARD} and {WEIGHTS}")
+    try:
+        files = _unzip(path) if zipfile.is_zipfile(path) else _read_folder(path)
+    except OSError as error:
+        raise SensorError(f"{path}: cannot be read: {error.strerror}; {CHECK_PATH}") from None
     if weights:
-        files[WEIGHTS] = _read(weights)
+        files[WEIGHTS] = read_file(weights, MOST[WEIGHTS], CHECK_PATH)
     if CARD not in files:
         raise SensorError(f"{path}: the model package has no {CARD}; write the model's card")
     if WEIGHTS not in files:
@@ -118,27 +123,45 @@ def load_package(path: Path, weights: Path | None = None) -> Package:
 
 def read_card(text: bytes, path: Path) -> Card:
     try:
-        return msgspec.json.decode(text, type=Card)
-    except msgspec.ValidationError as error:
-        reason, _, field = str(error).partition(" - at `$.")
-        where = f"{field.rstrip('`')}: " if field else ""
-        raise SensorError(f"{path}: {CARD}: {where}{reason}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SensorError(f"{path}: {CARD} is not readable as JSON: {error}") from None
+        return parse(text, Card, f"{path}: {CARD}")
+    except SensorError as error:
+        if "decoder.layout: Invalid value" in str(error):
+            raise SensorError(f"{error}; choose one of {', '.join(LAYOUTS)}") from None
+        raise
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SensorError(
-            f"{path}: cannot be read: {error.strerror}; check the path and its rights"
-        ) from None
+def _read_folder(path: Path) -> dict[str, bytes]:
+    if not path.is_dir():
+        raise SensorError(f"{path}: no model package there; give a folder or a zip with {CARD} and {WEIGHTS}")
+    return {name: read_file(path / name, MOST[name], CHECK_PATH) for name in MOST if (path / name).is_file()}
 
 
 def _unzip(path: Path) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(path) as archive:
-            return {name: archive.read(name) for name in (CARD, WEIGHTS) if name in archive.namelist()}
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, NotImplementedError) as error:
+            return {name: archive.read(member) for name, member in _members(archive, path).items()}
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise SensorError(f"{path}: the zip is damaged: {error}; build the package again") from None
+
+
+def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
+    """The package's files, at the top of the zip or in the one folder that was zipped."""
+    found: dict[str, zipfile.ZipInfo] = {}
+    folders = set()
+    for member in archive.infolist():
+        folder, _, name = member.filename.rpartition("/")
+        if name not in MOST or "/" in folder or folder in NO_FOLDERS:
+            continue
+        if name in found:
+            raise SensorError(f"{path}: the zip has {name} twice; put one model into a package")
+        if member.file_size > MOST[name]:
+            raise SensorError(
+                f"{path}: {name} is larger than {MOST[name] // 2**20} MiB; give a smaller model"
+            )
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise SensorError(f"{path}: {name} is packed in an unusual way; zip it with deflate")
+        found[name] = member
+        folders.add(folder)
+    if len(folders) > 1:
+        raise SensorError(f"{path}: the zip has its files in different folders; put them side by side")
+    return found

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sensor_sim.pixels import Rectangle
+
 if TYPE_CHECKING:
     from sensor_sim.pixels import Source
     from sensor_sim.pixels.rendered import Happening, World
@@ -47,6 +49,12 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=_rate, default=1.0, metavar="FPS", help="images a second of --images (default 1)"
     )
+    parser.add_argument(
+        "--region",
+        type=_region,
+        metavar="LEFT,TOP,WIDTH,HEIGHT",
+        help="what the network sees, in pixels of the whole 4056x3040 (default: all that is read)",
+    )
     _add_world_arguments(parser)
 
 
@@ -72,18 +80,13 @@ def open_world(arguments: argparse.Namespace) -> World | None:
         return None
     if arguments.start is None:
         arguments.start = time.time() - arguments.seconds
-    world: World
     if arguments.world == "shelf":
-        from sensor_sim.pixels.rendered.shelf import Shelf  # type: ignore[import-not-found, unused-ignore]
+        from sensor_sim.pixels.rendered.shelf import Shelf
 
-        world = Shelf(arguments.seed, arguments.start, DENSITIES[arguments.density])
-    else:
-        from sensor_sim.pixels.rendered.entrance import (  # type: ignore[import-not-found, unused-ignore]
-            Entrance,
-        )
+        return Shelf(arguments.seed, arguments.start, DENSITIES[arguments.density])
+    from sensor_sim.pixels.rendered.entrance import Entrance
 
-        world = Entrance(arguments.seed, arguments.start, arguments.density)
-    return world
+    return Entrance(arguments.seed, arguments.start, arguments.density)
 
 
 def open_source(
@@ -120,6 +123,19 @@ def _moment(text: str) -> float:
             f"{text!r} is no ISO 8601 time such as 2026-03-01T09:00:00Z"
         ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _region(text: str) -> Rectangle:
+    try:
+        region = Rectangle(*map(int, text.split(",")))
+    except (ValueError, TypeError):
+        region = Rectangle(0, 0, 0, 0)
+    left, top, width, height = region
+    if left < 0 or top < 0 or width < 1 or height < 1 or left + width > 4056 or top + height > 3040:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no part of 4056x3040 pixels such as 1028,760,2000,1500"
+        )
+    return region
 
 
 def _rate(text: str) -> float:

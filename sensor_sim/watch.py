@@ -7,6 +7,7 @@ OpenCV and ONNX Runtime are imported when they are needed, so that the other com
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sensor_sim.device.commands import Subparsers, add_uplink_arguments, deliver
 from sensor_sim.device.outbox import OutboxError
+from sensor_sim.device.slots import active_package
 from sensor_sim.device.uplink import RefusedError
 from sensor_sim.errors import SensorError
 from sensor_sim.package import Package, load_package
@@ -50,12 +52,15 @@ def add_parser(subparsers: Subparsers) -> None:
         "or send the events to a server and print totals.",
     )
     add_source_arguments(parser)
-    parser.add_argument(
-        "--model",
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument(
+        "--model", type=Path, metavar="PACKAGE", help="folder or zip with model.onnx and its card model.json"
+    )
+    model.add_argument(
+        "--slots",
         type=Path,
-        required=True,
-        metavar="PACKAGE",
-        help="folder or zip with model.onnx and its card model.json",
+        metavar="DIR",
+        help="run the active model of the slots that deploy installs into",
     )
     parser.add_argument(
         "--weights",
@@ -71,6 +76,13 @@ def add_parser(subparsers: Subparsers) -> None:
         help="what to measure, and where (JSON); a rendered scene has one of its own",
     )
     parser.add_argument("--threads", type=_threads, default=1, help="threads for the network (default 1)")
+    parser.add_argument(
+        "--ambient",
+        type=_celsius,
+        default=25.0,
+        metavar="CELSIUS",
+        help="temperature around the simulated chip, which stops at 80 degrees of its own (default 25)",
+    )
     add_uplink_arguments(parser, required=False)
     parser.set_defaults(run=run)
 
@@ -98,7 +110,8 @@ def start(arguments: argparse.Namespace, stop: threading.Event) -> Watching:
 
     world = open_world(arguments)
     scene = _scene(arguments.scene, world)
-    package = load_package(arguments.model, arguments.picamera or arguments.weights)
+    model = arguments.model or active_package(arguments.slots)
+    package = load_package(model, arguments.picamera or arguments.weights)
     check_labels(scene, package.card.labels)
     perception = Perception(scene)
     metadata = _metadata(arguments, world, package, perception, stop)
@@ -125,14 +138,18 @@ def _metadata(
 ) -> Iterable[Metadata | None]:
     """What the chip says: a real one, or the simulated one of a source of pixels."""
     if arguments.picamera is not None:
+        if arguments.region:
+            raise SensorError("--region: a Raspberry Pi AI Camera looks at all it sees; leave it out")
         camera = open_camera(arguments.picamera, package.card)
         return PiCamera(camera, package.card, perception.labels, perception.least_score)
-    from sensor_sim.chip import Chip
+    from sensor_sim.chip import Chip, Thermometer
     from sensor_sim.network import Network
+    from sensor_sim.pixels.imx500 import ARRAY
 
     source = open_source(arguments, world, stop, writer(arguments.truth))
-    network = Network(package, arguments.threads)
-    return Chip(network, perception.labels, perception.least_score).watch(source)
+    network = Network(package, arguments.threads, arguments.region or ARRAY)
+    thermometer = Thermometer(arguments.ambient)
+    return Chip(network, perception.labels, perception.least_score, thermometer).watch(source)
 
 
 def print_event(event: wire.Event) -> None:
@@ -146,6 +163,16 @@ def _stop_on_signals() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     return stop
+
+
+def _celsius(text: str) -> float:
+    try:
+        celsius = float(text)
+    except ValueError:
+        celsius = math.nan
+    if not -60.0 <= celsius <= 120.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no temperature; give -60 to 120 degrees Celsius")
+    return celsius
 
 
 def _threads(text: str) -> int:

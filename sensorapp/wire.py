@@ -180,6 +180,10 @@ class Problem(Message, omit_defaults=True):
 
 # --- what a sensor is told to look at --------------------------------------------------------------
 
+MAX_CHANNELS = 1_000  # lines, zones or slots of one scene
+SHORTEST_LINE = 0.01
+SMALLEST_AREA = 1e-6
+
 Point = tuple[Fraction, Fraction]
 Polygon = Annotated[list[Point], Meta(min_length=3, max_length=64)]
 
@@ -213,15 +217,19 @@ class Slot(Message):
 
 
 class Scene(Message):
-    """What a sensor measures: its scene configuration."""
+    """What a sensor measures: its scene configuration.
+
+    Lines and polygons that cannot be meant are refused: too short or too small, with corners given twice or
+    edges that cross. Zones and slots may overlap: each is right for itself.
+    """
 
     version: ConfigVersion
     upload_interval_ms: Annotated[int, Meta(ge=100, le=3_600_000)] = 1_000
     privacy: Literal["counts", "zones"] = "zones"
     detect: Detect = msgspec.field(default_factory=Detect)
-    lines: list[Line] = []
-    zones: list[Zone] = []
-    slots: list[Slot] = []
+    lines: Annotated[list[Line], Meta(max_length=MAX_CHANNELS)] = []
+    zones: Annotated[list[Zone], Meta(max_length=MAX_CHANNELS)] = []
+    slots: Annotated[list[Slot], Meta(max_length=MAX_CHANNELS)] = []
 
     def __post_init__(self) -> None:
         for kind, channels in (("lines", self.lines), ("zones", self.zones), ("slots", self.slots)):
@@ -232,6 +240,86 @@ class Scene(Message):
             raise ValueError(
                 'zones: privacy "counts" allows lines and slots only; remove them or choose "zones"'
             )
+        for i, line in enumerate(self.lines):
+            _check_line(f"lines[{i}].points", line.points)
+        for i, zone in enumerate(self.zones):
+            _check_polygon(f"zones[{i}].polygon", zone.polygon)
+        for i, slot in enumerate(self.slots):
+            _check_polygon(f"slots[{i}].polygon", slot.polygon)
+
+
+# --- what can be meant by points ---------------------------------------------------------------------
+
+
+def _check_line(field: str, points: tuple[Point, Point]) -> None:
+    (x0, y0), (x1, y1) = points
+    if points[0] == points[1]:
+        raise ValueError(f"{field}: both are the same; give two different points")
+    if max(abs(x1 - x0), abs(y1 - y0)) < SHORTEST_LINE:
+        raise ValueError(
+            f"{field}: they are too near each other; let them be {SHORTEST_LINE} of the picture apart"
+        )
+
+
+def _check_polygon(field: str, polygon: list[Point]) -> None:
+    for i, point in enumerate(polygon):
+        first = polygon.index(point)
+        if first != i:
+            raise ValueError(f"{field}: its points {first} and {i} are the same; give each corner once")
+    crossing = _crossing_edges(polygon)
+    if crossing and len(polygon) > 3:  # those of a triangle only meet when it encloses nothing
+        raise ValueError(
+            f"{field}: its edges {crossing[0]} and {crossing[1]} cross; list the corners in order around it"
+        )
+    if _area(polygon) < SMALLEST_AREA:
+        raise ValueError(f"{field}: it encloses nothing; give at least three points not in line")
+
+
+def _area(polygon: list[Point]) -> float:
+    """Enclosed area in fractions of the picture's (shoelace formula)."""
+    pairs = zip(polygon, [*polygon[1:], polygon[0]], strict=True)
+    return abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairs)) / 2
+
+
+def _crossing_edges(polygon: list[Point]) -> tuple[int, int] | None:
+    """Two edges that cross, touch, or lie on each other; edge i goes from point i to the next one."""
+    edges = list(zip(polygon, [*polygon[1:], polygon[0]], strict=True))
+    for i, first in enumerate(edges):
+        for j, second in enumerate(edges[i + 1 :], i + 1):
+            if _cross(*first, *second):
+                return i, j
+    return None
+
+
+def _cross(a: Point, b: Point, c: Point, d: Point) -> bool:
+    """Whether the edges ab and cd do; neighbours meet at a corner, and must not turn back there."""
+    if b == c:
+        return _turns_back(a, b, d)
+    if d == a:
+        return _turns_back(c, d, b)
+    return _meet(a, b, c, d)
+
+
+def _meet(a: Point, b: Point, c: Point, d: Point) -> bool:
+    """Whether the segments ab and cd have a point in common: neither lies on one side of the other."""
+    near = all(max(a[k], b[k]) >= min(c[k], d[k]) and max(c[k], d[k]) >= min(a[k], b[k]) for k in (0, 1))
+    return near and not _one_side(a, b, c, d) and not _one_side(c, d, a, b)
+
+
+def _one_side(a: Point, b: Point, c: Point, d: Point) -> bool:
+    """Whether c and d lie clear of the line through a and b, on the same side of it."""
+    to_c, to_d = _turn(a, b, c), _turn(a, b, d)
+    return (to_c > 0 and to_d > 0) or (to_c < 0 and to_d < 0)
+
+
+def _turn(a: Point, b: Point, c: Point) -> float:
+    """Positive if the way from a over b to c turns clockwise in the picture, 0 if it goes straight or back."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+def _turns_back(a: Point, b: Point, c: Point) -> bool:
+    ahead = (b[0] - a[0]) * (c[0] - b[0]) + (b[1] - a[1]) * (c[1] - b[1])
+    return _turn(a, b, c) == 0 and ahead < 0
 
 
 # --- encoding --------------------------------------------------------------------------------------

@@ -13,11 +13,12 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from sensor_sim.decoders.found import Found, Outputs, Size, shapes
+from sensor_sim.decoders.found import Found, Outputs, Size, floats, fractions, shapes
+from sensor_sim.decoders.suppression import possible
 from sensor_sim.detection import Box
 from sensor_sim.errors import SensorError
 
-Numbers = NDArray[np.float64]
+Floats = NDArray[np.float32]
 Part = Literal["boxes", "scores", "classes", "count"]
 
 
@@ -37,38 +38,44 @@ class Imx500PP(Struct, tag="imx500_pp", tag_field="layout", frozen=True, forbid_
             raise ValueError("outputs: name each of boxes, scores, classes and count once")
 
     def check(self, outputs: Outputs, labels: int, size: Size) -> None:
+        self._parts(outputs)
+
+    @np.errstate(all="ignore")
+    def decode(
+        self, outputs: Outputs, wanted: Collection[int], least_score: float, size: Size
+    ) -> list[Found]:
+        boxes, scores, classes, count = self._parts(outputs)
+        if self.box_order == "yxyx":
+            boxes = boxes[:, [1, 0, 3, 2]]
+        if self.box_unit == "pixel":
+            boxes = fractions(boxes, size)
+        found = (scores >= least_score) & (scores < np.inf) & np.isin(classes, list(wanted)) & possible(boxes)
+        found &= np.arange(len(found)) < count
+        return [
+            Found(int(label), min(float(score), 1.0), Box(*map(float, box)))
+            for box, score, label in zip(boxes[found], scores[found], classes[found], strict=True)
+        ]
+
+    def _parts(self, outputs: Outputs) -> tuple[Floats, Floats, Floats, Floats]:
+        """Boxes (n x 4), scores, classes and count, whatever the order and with no batch dimension.
+
+        Classes and count are whole numbers that the chip gives out as steps of a scale: a hair below one
+        is that one.
+        """
         if len(outputs) != 4:
             raise SensorError(
                 f"decoder: imx500_pp reads 4 outputs ({', '.join(self.outputs)}), "
                 f"the network has {len(outputs)} ({shapes(outputs)})"
             )
-        boxes, scores, classes, count = self._parts(outputs)
-        if boxes.shape != (scores.size, 4) or classes.size != scores.size or count.size != 1:
+        parts = {name: floats(output) for name, output in zip(self.outputs, outputs, strict=True)}
+        boxes, scores, classes, count = parts["boxes"], parts["scores"], parts["classes"], parts["count"]
+        if (
+            boxes.shape[-1:] != (4,)
+            or not boxes.size == 4 * scores.size == 4 * classes.size
+            or count.size != 1
+        ):
             raise SensorError(
                 f"decoder.outputs: {', '.join(self.outputs)} need shapes nx4 (boxes), n, n and 1 (count), "
                 f"the network has {shapes(outputs)}"
             )
-
-    def decode(
-        self, outputs: Outputs, wanted: Collection[int], least_score: float, size: Size
-    ) -> list[Found]:
-        boxes, scores, classes, count = self._parts(outputs)
-        valid = min(max(int(count[0]), 0), len(boxes))
-        unit = np.array([*size, *size], np.float64) if self.box_unit == "pixel" else np.ones(4)
-        if self.box_order == "yxyx":
-            boxes = boxes[:, [1, 0, 3, 2]]
-        return [
-            Found(int(label), float(score), Box(*map(float, box)))
-            for box, score, label in zip(boxes[:valid] / unit, scores[:valid], classes[:valid], strict=True)
-            if score >= least_score and int(label) in wanted
-        ]
-
-    def _parts(self, outputs: Outputs) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-        """Boxes (n x 4), scores, classes and count, whatever the order and with no batch dimension."""
-        parts = {
-            name: np.asarray(output, np.float64) for name, output in zip(self.outputs, outputs, strict=True)
-        }
-        boxes = parts["boxes"]
-        if boxes.shape[-1:] == (4,):
-            boxes = boxes.reshape(-1, 4)
-        return boxes, parts["scores"].ravel(), parts["classes"].ravel(), parts["count"].ravel()
+        return boxes.reshape(-1, 4), scores.ravel(), np.rint(classes.ravel()), np.rint(count.ravel())

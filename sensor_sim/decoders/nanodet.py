@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated
 
-import cv2
 import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from sensor_sim.decoders.found import Found, Outputs, Size, shapes
-from sensor_sim.detection import Box
+from sensor_sim.decoders import grids
+from sensor_sim.decoders.found import Found, Outputs, Size, check_classes, fractions, shapes, tables
+from sensor_sim.decoders.suppression import candidates, suppress
 from sensor_sim.errors import SensorError
 
 Floats = NDArray[np.float32]
@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 class NanoDet(Struct, tag="nanodet", tag_field="layout", frozen=True, forbid_unknown_fields=True):
     """Settings in the card: cell sizes in pixels, values per side, overlap from which on boxes are one."""
 
-    strides: Annotated[list[Annotated[int, Meta(ge=1)]], Meta(min_length=1, max_length=8)]
+    strides: grids.Strides
     bins: Annotated[int, Meta(ge=2, le=64)] = 8
     nms_overlap: Annotated[float, Meta(gt=0, le=1)] = 0.6
 
@@ -36,64 +36,38 @@ class NanoDet(Struct, tag="nanodet", tag_field="layout", frozen=True, forbid_unk
                 f"the network has {len(outputs)} ({shapes(outputs)})"
             )
         for stride in self.strides:
-            self._pair(outputs, stride, labels, size)
+            check_classes(self._pair(outputs, stride, size)[0].shape[1], labels)
 
+    @np.errstate(all="ignore")
     def decode(
         self, outputs: Outputs, wanted: Collection[int], least_score: float, size: Size
     ) -> list[Found]:
-        classes = np.array(sorted(wanted))
-        parts = [self._decode_grid(outputs, stride, classes, least_score, size) for stride in self.strides]
-        boxes, scores, labels = (np.concatenate([part[i] for part in parts]) for i in range(3))
-        return [
-            Found(int(labels[i]), float(scores[i]), Box(*map(float, boxes[i])))
-            for i in self._thin_out(boxes, scores, labels)
-        ]
+        pairs = [self._pair(outputs, stride, size) for stride in self.strides]
+        scores, sides = (np.concatenate(grid) for grid in zip(*pairs, strict=True))
+        found = candidates(scores, wanted, least_score)
+        boxes = self._boxes(sides[found.rows], found.rows, size)
+        return suppress(boxes, found.labels, found.scores, self.nms_overlap)
 
-    def _decode_grid(
-        self, outputs: Outputs, stride: int, classes: NDArray[np.int64], least_score: float, size: Size
-    ) -> tuple[Floats, Floats, NDArray[np.int64]]:
-        """Boxes (n x 4, fractions of the tensor), scores (n) and class numbers (n) of one grid."""
-        scores, sides = self._pair(outputs, stride, None, size)
-        cells, columns = np.nonzero(scores[:, classes] >= least_score)
-        bins = sides[cells].reshape(-1, 4, self.bins)
+    def _boxes(self, sides: Floats, rows: NDArray[np.int64], size: Size) -> Floats:
+        """Left, top, right and bottom, in fractions, of the cells with these numbers."""
+        corners, strides = (part[rows] for part in grids.cells(self.strides, size))
+        bins = sides.reshape(-1, 4, self.bins)
         weights = np.exp(bins - bins.max(axis=2, keepdims=True))
-        distances = (weights @ np.arange(self.bins, dtype=np.float32)) / weights.sum(axis=2) * stride
-        across = -(-size[0] // stride)
-        x, y = (cells % across + 0.5) * stride, (cells // across + 0.5) * stride
-        corners = [x - distances[:, 0], y - distances[:, 1], x + distances[:, 2], y + distances[:, 3]]
-        boxes = np.stack(corners, axis=1) / np.array([*size, *size])
-        found = classes[columns]
-        return boxes.astype(np.float32), scores[cells, found], found
+        expected = (weights @ np.arange(self.bins, dtype=np.float32)) / weights.sum(axis=2)
+        distances = expected * strides[:, None]
+        centres = corners + strides[:, None] / 2
+        boxes = np.concatenate([centres - distances[:, :2], centres + distances[:, 2:]], axis=1)
+        return fractions(boxes, size)
 
-    def _pair(self, outputs: Outputs, stride: int, labels: int | None, size: Size) -> tuple[Floats, Floats]:
+    def _pair(self, outputs: Outputs, stride: int, size: Size) -> tuple[Floats, Floats]:
         """The scores and the sides of one grid, told by their shapes: output names are often wrong."""
-        cells = -(-size[0] // stride) * -(-size[1] // stride)
-        tables = [
-            np.asarray(output, np.float32).reshape(-1, output.shape[-1])
-            for output in outputs
-            if output.ndim > 1
-        ]
-        grids = [table for table in tables if len(table) == cells]
-        sides = [grid for grid in grids if grid.shape[1] == 4 * self.bins][-1:]
-        scores = [grid for grid in grids if not sides or grid is not sides[0]]
-        if len(grids) != 2 or not sides:
+        cells = grids.count(stride, size)
+        pair = [table for table in tables(outputs) if len(table) == cells]
+        sides = [table for table in pair if table.shape[1] == 4 * self.bins][-1:]
+        scores = [table for table in pair if not sides or table is not sides[0]]
+        if len(pair) != 2 or not sides:
             raise SensorError(
                 f"decoder: stride {stride} with {self.bins} bins needs outputs of {cells}x(labels) and "
                 f"{cells}x{4 * self.bins}, the network has {shapes(outputs)}"
             )
-        if labels is not None and scores[0].shape[1] != labels:
-            raise SensorError(
-                f"labels: the card has {labels}, the network scores {scores[0].shape[1]} classes; "
-                "list exactly one label per class"
-            )
         return scores[0], sides[0]
-
-    def _thin_out(self, boxes: Floats, scores: Floats, labels: NDArray[np.int64]) -> list[int]:
-        if not len(scores):
-            return []
-        # In units that do not round away: OpenCV wants left, top, width, height.
-        rectangles = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-        kept = cv2.dnn.NMSBoxesBatched(
-            rectangles.astype(np.float64).tolist(), scores.tolist(), labels.tolist(), 0.0, self.nms_overlap
-        )
-        return [int(i) for i in np.asarray(kept).reshape(-1)]

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
@@ -52,6 +52,11 @@ CREATE TABLE IF NOT EXISTS witness (
 );
 CREATE TABLE IF NOT EXISTS doubt (
     id INTEGER PRIMARY KEY
+);
+-- The number of the last event taken from a source that numbers its own.
+CREATE TABLE IF NOT EXISTS source (
+    name TEXT PRIMARY KEY,
+    number INTEGER NOT NULL
 );
 """
 
@@ -154,13 +159,21 @@ class Outbox:
         if not bodies:
             return
         with self._transaction():
-            first = self._state().next_id
-            self._db.executemany(
-                "INSERT INTO event (id, model, config, body) VALUES (?, ?, ?, ?)",
-                ((first + i, model, config, body) for i, body in enumerate(bodies)),
-            )
-            self._db.execute("UPDATE state SET next_id = next_id + ?", [len(bodies)])
-            self._drop_oldest()
+            self._keep(bodies, model, config)
+
+    def append_once(self, source: str, number: int, event: wire.Event, *, model: str, config: int) -> None:
+        """Like :meth:`append`, but an event of which this number of the source, or a higher one, is known is left.
+
+        So who numbers events and keeps them until this returns may give them again after a power loss.
+        """
+        body = checked(event)
+        with self._transaction():
+            known = self._db.execute("SELECT number FROM source WHERE name = ?", [source]).fetchone()
+            if known is None or known[0] < number:
+                self._db.execute(
+                    "INSERT OR REPLACE INTO source (name, number) VALUES (?, ?)", [source, number]
+                )
+                self._keep([body], model, config)
 
     def pending(self, limit: int = 1_000) -> wire.Batch | None:
         """The oldest events not yet settled, at most ``limit``, as the batch to send next."""
@@ -324,6 +337,15 @@ class Outbox:
             "SELECT coalesce((SELECT min(id) FROM event), (SELECT next_id FROM state))"
         ).fetchone()
         return int(oldest)
+
+    def _keep(self, bodies: Sequence[bytes], model: str, config: int) -> None:
+        first = self._state().next_id
+        self._db.executemany(
+            "INSERT INTO event (id, model, config, body) VALUES (?, ?, ?, ?)",
+            ((first + i, model, config, body) for i, body in enumerate(bodies)),
+        )
+        self._db.execute("UPDATE state SET next_id = next_id + ?", [len(bodies)])
+        self._drop_oldest()
 
     def _forget(self, last_id: int) -> None:
         state = self._state()

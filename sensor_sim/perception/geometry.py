@@ -52,9 +52,3 @@ def inside(point: Point, polygon: Sequence[Point]) -> bool:
         if (y0 > y) != (y1 > y) and x < x0 + (y - y0) / (y1 - y0) * (x1 - x0):
             odd = not odd
     return odd
-
-
-def area(polygon: Sequence[Point]) -> float:
-    """Enclosed area in fractions of the picture's (shoelace formula)."""
-    pairs = zip(polygon, [*polygon[1:], polygon[0]], strict=True)
-    return abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairs)) / 2

@@ -70,12 +70,12 @@ class PixelArray:
         image = _cut(view.image, mode)
         width, height = mode.size
         exposure = expose(view.light, mode)
-        share = shading(mode.window, width // 2, height // 2)
+        share = shading(mode.window, width // 2, height // 2) * np.float32(WHITE * exposure.level)
         values = np.empty((height, width), np.uint16)
         for row, column, colour in ((0, 0, 2), (0, 1, 1), (1, 0, 1), (1, 1, 0)):
             light = cv2.transform(_linear(image[row::2, column::2]), _camera_colours()[colour : colour + 1])
-            steps = light * (share[:, :, colour] * np.float32(WHITE * exposure.level))
-            noisy = self._add_noise(steps, exposure.gain, mode.binning**2) + BLACK
+            steps = light * share[:, :, colour]
+            noisy = self._disturb(steps, variance(steps, exposure.gain, mode.binning**2)) + BLACK
             values[row::2, column::2] = np.clip(np.rint(noisy), 0, 2**BITS - 1)
         return Raw(values, mode.window, mode.binning, BITS, BLACK, WHITE_BALANCE)
 
@@ -83,33 +83,32 @@ class PixelArray:
         """The developed picture of the whole array (BGR) as if read out, scaled down to the view's size.
 
         Far faster than reading out and developing, for training and long runs: light, exposure, shading and
-        developing are the same, and so is the noise of each pixel, which averaging has made smaller.
+        developing are the same, and so is the noise of each pixel, which averaging has made smaller (up to a
+        third of the mode's size; beyond, developing interpolates, which smooths). Neighbours' noise is
+        independent here. At most 1280 x 960, the largest tensor.
         """
         height, width = view.image.shape[:2]
         exposure = expose(view.light, self.mode)
         share = shading(ARRAY, width, height) * np.float32(WHITE * exposure.level)
         steps = cv2.transform(_linear(view.image), _camera_colours()) * share
-        averaged = _averaged(self.mode, width, height)
-        for colour, planes in enumerate((1, 2, 1)):
-            plane = steps[:, :, colour]
-            steps[:, :, colour] = self._add_noise(
-                plane, exposure.gain, self.mode.binning**2, planes * averaged
-            )
-        return isp.finish(steps, ARRAY, WHITE_BALANCE)
+        of_values = variance(steps, exposure.gain, self.mode.binning**2) + ROUNDING
+        averaged = _averaged(self.mode, width, height) * np.array(
+            [1, 2, 1], np.float32
+        )  # there are two greens
+        return isp.finish(self._disturb(steps, of_values / averaged), ARRAY, WHITE_BALANCE)
 
-    def _add_noise(self, steps: Floats, gain: float, pixels: int, averaged: float | None = None) -> Floats:
-        """Noise of values that are each the mean of ``pixels`` pixels, after averaging ``averaged`` values.
-
-        A value that is not averaged is rounded by its reader; of averaged ones the rounding is noise too.
-        """
-        scale = gain * (2**BITS - 1 - BLACK) / FULL_WELL_E  # steps per electron
-        variance = (np.maximum(steps, 0) * scale + (READ_NOISE_E * scale) ** 2) / pixels
-        if averaged is not None:
-            variance = (variance + ROUNDING) / averaged
+    def _disturb(self, steps: Floats, variance: Floats) -> Floats:
         tile = _normal_tile()
         begin = int(self._random.integers(len(tile) - steps.size))
         noise = tile[begin : begin + steps.size].reshape(steps.shape)
         return np.asarray(steps + np.sqrt(variance) * noise, np.float32)
+
+
+def variance(steps: Floats, gain: float, pixels: int) -> Floats:
+    """Of values that are each the mean of ``pixels`` pixels, before rounding; in squared steps, as above."""
+    per_electron = gain * (2**BITS - 1 - BLACK) / FULL_WELL_E
+    shot, read = per_electron * np.maximum(steps, 0), (per_electron * READ_NOISE_E) ** 2
+    return np.asarray((shot + read) / pixels, np.float32)
 
 
 class Rendered:

@@ -184,7 +184,8 @@ def test_reduced_looks_like_the_real_path(
     for part in (np.s_[:, :], corner):
         (mean, noise), (expected_mean, expected_noise) = moments(reduced[part]), moments(read[part])
         assert mean == pytest.approx(expected_mean, abs=0.3)
-        assert noise == pytest.approx(expected_noise, rel=0.08, abs=0.03)
+        # Rounding to whole levels hides how much noise there is below half of one.
+        assert np.maximum(noise, 0.5) == pytest.approx(np.maximum(expected_noise, 0.5), rel=0.08)
 
 
 # --- a world over time -----------------------------------------------------------------------------

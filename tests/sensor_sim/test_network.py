@@ -48,11 +48,10 @@ def approximately(box: Box) -> Any:
 
 
 def test_imx500_pp_reads_the_valid_rows() -> None:
-    found, dnn_us = Network(package(card(), constant_model(**pp_outputs()))).detect(BLACK, PEOPLE, 0.1)
+    found = Network(package(card(), constant_model(**pp_outputs()))).detect(BLACK, PEOPLE, 0.1).detections
     assert [(d.label, round(d.score, 3)) for d in found] == [("person", 0.9), ("bottle", 0.3)]
     assert found[0].box == approximately(Box(0.2, 0.1, 0.4, 0.5))
     assert found[1].box == approximately(Box(0.5, 0.0, 1.0, 1.0))
-    assert dnn_us > 0
 
 
 def test_imx500_pp_gives_out_what_was_asked_for() -> None:
@@ -134,7 +133,7 @@ def put(outputs: dict[str, Any], cell: tuple[int, int], label: int, score: float
 @given(
     st.integers(0, 3),
     st.integers(0, 3),
-    st.lists(st.integers(0, 7), min_size=4, max_size=4),
+    st.lists(st.integers(1, 7), min_size=4, max_size=4),
     st.integers(0, 1),
 )
 @settings(deadline=None, max_examples=25)
@@ -152,8 +151,8 @@ def test_nanodet_boxes(row: int, column: int, sides: list[int], label: int) -> N
 def test_nanodet_distance_is_an_expectation() -> None:
     """Equal weight on 1 and 3 is 2."""
     outputs = nanodet_outputs()
-    put(outputs, (1, 1), 0, 0.9, [1, 0, 0, 0])
-    outputs["coarse_sides"][5, 3] = 50.0
+    put(outputs, (1, 1), 0, 0.9, [1, 1, 1, 1])
+    outputs["coarse_sides"][5, 3] = 50.0  # the left side, as likely as 1
     network = Network(package(card(decoder=NANODET), constant_model(**outputs)))
     [found] = network.detect(BLACK, PEOPLE, 0.5).detections
     assert found.box.left == pytest.approx(1.5 / 4 - 2 / 4, abs=1e-5)
@@ -232,9 +231,7 @@ def test_letterboxed_boxes_come_back_to_the_picture() -> None:
 
 
 def test_what_is_no_network() -> None:
-    assert refusal(card(), b"not a network").startswith(
-        "model.onnx: not a network that ONNX Runtime can load"
-    )
+    assert refusal(card(), b"not a network").startswith("model.onnx: this is no ONNX file")
 
 
 # --- packages --------------------------------------------------------------------------------------

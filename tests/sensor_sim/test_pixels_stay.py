@@ -26,7 +26,7 @@ PIXELS = np.zeros((4, 4, 3), np.uint8)
 RAW = Raw(np.zeros((4, 4), np.uint16), Rectangle(0, 0, 8, 8), 2, 10, 64, (1.9, 1.0, 1.6))
 # The rooms in which pixels exist.
 INSIDE = ["pixels", "isp", "network", "chip", "package", "decoders", "picamera", "sources"]
-INSIDE += ["truth", "watch", "__main__"]
+INSIDE += ["training", "truth", "watch", "report", "deploy", "__main__"]
 
 
 EVENTS: list[wire.Event] = [

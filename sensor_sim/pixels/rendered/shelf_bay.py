@@ -147,16 +147,23 @@ def _slots(rng: np.random.Generator, frame: Frame, kind: Kind) -> Iterator[Slot]
         for _ in range(8):
             labels = labels or [str(label) for label in rng.permutation(LABELS)]
             product = make_product(rng, labels.pop(), frame.room - (10.0 if kind == "table" else 6.0))
-            gap, facings, deep = _density(rng, kind)
-            pitch = product.width + gap
-            facings = min(facings, int((end - left) // pitch))
-            if facings > 0:
-                columns = tuple(left + pitch * (i + 0.5) for i in range(facings))
-                rows = _rows(rng, product.depth, frame.depth, deep, kind)
+            pitch, facings, rows = _facings(rng, product, frame, kind)
+            columns = tuple(left + pitch * (i + 0.5) for i in range(min(facings, int((end - left) // pitch))))
+            if columns:
                 yield Slot(number, f"{chr(65 + board)}-{number:02}", product, board, columns, rows, pitch)
                 number += 1
                 left = columns[-1] + pitch / 2 + rng.uniform(0.3, 2.0)
                 left += rng.exponential(8.0) if kind == "table" else 0.0
+
+
+def _facings(
+    rng: np.random.Generator, product: Product, frame: Frame, kind: Kind
+) -> tuple[float, int, tuple[float, ...]]:
+    """Centimetres from facing to facing, how many to have side by side, and the rows' places."""
+    gap, facings, deep = _density(rng, kind)
+    if kind == "shop" and product.height > 0.6 * frame.room:
+        deep = 1  # the board above would hide what is behind
+    return product.width + gap, facings, _rows(rng, product.depth, frame.depth, deep, kind)
 
 
 def _density(rng: np.random.Generator, kind: Kind) -> tuple[float, int, int]:
@@ -173,7 +180,7 @@ def _density(rng: np.random.Generator, kind: Kind) -> tuple[float, int, int]:
 def _rows(rng: np.random.Generator, size: float, depth: float, deep: int, kind: Kind) -> tuple[float, ...]:
     """Far enough from each other that those behind show over those before them."""
     first = rng.uniform(2, 25) if kind == "table" else rng.uniform(1.5, 4.0)
-    step = size + max(rng.uniform(1.5, 3.0), 9.0 - size)
+    step = size + max(rng.uniform(1.5, 3.0), 10.0 - size)
     fits = max(1, min(deep, int((depth - first - 1.0 - size) // step) + 1))
     return tuple(first + size / 2 + step * i for i in reversed(range(fits)))
 

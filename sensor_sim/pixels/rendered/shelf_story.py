@@ -17,7 +17,7 @@ from sensor_sim.pixels.rendered.products import Product
 from sensor_sim.pixels.rendered.shelf_bay import Bay, Floats, Slot, Spot
 
 # Mean seconds between two of them at pace 1.
-SHOPPER, PASSER, WORKER = 22.0, 40.0, 150.0
+SHOPPER, PASSER, WORKER = 30.0, 60.0, 200.0
 PUTS_BACK, MISPLACES = 0.22, 0.1  # shares of what shoppers take
 LINGERS = 0.3  # share of the passers-by that stop before the shelf
 GRIP = 0.62  # a hand holds an item at this share of its height
@@ -134,6 +134,10 @@ class Stock:
                 found.append(Spot(slot.id, column, len(items)))
         return found
 
+    def product(self, spot: Spot) -> Product:
+        """Of the item that stands there."""
+        return self.columns[spot.slot, spot.column][spot.row].product
+
     def take(self, spot: Spot) -> Item:
         return self.columns[spot.slot, spot.column].pop()
 
@@ -202,7 +206,7 @@ class Story:
             spot = self._liked_spot()
             if spot is None:
                 break
-            yield from visit.reach(spot, self.bay.slot(spot.slot).product, None)
+            yield from visit.reach(spot, self.stock.product(spot), None)
             item = self.stock.take(spot)
             self._tell(visit.at)
             target = self._whereto(spot, item)
@@ -229,7 +233,8 @@ class Story:
     def _whereto(self, spot: Spot, item: Item) -> Spot | None:
         """Where a shopper puts what they took: None for home.
 
-        A wrong place is one of other products' labels: nobody could tell two labels' worth of one kind apart.
+        A wrong place is that of a product with another label: from one with the same label, a sensor that
+        knows only labels could not tell it.
         """
         chance = self.rng.random()
         if chance < PUTS_BACK:
@@ -250,8 +255,7 @@ class Story:
         """Staff clear away what does not belong, then fill slot by slot those that are at most half full."""
         visit = _Visit(self, at)
         while wrong := self.stock.in_front(own=False):
-            product = self.stock.columns[wrong[0].slot, wrong[0].column][-1].product
-            yield from visit.reach(wrong[0], product, None)
+            yield from visit.reach(wrong[0], self.stock.product(wrong[0]), None)
             item = self.stock.take(wrong[0])
             yield visit.withdraw(item)
             yield visit.lower(item)

@@ -214,6 +214,7 @@ def _assembled(tiles: list[_Tile], start: Ints, size: Ints) -> Painted:
         area = planes[:, y : y + height, x : x + width]
         area += tile.opacity[:height, :width] * (tile.colour[:, :height, :width] - area)
     planes[:3] *= 1.0 + 0.03 * _grain(planes.shape[1], planes.shape[2])
+    np.clip(planes, 0, 255, out=planes)
     return Painted(left, top, np.ascontiguousarray(planes.transpose(1, 2, 0)))
 
 

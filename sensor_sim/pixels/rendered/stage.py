@@ -88,7 +88,7 @@ class Stage:
             things = _things(everybody, projected, raster, behind, beyond)
             _shade(image, behind, self._shadows(everybody, raster), self.look.shadow)
             painted = list(self._painted(everybody, projected, raster))
-        _through(image, behind, painted[:beyond])
+        _through(image, behind, painted[:beyond], 0.35 + 0.65 * light)
         for pane in panes:
             _glass(image, self._corners(pane, raster), pane.colour)
         for one in filter(None, painted[beyond:]):
@@ -216,13 +216,13 @@ def _shade(image: Image, behind: Backdrop, shadows: Patch, depth: float) -> None
     part[...] = part * (1.0 - depth * whole * behind.floor[top:bottom, left:right])[..., None]
 
 
-def _through(image: Image, behind: Backdrop, outside: Sequence[Painted | None]) -> None:
-    """People beyond the front, seen through its door and windows."""
+def _through(image: Image, behind: Backdrop, outside: Sequence[Painted | None], bright: float) -> None:
+    """People beyond the front, seen through its door and windows; at night the shop lights them a little."""
     for one in filter(None, outside):
         height, width = one.patch.shape[:2]
         area = np.s_[one.top : one.top + height, one.left : one.left + width]
         part, keep = image[area], 1.0 - behind.front[area]
-        part[...] = part * (1.0 - keep * one.patch[..., 3:] / 255) + one.patch[..., :3] * keep
+        part[...] = part * (1.0 - keep * one.patch[..., 3:] / 255) + one.patch[..., :3] * (keep * bright)
 
 
 def _glass(image: Image, corners: Floats, colour: Colour) -> None:

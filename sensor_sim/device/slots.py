@@ -1,0 +1,202 @@
+"""The device's model slots on disk, and the journal of what is being installed into them.
+
+A folder holds packages by their hash and one small file, the journal, that says which slot holds which and how
+far a deployment has come. Packages never change; the journal is replaced as a whole. So whenever the power
+fails, the journal before or the one after is there, and every package that it names.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, get_args
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sensor_sim.errors import SensorError
+from sensorapp import wire
+
+SLOTS = 4
+# As much as package.py reads; what pixels pass through is not imported here.
+LARGEST_PACKAGE = 64 * 2**20
+NO_MODEL = "0" * 16
+FINAL = {state for state in get_args(wire.DeploymentState) if state.startswith(("done", "failed"))}
+
+JOURNAL, PACKAGES, STAGED, LOCK = "journal.json", "packages", "staged", "lock"
+
+Hash = Annotated[str, Meta(pattern="^[A-Za-z0-9+/]{43}=$")]
+
+
+class Request(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to install where: ``hash`` is the SHA-256 of the package in base64, ``size`` its bytes."""
+
+    rollout: Annotated[int, Meta(ge=0, lt=2**31)]
+    url: Annotated[str, Meta(pattern="^https?://[^/]", max_length=320)]
+    hash: Hash
+    size: Annotated[int, Meta(ge=1, le=LARGEST_PACKAGE)]
+    version: Annotated[str, Meta(min_length=1, max_length=44)]
+    slot: Annotated[int, Meta(ge=0, lt=SLOTS)]
+
+
+class Slot(Struct, frozen=True):
+    """What a slot holds; ``digest`` names the model in batches, ``updated`` is in milliseconds since 1970."""
+
+    version: str
+    hash: Hash
+    digest: wire.PackageDigest
+    updated: int
+
+
+class Step(Struct, frozen=True):
+    """A change of a deployment's state, while ``model`` was the active model's digest."""
+
+    number: int
+    at: int
+    rollout: int
+    state: wire.DeploymentState
+    model: wire.PackageDigest
+
+    def event(self) -> wire.Deployment:
+        return wire.Deployment(at=self.at, rollout=self.rollout, state=self.state)
+
+
+class Journal(Struct, frozen=True):
+    """``name`` tells this folder from others; ``steps`` are those of the last deployment.
+
+    ``told`` is the number of the last step that is known to be kept elsewhere, -1 before the first.
+    """
+
+    name: str
+    slots: tuple[Slot | None, Slot | None, Slot | None, Slot | None] = (None, None, None, None)
+    active: int | None = None
+    request: Request | None = None
+    steps: tuple[Step, ...] = ()
+    told: int = -1
+
+    @property
+    def unfinished(self) -> Request | None:
+        """The deployment that is under way."""
+        return self.request if self.steps and self.steps[-1].state not in FINAL else None
+
+    @property
+    def model(self) -> str:
+        """The active model's digest."""
+        slot = self.slots[self.active] if self.active is not None else None
+        return slot.digest if slot else NO_MODEL
+
+    def with_step(self, state: wire.DeploymentState, rollout: int, at: int) -> Journal:
+        """One step further; ``request_received`` begins a new deployment."""
+        number = self.steps[-1].number + 1 if self.steps else 0
+        before = () if state == "request_received" else self.steps
+        step = Step(number, at, rollout, state, self.model)
+        return msgspec.structs.replace(self, steps=(*before, step))
+
+    def with_slot(self, number: int, slot: Slot) -> Journal:
+        """Another model in a slot, which becomes the active one."""
+        slots = (*self.slots[:number], slot, *self.slots[number + 1 :])
+        return msgspec.structs.replace(self, slots=slots, active=number)
+
+
+class Slots:
+    """The slots' folder, for one process at a time that may change it.
+
+    Raises :class:`SensorError` if the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.staged = folder / STAGED
+        try:
+            (folder / PACKAGES).mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
+            self._lock_file = (folder / LOCK).open("w")
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock_file.close()
+            raise SensorError(
+                f"{folder}: another process is installing there; wait until it is done"
+            ) from None
+        except OSError as error:
+            raise SensorError(f"{folder}: {error.strerror}; choose a folder that can be written") from None
+        self.journal = read_journal(folder) or Journal(secrets.token_hex(8))
+        self.sweep()
+
+    def save(self, journal: Journal) -> None:
+        """Replace the journal; it is durable when this returns."""
+        new = self.folder / f"{JOURNAL}.new"
+        with new.open("wb") as file:
+            file.write(msgspec.json.encode(journal))
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.folder / JOURNAL)
+        sync_folder(self.folder)
+        self.journal = journal
+
+    def package(self, hash: str) -> Path:
+        return package_path(self.folder, hash)
+
+    def keep_staged(self, hash: str) -> None:
+        """Give the staged file, which is durable, its place among the packages."""
+        self.staged.replace(self.package(hash))
+        sync_folder(self.folder)
+        sync_folder(self.folder / PACKAGES)
+
+    def sweep(self) -> None:
+        """Remove what neither a slot nor a deployment under way needs."""
+        hashes = {slot.hash for slot in self.journal.slots if slot}
+        if self.journal.unfinished:
+            hashes.add(self.journal.unfinished.hash)
+        else:
+            self.staged.unlink(missing_ok=True)
+        wanted = {self.package(hash) for hash in hashes}
+        for path in (self.folder / PACKAGES).iterdir():
+            if path not in wanted:
+                path.unlink()
+
+    def close(self) -> None:
+        self._lock_file.close()
+
+    def __enter__(self) -> Slots:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_journal(folder: Path) -> Journal | None:
+    """The journal of a folder, None where there is none yet; raises :class:`SensorError`."""
+    try:
+        return msgspec.json.decode((folder / JOURNAL).read_bytes(), type=Journal)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SensorError(f"{folder / JOURNAL}: {error.strerror}; check its rights") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SensorError(
+            f"{folder / JOURNAL}: not readable: {error}; move the folder away and deploy again"
+        ) from None
+
+
+def active_package(folder: Path) -> Path:
+    """The package in the active slot; raises :class:`SensorError` if there is none."""
+    journal = read_journal(folder)
+    slot = journal.slots[journal.active] if journal and journal.active is not None else None
+    if slot is None:
+        raise SensorError(f"{folder}: no slot holds a model; install one with python -m sensor_sim deploy")
+    return package_path(folder, slot.hash)
+
+
+def package_path(folder: Path, hash: str) -> Path:
+    return folder / PACKAGES / (hash.translate(str.maketrans("+/", "-_")) + ".zip")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,56 @@
+"""Reading the JSON files that people write: scenes and model cards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+
+from sensor_sim.errors import SensorError
+
+T = TypeVar("T")
+
+MAX_BYTES = 4 * 2**20
+
+
+def read_file(path: Path, most: int, remedy: str) -> bytes:
+    """The whole file; raises :class:`SensorError` if it cannot be read or has more than ``most`` bytes."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise SensorError(f"{path}: cannot be read: {error.strerror}; {remedy}") from None
+    if len(content) > most:
+        raise SensorError(f"{path}: larger than {most // 2**20} MiB; {remedy}")
+    return content
+
+
+def parse(text: bytes, kind: type[T], name: str) -> T:
+    """JSON, with a byte order mark or without → ``kind``; raises :class:`SensorError` naming file and field.
+
+    A field that is given twice is refused: of two contradicting ones, one would silently not count.
+    """
+    try:
+        plain = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        return msgspec.convert(plain, kind)
+    except msgspec.ValidationError as error:
+        reason, _, field = str(error).partition(" - at `$")
+        where = field.rstrip("`").removeprefix(".")
+        raise SensorError(f"{name}: {where + ': ' if where else ''}{reason}") from None
+    except (ValueError, RecursionError) as error:
+        raise SensorError(f"{name}: not readable as JSON: {error}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the field {twice!r} is there twice; keep one of them")
+    return found
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number in JSON; write a finite one")

@@ -1,0 +1,162 @@
+"""What is inside ``model.onnx``: its operators, its weights and the sizes between them.
+
+The ``onnx`` library reads the file, as ONNX Runtime tells of neither operators nor weights. Only what the
+chip could run is let through: operators of ONNX itself, weights that are all in the file and finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import TensorProto, numpy_helper
+
+from sensor_sim.errors import SensorError
+
+Shape = tuple[int, ...]
+Measure = Callable[[bytes], Mapping[str, Shape]]
+STANDARD = ("", "ai.onnx")
+FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+# The converter turns sizes, indices and switches into instructions; they are no weights.
+NO_WEIGHTS = (TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING)
+
+
+class Node(NamedTuple):
+    """One operator; optional inputs and outputs that are left out have the name ``""``."""
+
+    operator: str
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """``nodes`` are in the order in which they run; ``shapes`` holds the weights' as well."""
+
+    nodes: Sequence[Node]
+    input: str
+    outputs: Sequence[str]
+    weights: Mapping[str, Shape]
+    shapes: Mapping[str, Shape]
+
+    def elements(self, name: str) -> int:
+        return elements(self.shapes[name])
+
+    def constants(self) -> set[str]:
+        """The names of weights and of all that follows from them alone: it is worked out beforehand."""
+        known = {"", *self.shapes} - {self.input}
+        for node in reversed(self.nodes):
+            known.difference_update(node.outputs)
+        for node in self.nodes:
+            if known.issuperset(node.inputs):
+                known.update(node.outputs)
+        return known
+
+
+def elements(shape: Shape) -> int:
+    return int(np.prod(shape, dtype=np.int64))
+
+
+def read_model(weights: bytes) -> onnx.ModelProto:
+    """The network as ``onnx`` has it; raises :class:`SensorError` for one that the chip could not run."""
+    try:
+        model = onnx.load_model_from_string(weights)
+    except DecodeError:
+        raise SensorError(
+            "model.onnx: this is no ONNX file, or it is cut off; export or copy it again"
+        ) from None
+    if not model.graph.node:
+        raise SensorError("model.onnx: the file holds no network; export or copy it again")
+    if any(isinstance(name, bytes) for name in _names(model.graph)):  # what protobuf cannot read as text
+        raise SensorError("model.onnx: the file is damaged, a name in it is no text; export or copy it again")
+    for node in _nodes(model.graph):
+        _check_operator(node)
+    for name, tensor in _tensors(model.graph):
+        _check_tensor(name, tensor)
+    return model
+
+
+def read_graph(model: onnx.ModelProto, measure: Measure) -> Graph:
+    """The operators and sizes of ``model``.
+
+    ``measure`` runs a model once and gives the shapes of its input and of all its outputs: many networks
+    work their sizes out while they run, and what depends on the picture is as large as it was on that run.
+    Of the bodies of ``If`` and ``Loop`` only the weights count.
+    """
+    tensors = dict(_tensors(model.graph))
+    own = {tensor.name for tensor in model.graph.initializer}
+    return Graph(
+        [Node(node.op_type, tuple(node.input), tuple(node.output)) for node in model.graph.node],
+        next(value.name for value in model.graph.input if value.name not in own),
+        [output.name for output in model.graph.output],
+        {name: Shape(t.dims) for name, t in tensors.items() if t.data_type not in NO_WEIGHTS},
+        {name: Shape(t.dims) for name, t in tensors.items()} | dict(measure(_giving_out_all(model))),
+    )
+
+
+def _giving_out_all(model: onnx.ModelProto) -> bytes:
+    """The same network with the results of all its operators as outputs."""
+    talkative = onnx.ModelProto()
+    talkative.CopyFrom(model)
+    names = {name for node in model.graph.node for name in node.output if name}
+    names -= {output.name for output in model.graph.output}
+    talkative.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(names))
+    return bytes(talkative.SerializeToString())
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[str | bytes]:
+    for node in _nodes(graph):
+        yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
+    yield from (part.name for part in (*graph.input, *graph.output))
+    yield from (name for name, _ in _tensors(graph))
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for body in (attribute.g, *attribute.graphs):
+                yield from _nodes(body)
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:
+    """All constants of a graph and of the bodies within it, by the name they are used under."""
+    yield from ((tensor.name, tensor) for tensor in graph.initializer)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield (node.output[0] if node.output else node.name), attribute.t
+            for body in (attribute.g, *attribute.graphs):
+                yield from _tensors(body)
+
+
+def _check_operator(node: onnx.NodeProto) -> None:
+    if node.domain not in STANDARD or not onnx.defs.has(node.op_type):
+        domain = f" of the domain {node.domain!r}" if node.domain not in STANDARD else ""
+        raise SensorError(
+            f"model.onnx: the operator {node.op_type!r}{domain} is none of ONNX's own, and the chip runs no "
+            "other; export the network without custom operators"
+        )
+
+
+def _check_tensor(name: str, tensor: onnx.TensorProto) -> None:
+    if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+        raise SensorError(
+            f"model.onnx: the weights {name!r} lie in another file, and a package has none; "
+            "save the network with its weights inside"
+        )
+    try:
+        values = numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, KeyError, NotImplementedError):
+        raise SensorError(
+            f"model.onnx: the weights {name!r} do not have the size they state; export the network again"
+        ) from None
+    if tensor.data_type in FLOATS and not np.isfinite(values).all():
+        raise SensorError(
+            f"model.onnx: the weights {name!r} hold values that are not finite (NaN or infinite); "
+            "export the network from a checkpoint before training went wrong"
+        )

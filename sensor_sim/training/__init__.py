@@ -1,0 +1,6 @@
+"""Trains the bundled models on rendered scenes: ``python -m sensor_sim.training people`` or ``shelf``.
+
+A tool beside the sensor: nothing that runs in a sensor imports it, it opens neither cameras nor videos, and
+the pictures that it keeps below ``var/`` are drawn ones, of worlds that do not exist. Needs the dependency
+group ``training`` (PyTorch and onnx).
+"""

@@ -1,0 +1,94 @@
+"""What each bundled model learns, from which worlds, and how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sensor_sim.package import Input
+from sensor_sim.pixels.rendered.products import LABELS
+from sensor_sim.training.augment import Changes
+from sensor_sim.training.export import Thinning
+from sensor_sim.training.pictures import Order
+from sensor_sim.training.train import Plan, Shape
+from sensor_sim.training.worlds import PEOPLE_SIZE, SHELF_SIZE, entrance, shelf, varied, varied_shelf
+
+# Worlds of these seeds are drawn for training and for measuring; everything else should use lower ones.
+TRAINING, UNSEEN = 1_000_000, 2_000_000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """``score`` is where the model is meant to work."""
+
+    name: str
+    title: str
+    classes: tuple[str, ...]
+    training: tuple[Order, ...]
+    unseen: tuple[Order, ...]
+    shape: Shape
+    plan: Plan
+    thinning: Thinning
+    score: float
+
+    @property
+    def input(self) -> Input:
+        return Input(self.shape.width, self.shape.height, "BGR", "letterbox", layout="NHWC", dtype="uint8")
+
+
+PEOPLE = Recipe(
+    name="people",
+    title="People at an entrance",
+    classes=("person",),
+    training=(
+        Order(varied, ("person",), PEOPLE_SIZE, 4000, 4, TRAINING),
+        Order(entrance, ("person",), PEOPLE_SIZE, 1200, 8, TRAINING),
+    ),
+    unseen=(
+        Order(varied, ("person",), PEOPLE_SIZE, 400, 4, UNSEEN),
+        Order(entrance, ("person",), PEOPLE_SIZE, 400, 8, UNSEEN),
+    ),
+    shape=Shape(320, 240, 1, channels=(24, 48, 64, 96), depths=(1, 2, 2), head=40),
+    plan=Plan(
+        seed=1,
+        epochs=21,
+        batch=24,
+        rate=2e-3,
+        joins=(0, 10),
+        settle=4,
+        changes=Changes(zoom=(0.75, 2.2)),
+        last_changes=Changes(zoom=(0.9, 1.5), aspect=1.15, strength=0.5, patches=0.1),
+        crop=(320, 240),
+    ),
+    thinning=Thinning(100, 0.55),
+    score=0.35,
+)
+
+PRODUCTS = (*LABELS, "gap")
+SHELF = Recipe(
+    name="shelf",
+    title="Products on a shelf",
+    classes=PRODUCTS,
+    training=(
+        Order(varied_shelf, PRODUCTS, SHELF_SIZE, 2400, 4, TRAINING, most=200),
+        Order(shelf, PRODUCTS, SHELF_SIZE, 1200, 4, TRAINING, most=200),
+    ),
+    unseen=(
+        Order(varied_shelf, PRODUCTS, SHELF_SIZE, 200, 4, UNSEEN, most=200),
+        Order(shelf, PRODUCTS, SHELF_SIZE, 200, 4, UNSEEN, most=200),
+    ),
+    shape=Shape(480, 360, len(PRODUCTS), channels=(24, 48, 64, 96), depths=(1, 2, 2), head=48),
+    plan=Plan(
+        seed=2,
+        epochs=12,
+        batch=24,
+        rate=2e-3,
+        joins=(0, 0),
+        changes=Changes(zoom=(1.1, 2.1), aspect=1.15, strength=0.7, patches=0.1),
+        last_changes=Changes(zoom=(1.3, 1.7), aspect=1.05, strength=0.4, patches=0.0),
+        crop=(320, 240),
+    ),
+    thinning=Thinning(300, 0.65),
+    score=0.35,
+)
+
+RECIPES = {recipe.name: recipe for recipe in (PEOPLE, SHELF)}

@@ -1,0 +1,179 @@
+"""Models that are broken in all ways, given to the command as their users would: one sentence and status 1."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
+
+from sensor_sim.errors import SensorError
+from sensor_sim.network import Network
+from sensor_sim.package import load_package
+from tests.sensor_sim import networks
+from tests.sensor_sim.networks import card, constant_model
+
+ROOT = Path(__file__).parents[2]
+n = helper.make_node
+GOOD = {
+    "boxes": [[[0.1, 0.2, 0.5, 0.4]]],
+    "scores": [[0.9]],
+    "classes": [[0]],
+    "count": [1],
+}
+
+
+def good() -> onnx.ModelProto:
+    return onnx.load_model_from_string(constant_model(**GOOD))
+
+
+def saved(model: onnx.ModelProto) -> bytes:
+    return bytes(model.SerializeToString())
+
+
+def with_node(node: onnx.NodeProto, **opsets: int) -> bytes:
+    """The good network with one more operator that reads the picture."""
+    model = good()
+    model.graph.node.append(node)
+    model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in opsets.items())
+    return saved(model)
+
+
+def with_weights(values: Any, change: Callable[[onnx.TensorProto], object] = id) -> bytes:
+    """The good network with one more operator and its weights."""
+    model = good()
+    tensor = numpy_helper.from_array(np.asarray(values, np.float32), "kernel")
+    change(tensor)
+    model.graph.initializer.append(tensor)
+    model.graph.node.append(n("Mul", ["image", "kernel"], ["product"]))
+    return saved(model)
+
+
+def elsewhere(tensor: onnx.TensorProto) -> None:
+    external_data_helper.set_external_data(tensor, "weights.bin")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.ClearField("raw_data")
+
+
+def shortened(tensor: onnx.TensorProto) -> None:
+    tensor.raw_data = tensor.raw_data[:-1]
+
+
+def with_second_input() -> bytes:
+    model = good()
+    model.graph.input.append(helper.make_tensor_value_info("depth", TensorProto.FLOAT, [1, 1, 64, 64]))
+    return saved(model)
+
+
+def in_a_branch(values: Any) -> bytes:
+    """Weights hidden in the body of an operator."""
+    constant = n("Constant", [], ["hidden"], value=numpy_helper.from_array(np.asarray(values, np.float32)))
+    body = helper.make_graph([constant], "body", [], [helper.make_tensor_value_info("hidden", 1, [2])])
+    model = good()
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "always"))
+    model.graph.node.append(n("If", ["always"], ["chosen"], then_branch=body, else_branch=body))
+    return saved(model)
+
+
+CUSTOM = "is none of ONNX's own, and the chip runs no other; export the network without custom operators"
+NOT_FINITE = "hold values that are not finite"
+
+BROKEN: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "the file holds no network"),
+    "text": (b"PK is not what this begins with", "this is no ONNX file, or it is cut off"),
+    "cut off": (saved(good())[:-20], "this is no ONNX file, or it is cut off"),
+    "no operators": (saved(onnx.ModelProto(ir_version=9)), "the file holds no network"),
+    "custom operator": (
+        with_node(n("Magic", ["image"], ["m"], domain="acme.ai"), **{"acme.ai": 1}),
+        f"the operator 'Magic' of the domain 'acme.ai' {CUSTOM}",
+    ),
+    "runtime's own operator": (
+        with_node(n("Gelu", ["image"], ["m"], domain="com.microsoft"), **{"com.microsoft": 1}),
+        f"the operator 'Gelu' of the domain 'com.microsoft' {CUSTOM}",
+    ),
+    "unknown operator": (with_node(n("Relux", ["image"], ["m"])), f"the operator 'Relux' {CUSTOM}"),
+    "a name that is no text": (saved(good()).replace(b"Identity", b"Ident\xf4ty"), "a name in it is no text"),
+    "wires that lead nowhere": (with_node(n("Relu", ["nowhere"], ["m"])), "not a network that ONNX Runtime can load"),
+    "external data": (with_weights([1.0, 2.0], elsewhere), "the weights 'kernel' lie in another file"),
+    "NaN": (with_weights([1.0, np.nan]), f"the weights 'kernel' {NOT_FINITE}"),
+    "infinite": (with_weights(-np.inf), f"the weights 'kernel' {NOT_FINITE}"),
+    "NaN in a branch": (in_a_branch([0.0, np.nan]), f"the weights 'hidden' {NOT_FINITE}"),
+    "weights of another size": (with_weights([1.0, 2.0], shortened), "do not have the size they state"),
+    "shapes that do not fit": (
+        with_node(n("MatMul", ["image", "boxes_value"], ["m"])), "model.onnx: "
+    ),
+    "outputs that are none of the card's": (constant_model(boxes=[[0, 0, 1, 1]]), "imx500_pp reads 4 outputs"),
+    "two inputs": (
+        with_second_input(),
+        "the network has 2 inputs",
+    ),
+}  # fmt: skip
+
+
+def refused(*words: object) -> str:
+    command = [sys.executable, "-m", "sensor_sim", *map(str, words)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    [sentence] = ran.stderr.splitlines()
+    assert sentence.startswith("sensor_sim: ")
+    return sentence
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
+    """A video and a scene to go with a model."""
+    folder = tmp_path_factory.mktemp("watched")
+    (folder / "scene.json").write_text(
+        json.dumps({"version": 1, "lines": [{"id": 0, "name": "door", "points": [[0, 0.5], [1, 0.5]]}]})
+    )
+    video = networks.write_video(folder / "walk.mp4", [networks.walker(0.5)] * 3)
+    return ["watch", "--video", video, "--scene", folder / "scene.json", "--model"]
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_model_is_refused(watched: list[object], tmp_path: Path, name: str) -> None:
+    weights, complaint = BROKEN[name]
+    assert complaint in refused(*watched, networks.write_package(tmp_path / "p", card(), weights))
+
+
+def test_the_good_one_is_good(tmp_path: Path) -> None:
+    Network(load_package(networks.write_package(tmp_path / "p", card(), saved(good()))))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_a_damaged_file_never_does_worse_than_a_sentence(data: st.DataObject) -> None:
+    """Cut off anywhere, or with any byte changed, it runs or is refused."""
+    whole = bytearray(networks.bright_spot_model())
+    place = data.draw(st.integers(0, len(whole) - 1))
+    if data.draw(st.booleans()):
+        del whole[place:]
+    else:
+        whole[place] = data.draw(st.integers(0, 255))
+    with suppress(SensorError):
+        Network(networks.package(networks.SPOT_CARD, bytes(whole)))
+
+
+# --- too much --------------------------------------------------------------------------------------
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    """100 MiB of nothing in 100 KB, and a file without end."""
+    folder = networks.write_package(tmp_path / "p", card(), saved(good()))
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(folder / "model.json", "model.json")
+        archive.writestr("model.onnx", bytes(100 * 2**20))
+    assert (tmp_path / "bomb.zip").stat().st_size < 200_000
+    assert "model.onnx is larger than 64 MiB" in refused("report", tmp_path / "bomb.zip")
+    assert "/dev/zero: larger than 64 MiB" in refused("report", folder, "--weights", "/dev/zero")
