@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import get_args
 
@@ -29,7 +30,12 @@ def main() -> None:
     seconds, seeds = arguments.minutes * 60, range(arguments.seeds[0], arguments.seeds[1] + 1)
     shelved = Shelved(arguments.folder, arguments.people, arguments.shelf)
     jobs = {place: [Job(place, seed, seconds) for seed in seeds] for place in arguments.places}
-    _render(shelved, [job for many in jobs.values() for job in many], arguments.processes)
+    # Seed by seed, so that whatever is done when time is up covers all places.
+    _render(
+        shelved,
+        sorted((job for many in jobs.values() for job in many), key=itemgetter(1)),
+        arguments.processes,
+    )
     places = {place: _count(shelved, place, many) for place, many in jobs.items()}
     _print(places, seconds)
     print(f"\n## Real clips\n\n{clips(arguments.folder)}")
@@ -44,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seeds", nargs=2, type=int, default=[HELD_OUT[0], HELD_OUT[-1]], metavar=("FIRST", "LAST")
     )
-    parser.add_argument("--minutes", type=float, default=2.5, help="of each place and seed (default 2.5)")
+    parser.add_argument("--minutes", type=float, default=2.0, help="of each place and seed (default 2)")
     parser.add_argument("--people", type=Path, default=models / "people", help="model package for entrances")
     parser.add_argument("--shelf", type=Path, default=models / "shelf", help="model package for shelves")
     parser.add_argument("--processes", type=int, default=2)

@@ -6,6 +6,7 @@ goes on with the recording that it was at, and a run that changes nothing but th
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -65,9 +66,8 @@ class Shelved(NamedTuple):
     shelf: Path
 
     def path(self, job: Job) -> Path:
-        package = load_package(self.package(job.place))
-        name = f"{job.place}-{job.seed}-{job.seconds:g}s-{package.digest}.msgpack"
-        return self.folder / name
+        weights = hashlib.sha256(load_package(self.package(job.place)).weights).hexdigest()[:16]
+        return self.folder / f"{job.place}-{job.seed}-{job.seconds:g}s-{weights}.msgpack"
 
     def package(self, place: Place) -> Path:
         return self.shelf if place == "shelf" else self.people

@@ -20,8 +20,8 @@ def cut_at_side(box: Box) -> bool:
 
 
 def cut(box: Box) -> bool:
-    """Whether any edge of the picture shows only a part of what is in the box."""
-    return cut_at_side(box) or box.top < EDGE or box.bottom > 1 - EDGE
+    """Whether an edge of the picture shows only a part of what is in the box, and the foot is beyond it."""
+    return cut_at_side(box) or box.bottom > 1 - EDGE
 
 
 def foot(box: Box) -> Point:

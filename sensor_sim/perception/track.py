@@ -32,6 +32,7 @@ class Motion:
     manoeuvre: float = 4.0  # spectral density of acceleration, box²/s³: stop within about half a second
     first_speed: float = 1.5  # standard deviation of the unknown first velocity, boxes/s: a brisk walk
     coasting: float = 0.5  # an unseen object keeps its velocity for about this long
+    memory: float = 1.0  # for how many seconds trembling is remembered
     widest: float = 0.3  # the uncertainty of the position counts at most this much when matching
 
 
@@ -57,6 +58,8 @@ class Innovation(NamedTuple):
 class Track:
     """``box`` is where the filter has the object, ``detected`` where it was detected last, at ``last_seen``.
 
+    ``trembling`` is the mean square of what detections lately differed from the predictions, in units of the box.
+
     ``foot`` is where the filter has a person standing, perhaps outside the picture, ``detected_foot``
     where the last detection had one; ``foot_seen`` says whether they rest on a whole person.
 
@@ -66,8 +69,8 @@ class Track:
     """
 
     __slots__ = (
-        "_cut", "_motion", "_pp", "_pv", "_ss", "_velocity", "_vv", "at", "box", "clear_sightings", "confirmed",
-        "detected", "detected_foot", "foot", "foot_seen", "last_seen", "number",
+        "_motion", "_pp", "_pv", "_ss", "_velocity", "_vv", "at", "box", "clear_sightings", "confirmed", "cut_off",
+        "detected", "detected_foot", "foot", "foot_seen", "last_seen", "number", "trembling",
     )  # fmt: skip
 
     def __init__(self, number: int, at: float, box: Box, motion: Motion = PEOPLE) -> None:
@@ -78,7 +81,8 @@ class Track:
         self.box = self.detected = box
         self.foot = self.detected_foot = foot(box)
         self.foot_seen = not cut_at_side(box)
-        self._cut = cut(box)
+        self.trembling = 0.0
+        self.cut_off = cut(box)
         self._motion = motion
         self._velocity = (0.0, 0.0)
         self._pp = self._ss = motion.edge**2
@@ -98,7 +102,7 @@ class Track:
         self._pp += dt * (2 * self._pv + dt * self._vv) + q * dt**3 / 3
         self._pv += dt * self._vv + q * dt**2 / 2
         self._vv += q * dt
-        self._ss += (self._motion.cut_growth if self._cut else self._motion.growth) ** 2 * dt
+        self._ss += (self._motion.cut_growth if self.cut_off else self._motion.growth) ** 2 * dt
         self.at = at
 
     def reach(self, gate: float) -> Box:
@@ -121,7 +125,7 @@ class Track:
         top, bottom = (seen.top - old_top) / height, (seen.bottom - old_bottom) / height
         x, y, wider, taller, doubt = (left + right) / 2, bottom, right - left, bottom - top, 0.0
         edge, size = m.cut_edge, m.cut_size
-        if not (self._cut or cut(seen)):
+        if not (self.cut_off or cut(seen)):
             edge, size = m.edge, m.size
             bound = m.jump * math.sqrt(self._ss + edge**2)
             if abs(wider) > bound:
@@ -144,12 +148,23 @@ class Track:
             gain * x, gain * y, 1 + resize * innovation.wider, 1 + resize * innovation.taller
         )
         self._velocity = (self._velocity[0] + drift * x, self._velocity[1] + drift * y)
+        self._note_trembling(innovation)
         self._vv -= drift * self._pv
         self._pv -= gain * self._pv
         self._pp -= gain * self._pp
         self._ss -= resize * self._ss
-        self.last_seen, self.detected, self._cut = self.at, detection.box, cut(detection.box)
+        self.cut_off = cut(detection.box)
+        self.last_seen, self.detected = self.at, detection.box
         self._step(whole)
+
+    def _note_trembling(self, innovation: Innovation) -> None:
+        """An average that forgets exponentially. What the picture's edge cuts off changes for another reason."""
+        if self.cut_off:
+            return
+        share = 1 - math.exp((self.last_seen - self.at) / self._motion.memory)
+        noise = self._motion.edge**2
+        off = (innovation.x**2 + innovation.y**2) * noise / (self._pp + noise)
+        self.trembling += share * (off - self.trembling)
 
     def _grown(self, x: float, y: float, wider: float, taller: float) -> Box:
         """The box after its foot has moved and its sides have grown."""
