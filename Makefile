@@ -8,11 +8,11 @@ bootstrap := $(PYTHON) sensorapp/stack/bootstrap.py
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench shell clean
+.PHONY: help setup demo test lint bench bench-accuracy train-people train-shelf shell clean
 
 help:  ## this list
 	@echo "make <what>, where what is one of:"
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10 | sed 's/^/  /'
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10 | sed 's/^/  /'
 	@echo "PYTHON=python3.12 names another Python, PORT=8001 another port, ARGS=... goes to the program behind it."
 
 setup:  ## fetch what is needed, into .venv and node_modules, and start nothing
@@ -38,6 +38,18 @@ bench:  ## all measurements of bench/, against services of their own
 	@SENSORAPP_VAR=var/bench PYTHONPATH=. $(python) -m sensorapp.stack.run sh -ec '\
 	  $(python) manage.py migrate --verbosity 0; \
 	  for script in bench/[!_]*.py; do echo "== $$script"; $(python) "$$script" $(ARGS); done'
+
+bench-accuracy:  ## how well the sensor counts: renders an hour and more, resumable, and takes long (ARGS="--minutes 5")
+	@$(bootstrap) --dev --with accuracy
+	@exec $(python) -m bench.accuracy $(ARGS)
+
+train-people:  ## train the people model again: hours, resumable (ARGS="--steps evaluate")
+	@$(bootstrap) --with training
+	@exec $(python) -m sensor_sim.training people $(ARGS)
+
+train-shelf:  ## the same for the shelf model
+	@$(bootstrap) --with training
+	@exec $(python) -m sensor_sim.training shelf $(ARGS)
 
 shell:  ## Python with Django and the demo's data
 	@$(bootstrap)

@@ -19,6 +19,11 @@ def cut_at_side(box: Box) -> bool:
     return box.left < EDGE or box.right > 1 - EDGE
 
 
+def cut(box: Box) -> bool:
+    """Whether an edge of the picture shows only a part of what is in the box, and the foot is beyond it."""
+    return cut_at_side(box) or box.bottom > 1 - EDGE
+
+
 def foot(box: Box) -> Point:
     """Where a person stands: the middle of the box's lower side.
 

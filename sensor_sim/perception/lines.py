@@ -1,8 +1,9 @@
 """Line crossings: who went from one side of a line to the other, once.
 
 A person counts when the foot has come clear of the line on the other side: farther than a dead band of a
-few hundredths of the person's own size. Inside the band the person may linger, jitter or turn round
-without effect. A way round the end of the line is no crossing.
+few hundredths of the person's own size, or of as much as the person's detections tremble, and for more than a
+moment. Inside the band the person may linger, jitter or turn round without effect. A way round the end of the
+line is no crossing.
 """
 
 from __future__ import annotations
@@ -14,8 +15,13 @@ from sensor_sim.perception.geometry import Point
 from sensor_sim.perception.tracking import Sighting, Track
 from sensorapp import wire
 
-# Half the width of the dead band in units of the box: about 6 cm on a standing person.
-DEAD_BAND = 0.035
+# Half the width of the dead band in units of the box: about 8 cm on a standing person.
+DEAD_BAND = 0.045
+# Beyond doubt is whoever is farther from the line than so many standard deviations of the trembling, or than
+# the widest band; they must stay there for HOLD seconds, others for LONG_HOLD.
+TREMBLING = 4.0
+WIDEST_BAND = 0.15
+HOLD, LONG_HOLD = 0.2, 0.7
 # It is this many times as wide, up and down, for a person who has only been seen in part.
 UNSURE = 3
 
@@ -28,6 +34,8 @@ class _Way:
     point: Point
     distance: float
     side: int = 0  # the side on which the person last stood clear of the line
+    clear: int = 0  # the side on which the person stands clear of the line, or 0
+    clear_since: float = 0.0
     crossed_at: float | None = None  # when the foot last met the line; None if that was beyond its ends
     waiting: wire.Crossing | None = None  # of a track that is not confirmed yet
 
@@ -42,7 +50,7 @@ class LineCounter:
             self._ways.pop(track.number, None)
         for track in sighting.seen:
             way = self._go(track)
-            came_to = self._clear_side(track, way.distance)
+            came_to = self._settle(way, track)
             if came_to and came_to != way.side:
                 way.waiting = self._crossing(way, came_to) or way.waiting
                 way.side = came_to
@@ -59,16 +67,27 @@ class LineCounter:
         way.at, way.point, way.distance = track.at, point, distance
         return way
 
-    def _clear_side(self, track: Track, distance: float) -> int:
-        """The side on which somebody is beyond doubt, or 0.
+    def _settle(self, way: _Way, track: Track) -> int:
+        """The side on which somebody has come to be, or 0: where they are seen first, they are at once."""
+        clear = self._clearance(track, way.distance)
+        side = (clear > DEAD_BAND) - (clear < -DEAD_BAND)
+        if side != way.clear:
+            way.clear, way.clear_since = side, track.at
+        if not way.side or track.cut_off:
+            return side
+        beyond_doubt = abs(clear) > min(TREMBLING * track.trembling**0.5, WIDEST_BAND)
+        return side if track.at - way.clear_since >= (HOLD if beyond_doubt else LONG_HOLD) else 0
+
+    def _clearance(self, track: Track, distance: float) -> float:
+        """How far from the line somebody is beyond doubt; 0 if that is not even known of the side.
 
         The filter trembles less than the detections, but overshoots when somebody stops; so both must say
         the same.
         """
         detected = self._distance(track.detected_foot, track)
-        if min(distance, detected) > DEAD_BAND:
-            return 1
-        return -1 if max(distance, detected) < -DEAD_BAND else 0
+        if (distance > 0) != (detected > 0):
+            return 0.0
+        return min(distance, detected, key=abs)
 
     def _crossing(self, way: _Way, came_to: int) -> wire.Crossing | None:
         if not way.side or way.crossed_at is None:

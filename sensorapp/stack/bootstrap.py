@@ -1,4 +1,4 @@
-"""Fetches everything sensorapp needs into the clone: `python3 sensorapp/stack/bootstrap.py [--dev]`.
+"""Fetches everything sensorapp needs into the clone: `python3 sensorapp/stack/bootstrap.py [--dev] [--with GROUP]`.
 
 Needs only Python and pip. pip fetches uv (`pip install --target` works where an externally managed
 Python or a missing venv module stops everything else), uv makes `.venv` and fills it from the lock
@@ -31,6 +31,8 @@ VENV_PYTHON = VENV / "bin" / "python"
 NODE_MODULES = ROOT / "node_modules"
 
 OLDEST_PYTHON = (3, 11)
+# Dependency groups that one command needs and no other; requirements-<group>.lock holds what each adds.
+GROUPS = ("accuracy", "training")
 # Older ones cannot read a lock file that leaves out the download addresses.
 OLDEST_NPM = 9
 
@@ -42,11 +44,15 @@ class BootstrapError(Exception):
 def main() -> int:
     parser = argparse.ArgumentParser(description="Fetches everything sensorapp needs into the clone.")
     parser.add_argument("--dev", action="store_true", help="also what the tests and linters need")
+    parser.add_argument("--with", action="append", default=[], choices=GROUPS, dest="groups",
+                        help="also the packages of this dependency group")  # fmt: skip
     arguments = parser.parse_args()
     try:
         check_python()
         with only_one():
             fetch_python_packages(arguments.dev)
+            for group in arguments.groups:
+                fetch_group(group)
             fetch_front_end()
     except BootstrapError as error:
         print("\n" + str(error), file=sys.stderr)
@@ -84,7 +90,25 @@ def fetch_python_packages(dev: bool) -> None:
         # An image that forbids Python to write its compiled files would compile everything at each start.
         run("uv", str(UV), "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode",
             "--python", str(VENV_PYTHON), str(lock))  # fmt: skip
+    for group in GROUPS:  # what the lock file does not name is gone now
+        group_stamp(group).unlink(missing_ok=True)
     stamp.write_text(f"{level} {environment_digest(lock)}")
+
+
+def fetch_group(group: str) -> None:
+    """Adds the packages of a dependency group to `.venv`."""
+    lock = ROOT / f"requirements-{group}.lock"
+    if read(group_stamp(group)) == environment_digest(lock):
+        return
+    fetch_uv()
+    with step(f"Python packages for {group}"):
+        run("uv", str(UV), "pip", "install", "--quiet", "--require-hashes", "--compile-bytecode",
+            "--python", str(VENV_PYTHON), "-r", str(lock))  # fmt: skip
+    group_stamp(group).write_text(environment_digest(lock))
+
+
+def group_stamp(group: str) -> Path:
+    return VENV / f"sensorapp-stamp-{group}"
 
 
 def fetch_uv() -> None:

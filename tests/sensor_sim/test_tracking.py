@@ -106,3 +106,22 @@ def test_overlap_is_intersection_over_union() -> None:
     assert overlap(a, a) == pytest.approx(1.0)
     assert overlap(a, Box(0.2, 0.0, 0.6, 0.4)) == pytest.approx(1 / 3)
     assert overlap(a, Box(0.4, 0.0, 0.8, 0.4)) == 0.0
+
+
+def test_a_neighbour_whose_legs_are_hidden_takes_over_no_track() -> None:
+    """Two in a file: the one before is missed for two frames, while of the one behind a part is seen."""
+    tracker = Tracker(0.35)
+    behind, before = seen(0.5, y=0.65), seen(0.53, y=0.8)
+    for i in range(20):
+        sighting = tracker.update(i / 15, [before, behind])
+    assert [track.number for track in sighting.seen] == [0, 1]
+    upper = Detection("person", 0.5, behind.box._replace(bottom=0.55))
+    for i in (20, 21):
+        sighting = tracker.update(i / 15, [upper])
+    assert [track.number for track in sighting.seen] == [1]
+    assert sighting.seen[0].foot[1] == pytest.approx(0.65, abs=0.02)
+    sighting = tracker.update(22 / 15, [before, upper])
+    assert {track.number: track.foot[1] for track in sighting.seen} == {
+        0: pytest.approx(0.8, abs=0.01),
+        1: pytest.approx(0.65, abs=0.02),
+    }

@@ -1,0 +1,186 @@
+"""One object over time: a filter that knows where it is, how it moves, and what of it is hidden.
+
+Motion is a constant-velocity Kalman filter in seconds, so that dropped frames and other frame rates change
+nothing. All lengths are in units of the track's own box, so that near and far, large and small behave alike.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sensor_sim.detection import Box, Detection
+from sensor_sim.perception.geometry import cut, cut_at_side, foot
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How objects move and how well they are seen: seconds, and lengths in units of the box.
+
+    What is ``cut`` off by the picture's edge grows and shrinks as it comes and goes, and tells less of where
+    it is.
+    """
+
+    edge: float = 0.05  # standard deviation of a detected edge
+    cut_edge: float = 0.2
+    size: float = 0.2  # standard deviation of the share by which two boxes of one object differ in size
+    cut_size: float = 1.0
+    growth: float = 0.3  # standard deviation of the size's change in one second
+    cut_growth: float = 2.0
+    jump: float = 2.0  # an edge that moves more standard deviations than this is not the object's own
+    manoeuvre: float = 4.0  # spectral density of acceleration, box²/s³: stop within about half a second
+    first_speed: float = 1.5  # standard deviation of the unknown first velocity, boxes/s: a brisk walk
+    coasting: float = 0.5  # an unseen object keeps its velocity for about this long
+    memory: float = 1.0  # for how many seconds trembling is remembered
+    widest: float = 0.3  # the uncertainty of the position counts at most this much when matching
+
+
+PEOPLE = Motion()
+
+
+class Innovation(NamedTuple):
+    """How a detection differs from what was predicted.
+
+    ``distance`` is squared and in standard deviations. ``x`` and ``y`` are the move of the foot, ``wider`` and
+    ``taller`` the change of size, in units of the track's box. ``doubt`` is how far the detection's edges lie
+    from where the object's own must be; 0 where they are taken for its own.
+    """
+
+    distance: float
+    x: float
+    y: float
+    wider: float
+    taller: float
+    doubt: float
+
+
+class Track:
+    """``box`` is where the filter has the object, ``detected`` where it was detected last, at ``last_seen``.
+
+    ``trembling`` is the mean square of what detections lately differed from the predictions, in units of the box.
+
+    ``foot`` is where the filter has a person standing, perhaps outside the picture, ``detected_foot``
+    where the last detection had one; ``foot_seen`` says whether they rest on a whole person.
+
+    The foot (the middle of the box's lower side) moves with a velocity; the size changes slowly and
+    without one. Across and down are measured equally well in units of the box, so one covariance of
+    (position, velocity) serves both directions and one variance both sizes.
+    """
+
+    __slots__ = (
+        "_motion", "_pp", "_pv", "_ss", "_velocity", "_vv", "at", "box", "clear_sightings", "confirmed", "cut_off",
+        "detected", "detected_foot", "foot", "foot_seen", "last_seen", "number", "trembling",
+    )  # fmt: skip
+
+    def __init__(self, number: int, at: float, box: Box, motion: Motion = PEOPLE) -> None:
+        self.number = number
+        self.at = self.last_seen = at
+        self.clear_sightings = 0
+        self.confirmed = False
+        self.box = self.detected = box
+        self.foot = self.detected_foot = foot(box)
+        self.foot_seen = not cut_at_side(box)
+        self.trembling = 0.0
+        self.cut_off = cut(box)
+        self._motion = motion
+        self._velocity = (0.0, 0.0)
+        self._pp = self._ss = motion.edge**2
+        self._pv = 0.0
+        self._vv = motion.first_speed**2
+
+    def predict(self, at: float) -> None:
+        """Move on to the time ``at`` (white-noise acceleration, Bar-Shalom et al. 2001, section 6.2)."""
+        dt = at - self.at
+        vx, vy = self._velocity
+        if self.last_seen < self.at:
+            keep = math.exp(-dt / self._motion.coasting)
+            self._velocity = vx, vy = keep * vx, keep * vy
+        left, top, right, bottom = self.box
+        self.box = Box(left + dt * vx, top + dt * vy, right + dt * vx, bottom + dt * vy)
+        q = self._motion.manoeuvre
+        self._pp += dt * (2 * self._pv + dt * self._vv) + q * dt**3 / 3
+        self._pv += dt * self._vv + q * dt**2 / 2
+        self._vv += q * dt
+        self._ss += (self._motion.cut_growth if self.cut_off else self._motion.growth) ** 2 * dt
+        self.at = at
+
+    def reach(self, gate: float) -> Box:
+        """What any box must touch to be within ``gate`` standard deviations."""
+        margin = gate * math.sqrt(min(self._pp, self._motion.widest**2) + self._motion.cut_edge**2)
+        left, top, right, bottom = self.box
+        x, y = margin * (right - left), margin * (bottom - top)
+        return Box(left - x, top - y, right + x, bottom + y)
+
+    def compare(self, seen: Box) -> Innovation:
+        """How a detected box differs from the predicted one.
+
+        An edge that jumps farther than the size can have changed is where somebody else hides the object
+        or melts into it; then the opposite edge, which moved less, and the size say where the object is.
+        """
+        m = self._motion
+        old_left, old_top, old_right, old_bottom = self.box
+        width, height = max(old_right - old_left, 1e-9), max(old_bottom - old_top, 1e-9)
+        left, right = (seen.left - old_left) / width, (seen.right - old_right) / width
+        top, bottom = (seen.top - old_top) / height, (seen.bottom - old_bottom) / height
+        x, y, wider, taller, doubt = (left + right) / 2, bottom, right - left, bottom - top, 0.0
+        edge, size = m.cut_edge, m.cut_size
+        if not (self.cut_off or cut(seen)):
+            edge, size = m.edge, m.size
+            bound = m.jump * math.sqrt(self._ss + edge**2)
+            if abs(wider) > bound:
+                x, doubt = min(left, right, key=abs), abs(wider)
+            if abs(taller) > bound:
+                y, doubt = min(top, bottom, key=abs), max(abs(taller), doubt)
+        off = (x * x + y * y) / (min(self._pp, m.widest**2) + edge**2)
+        differs = (wider * wider + taller * taller) / (self._ss + size**2)
+        return Innovation(off + differs, x, y, wider, taller, doubt)
+
+    def correct(self, detection: Detection, innovation: Innovation, clear_score: float) -> None:
+        """Take in a detection of the time that was predicted last; the dimmer it is, the less it moves."""
+        noise = (self._motion.edge * max(1.0, clear_score / detection.score)) ** 2
+        gain, drift = self._pp / (self._pp + noise), self._pv / (self._pp + noise)
+        resize = self._ss / (self._ss + noise + innovation.doubt**2)
+        left, top, right, bottom = self.box
+        x, y = innovation.x * (right - left), innovation.y * (bottom - top)
+        whole = Box(left + x, top + y, right + x, bottom + y) if innovation.doubt else detection.box
+        self.box = self._grown(
+            gain * x, gain * y, 1 + resize * innovation.wider, 1 + resize * innovation.taller
+        )
+        self._velocity = (self._velocity[0] + drift * x, self._velocity[1] + drift * y)
+        self._note_trembling(innovation)
+        self._vv -= drift * self._pv
+        self._pv -= gain * self._pv
+        self._pp -= gain * self._pp
+        self._ss -= resize * self._ss
+        self.cut_off = cut(detection.box)
+        self.last_seen, self.detected = self.at, detection.box
+        self._step(whole)
+
+    def _note_trembling(self, innovation: Innovation) -> None:
+        """An average that forgets exponentially. What the picture's edge cuts off changes for another reason."""
+        if self.cut_off:
+            return
+        share = 1 - math.exp((self.last_seen - self.at) / self._motion.memory)
+        noise = self._motion.edge**2
+        off = (innovation.x**2 + innovation.y**2) * noise / (self._pp + noise)
+        self.trembling += share * (off - self.trembling)
+
+    def _grown(self, x: float, y: float, wider: float, taller: float) -> Box:
+        """The box after its foot has moved and its sides have grown."""
+        left, top, right, bottom = self.box
+        middle, half, foot_y = (left + right) / 2 + x, wider * (right - left) / 2, bottom + y
+        return Box(middle - half, foot_y - taller * (bottom - top), middle + half, foot_y)
+
+    def _step(self, seen: Box) -> None:
+        """Where the person stands now.
+
+        Of a person whom a side of the picture cuts off, a part is seen, and the lower side of a part is
+        not where the feet are: the foot keeps the height at which it was seen last.
+        """
+        height = self.foot[1]
+        self.foot, self.detected_foot = foot(self.box), foot(seen)
+        if not cut_at_side(seen):
+            self.foot_seen = True
+        elif self.foot_seen:
+            self.foot, self.detected_foot = (self.foot[0], height), (self.detected_foot[0], height)
