@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sensor_sim.perception.geometry import Point
-from sensor_sim.perception.tracking import Sighting, Track
+from sensor_sim.perception.track import Track
+from sensor_sim.perception.tracking import Sighting
 from sensorapp import wire
 
 # Half the width of the dead band in units of the box: about 8 cm on a standing person.

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from sensor_sim.detection import Box
 from sensor_sim.perception.geometry import Point, inside
-from sensor_sim.perception.tracking import Sighting, Track
+from sensor_sim.perception.track import Track
+from sensor_sim.perception.tracking import Sighting
 from sensorapp import wire
 
 REST = 0.5  # seconds at one place after which an item stands there

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sensor_sim.perception.geometry import clamped, inside
-from sensor_sim.perception.tracking import Sighting, Track
+from sensor_sim.perception.track import Track
+from sensor_sim.perception.tracking import Sighting
 from sensorapp import wire
 
 # Seconds that somebody must have been inside (outside) without a break to have come (gone): shorter is
