@@ -19,7 +19,9 @@ from sensor_sim.fleet import commands as fleet
 
 def main(words: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    parser = argparse.ArgumentParser(prog="python -m sensor_sim", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m sensor_sim", description="The sensor on the command line."
+    )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     watch.add_parser(subparsers)
     report.add_parser(subparsers)

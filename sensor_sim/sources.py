@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sensor_sim.errors import SensorError
 from sensor_sim.pixels import Rectangle
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_world_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("rendered scenes")
     group.add_argument("--seed", type=int, default=0, help="another seed is another shop (default 0)")
-    group.add_argument("--density", choices=DENSITIES, default="normal", help="how many people come")
+    group.add_argument(
+        "--density", choices=DENSITIES, default="normal", help="how many people come (default normal)"
+    )
     group.add_argument(
         "--mode",
         choices=("full", "binned", "video"),
@@ -75,8 +78,10 @@ def _add_world_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def open_world(arguments: argparse.Namespace) -> World | None:
-    """The rendered world, if the arguments name one."""
+    """The rendered world, if the arguments name one; raises :class:`SensorError`."""
     if arguments.world is None:
+        if arguments.truth is not None:
+            raise SensorError("--truth: only a rendered scene knows it; leave it out or give --world")
         return None
     if arguments.start is None:
         arguments.start = time.time() - arguments.seconds

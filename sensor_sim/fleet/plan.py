@@ -195,7 +195,7 @@ def read(path: Path) -> Plan:
     except OSError as error:
         raise PlanError(f"{path}: {error.strerror}; {WRITERS} writes it") from None
     except msgspec.DecodeError as error:
-        raise PlanError(f"{path}: {error}; remove it and run {WRITERS}") from None
+        raise PlanError(f"{path}: {error}; give a plan as {WRITERS} writes it") from None
     if plan.schedule != SCHEDULE:
         raise OutdatedError(
             f"{path}: it was made for schedule {plan.schedule} and this program has schedule {SCHEDULE};"

@@ -306,7 +306,7 @@ def test_a_plan_that_is_missing_or_of_another_schedule_is_told(tmp_path: Path) -
         f"{path}: No such file or directory; `manage.py load_demo` or `manage.py create_fleet` writes it\n",
     )
     path.write_text("{}")
-    with pytest.raises(p.PlanError, match=r"remove it and run `manage\.py load_demo` or"):
+    with pytest.raises(p.PlanError, match=r"give a plan as `manage\.py load_demo` or"):
         p.read(path)
     p.write(p.Plan(0, 1, ORIGIN, 0, []), path)
     with pytest.raises(p.PlanError, match="it was made for schedule 0 and this program has schedule"):

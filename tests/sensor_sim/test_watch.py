@@ -262,6 +262,12 @@ def test_what_to_measure_must_be_said(video: Path, package: Path) -> None:
     assert "--scene: say what to measure" in refused("--video", video, "--model", package)
 
 
+def test_only_a_rendered_scene_has_a_truth(tmp_path: Path, video: Path, package: Path, scene: Path) -> None:
+    sentence = refused("--video", video, "--model", package, "--scene", scene, "--truth", tmp_path / "truth")
+    assert sentence == "sensor_sim: --truth: only a rendered scene knows it; leave it out or give --world"
+    assert not (tmp_path / "truth").exists()
+
+
 def test_a_model_that_is_not_what_its_card_says(video: Path, tmp_path: Path, scene: Path) -> None:
     wrong = networks.write_package(
         tmp_path / "wrong", networks.card(), networks.constant_model(boxes=[[0, 0, 1, 1]])
