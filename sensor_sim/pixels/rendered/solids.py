@@ -23,6 +23,7 @@ Ints = NDArray[np.int_]
 Colour = tuple[float, float, float]  # blue, green, red, 0 to 255
 
 MOST_PIXELS = 400_000  # computed at once
+WORTH_A_GROUP = 20_000  # pixels that take as long as the overhead of one more group
 NEAR = 0.25  # metres before the camera; what is nearer is not drawn
 _HALF = np.linspace(-np.pi / 2, np.pi / 2, 9)
 
@@ -198,10 +199,11 @@ def paint(projected: Projected, raster: Raster, light: Light) -> Iterator[Painte
 
 
 class _Tile(NamedTuple):
-    """One solid: colour and opacity planes, 4 x height x width; opacity 0 to 1, height x width."""
+    """One solid: colour and opacity planes times the opacity, 4 x height x width, 0 to 255; the share of what
+    is behind that shows through, height x width, 0 to 1."""
 
     colour: Patch
-    opacity: Patch
+    keep: Patch
 
 
 def _assembled(tiles: list[_Tile], start: Ints, size: Ints) -> Painted:
@@ -212,7 +214,8 @@ def _assembled(tiles: list[_Tile], start: Ints, size: Ints) -> Painted:
         (start - (left, top)).tolist(), size.tolist(), tiles, strict=True
     ):
         area = planes[:, y : y + height, x : x + width]
-        area += tile.opacity[:height, :width] * (tile.colour[:, :height, :width] - area)
+        area *= tile.keep[:height, :width]
+        area += tile.colour[:, :height, :width]
     planes[:3] *= 1.0 + 0.03 * _grain(planes.shape[1], planes.shape[2])
     np.clip(planes, 0, 255, out=planes)
     return Painted(left, top, np.ascontiguousarray(planes.transpose(1, 2, 0)))
@@ -223,21 +226,38 @@ def _tiles(
 ) -> dict[int, _Tile]:
     """Those of similar size are computed together, which costs far less than one by one."""
     tiles: dict[int, _Tile] = {}
-    area = size.prod(axis=1)
-    order = first + np.argsort(area[first:last])
-    order = order[area[order] > 0]
-    while len(order):
-        largest = area[order[-1]]
-        cut = max(int(np.searchsorted(area[order], largest / 3)), len(order) - max(MOST_PIXELS // largest, 1))
-        group, order = order[cut:], order[:cut]
-        tiles.update(
-            zip(
-                group.tolist(),
-                _tile_group(projected, group, start, size[group].max(axis=0), light),
-                strict=True,
-            )
-        )
+    drawn = first + np.flatnonzero(size[first:last].all(axis=1))
+    for group in _alike(drawn, size) if len(drawn) else ():
+        painted = _tile_group(projected, group, start, size[group].max(axis=0), light)
+        tiles.update(zip(group.tolist(), painted, strict=True))
     return tiles
+
+
+def _alike(group: Ints, size: Ints) -> Iterator[Ints]:
+    """Tiles are computed as large as the largest of their group: divide until that wastes little."""
+    if len(group) > 1:
+        halves = min((_halves(group, size, axis) for axis in (0, 1)), key=lambda two: _cost(two, size))
+        whole = _cost([group], size)
+        if whole - _cost(halves, size) > WORTH_A_GROUP or whole > MOST_PIXELS:
+            for half in halves:
+                yield from _alike(half, size)
+            return
+    yield group
+
+
+def _halves(group: Ints, size: Ints, axis: int) -> tuple[Ints, Ints]:
+    """The best division into small and large ones along an axis."""
+    order = group[np.argsort(size[group, axis], kind="stable")]
+    small = np.maximum.accumulate(size[order])[:-1].prod(axis=1)
+    large = np.maximum.accumulate(size[order[::-1]])[-2::-1].prod(axis=1)
+    count = np.arange(1, len(group))
+    cut = 1 + int((small * count + large * count[::-1]).argmin())
+    return order[:cut], order[cut:]
+
+
+def _cost(groups: Sequence[Ints], size: Ints) -> int:
+    """Pixels."""
+    return sum(len(group) * int(size[group].max(axis=0).prod()) for group in groups)
 
 
 def _tile_group(projected: Projected, group: Ints, start: Ints, size: Ints, light: Light) -> Iterator[_Tile]:
@@ -274,7 +294,8 @@ def _tile_group(projected: Projected, group: Ints, start: Ints, size: Ints, ligh
             accent = tone[i] * _pattern(cloth, along[i], across[i])
             difference = np.array(cloth.accent, np.float32)[:, None, None] - main[i]
             colour[i, :3] += accent * difference
-        yield _Tile(colour[i], opacity[i])
+    colour *= opacity[:, None]
+    yield from map(_Tile, colour, 1.0 - opacity)
 
 
 _NOISE: Patch = np.random.default_rng(11).normal(0, 1, (512, 512)).astype(np.float32)
