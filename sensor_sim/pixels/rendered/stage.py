@@ -78,14 +78,15 @@ class Stage:
     ) -> View:
         raster = self.camera.raster(width, height)
         behind = self._backdrop(raster, light)
-        everybody = sorted([*actors, *self._furniture], key=_distance, reverse=True)
-        beyond = sum(actor.y > self.room.front for actor in everybody)
+        # Those behind the front come first, however far to a side somebody before it stands.
+        everybody = sorted([*actors, *self._furniture], key=self._depth, reverse=True)
+        beyond = sum(self._is_beyond(actor) for actor in everybody)
         image = behind.image.copy()
         things: list[Thing] = []
         painted: list[Painted | None] = []
         if everybody:
             projected = project([actor.placed for actor in everybody], self.camera, raster)
-            things = _things(everybody, projected, raster, behind, beyond)
+            things = self._things(everybody, projected, raster, beyond)
             _shade(image, behind, self._shadows(everybody, raster), self.look.shadow)
             painted = list(self._painted(everybody, projected, raster))
         _through(image, behind, painted[:beyond], 0.35 + 0.65 * light)
@@ -95,11 +96,43 @@ class Stage:
             put(image, one)
         return View(_tinted(image, self.look.tint), light, things)
 
+    def _depth(self, actor: Actor) -> tuple[bool, float]:
+        return self._is_beyond(actor), actor.x * actor.x + actor.y * actor.y
+
+    def _is_beyond(self, actor: Actor) -> bool:
+        return actor.y > self.room.front
+
+    def _things(
+        self, far_first: Sequence[Actor], projected: Projected, raster: Raster, beyond: int
+    ) -> list[Thing]:
+        """Boxes from the outlines, visible shares from a small picture of numbers, always of the same size.
+
+        The first ``beyond`` actors stand behind the front wall.
+        """
+        scale = MASK_WIDTH / max(raster.width, raster.height * ASPECT)
+        columns, rows = max(round(raster.width * scale), 1), max(round(raster.height * scale), 1)
+        shapes = outlines(projected.scaled(scale))
+        polygons = _fixed(shapes)
+        numbers = np.zeros((rows, columns), np.int16)
+        if beyond:
+            _number(numbers, polygons, projected.starts, range(beyond))
+            wall = self._backdrop(self.camera.raster(columns, rows), 1.0).front[..., 0]
+            numbers[wall > 0.5] = 0
+        _number(numbers, polygons, projected.starts, range(beyond, len(far_first)))
+        counts = np.bincount(numbers.ravel(), minlength=len(far_first) + 1)[1:].tolist()
+        things = []
+        for i, (actor, count) in enumerate(zip(far_first, counts, strict=True)):
+            if actor.label and count > LEAST_SEEN * rows * columns:
+                shape = shapes[projected.starts[i] : projected.starts[i + 1]]
+                visible = min(count / _area(shape), 1.0)
+                things.append(Thing(actor.number, actor.label, _box(shape, columns, rows), visible))
+        return things
+
     def _backdrop(self, raster: Raster, light: float) -> Backdrop:
         state = round(light * LIGHT_STATES) if self.room.opening else LIGHT_STATES
         key = (raster.width, raster.height, state)
         if key not in self._backdrops:
-            if len(self._backdrops) >= 3:
+            if len(self._backdrops) >= 4:
                 self._backdrops.pop(next(iter(self._backdrops)))
             self._backdrops[key] = backdrop(self.room, self.camera, raster, state / LIGHT_STATES)
         return self._backdrops[key]
@@ -135,37 +168,13 @@ class Stage:
         )  # fmt: skip
 
 
-def _distance(actor: Actor) -> float:
-    return actor.x * actor.x + actor.y * actor.y
-
-
-def _things(
-    far_first: Sequence[Actor], projected: Projected, raster: Raster, behind: Backdrop, beyond: int
-) -> list[Thing]:
-    """Boxes from the outlines, visible shares from a small picture of numbers.
-
-    The first ``beyond`` actors stand behind the front wall.
-    """
-    scale = MASK_WIDTH / max(raster.width, raster.height * ASPECT)
-    columns, rows = max(round(raster.width * scale), 1), max(round(raster.height * scale), 1)
-    shapes = outlines(projected.scaled(scale))
-    polygons = _fixed(shapes)
-    numbers = np.zeros((rows, columns), np.int16)
-    for i in range(len(far_first)):
-        if i == beyond and i:
-            wall = cv2.resize(behind.front, (columns, rows), interpolation=cv2.INTER_AREA)
-            numbers[wall > 0.5] = 0
-        for outline in polygons[projected.starts[i] : projected.starts[i + 1]]:
-            cv2.fillConvexPoly(numbers, outline, i + 1, cv2.LINE_8, 4)
-    counts = np.bincount(numbers.ravel(), minlength=len(far_first) + 1)[1:].tolist()
-    things = []
-    for i, (actor, count) in enumerate(zip(far_first, counts, strict=True)):
-        if actor.label and count > LEAST_SEEN * rows * columns:
-            shape = shapes[projected.starts[i] : projected.starts[i + 1]]
-            things.append(
-                Thing(actor.number, actor.label, _box(shape, columns, rows), min(count / _area(shape), 1.0))
-            )
-    return things
+def _number(
+    picture: NDArray[np.int16], polygons: NDArray[np.int32], starts: Sequence[int], things: range
+) -> None:
+    """Thing i becomes i + 1."""
+    for i in things:
+        for polygon in polygons[starts[i] : starts[i + 1]]:
+            cv2.fillConvexPoly(picture, polygon, i + 1, cv2.LINE_8, 4)
 
 
 def _fixed(outline: Floats) -> NDArray[np.int32]:
