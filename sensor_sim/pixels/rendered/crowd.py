@@ -5,10 +5,9 @@ Helbing and Molnár's social force model (1995) with a push that keeps bodies ap
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import atan2, cos, exp, hypot, pi, sin
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -106,33 +105,41 @@ def between(a: State, b: State, share: float) -> State:
     )
 
 
-Fence = Callable[[Walker, float, float], tuple[float, float]]
-"""Moves a point that walls do not allow to the nearest one that they do."""
+class Walls(Protocol):
+    def fence(self, walker: Walker, x: float, y: float) -> tuple[float, float]:
+        """The point nearest to (x, y) where the walls let the walker stand."""
+        ...
+
+    def way(self, x: float, y: float, leg: Leg) -> tuple[float, float]:
+        """Where to head for from (x, y) to get to ``leg``: there, or to the door in a wall between."""
+        ...
 
 
-def step(walkers: list[Walker], fence: Fence) -> None:
+def step(walkers: list[Walker], walls: Walls) -> None:
     """One step of ``STEP`` seconds for all."""
     pairs = _near(walkers)
     pushes = _pushes(walkers, pairs)
     for walker, push in zip(walkers, pushes, strict=True):
         walker.before = walker.state
-        _walk(walker, push)
+        _walk(walker, push, walls)
     for _ in range(2):
         _part(walkers, pairs)
     for walker in walkers:
         state = walker.state
-        state.x, state.y = fence(walker, state.x, state.y)
+        state.x, state.y = walls.fence(walker, state.x, state.y)
         _turn(walker)
 
 
-def _wish(walker: Walker) -> tuple[float, float]:
+def _wish(walker: Walker, walls: Walls) -> tuple[float, float]:
     """The wished velocity."""
     if not walker.plan:
         return 0.0, 0.0
     leg, state = walker.plan[0], walker.state
-    dx, dy = leg.x - state.x, leg.y - state.y
+    x, y = walls.way(state.x, state.y, leg)
+    dx, dy = x - state.x, y - state.y
     far = hypot(dx, dy)
-    if walker.paused > 0 or far < (ARRIVED if leg.pause else PASSED):
+    there = (x, y) == leg[:2] and far < (ARRIVED if leg.pause else PASSED)
+    if walker.paused > 0 or there:
         return _pause(walker, leg)
     walker.stuck = 0.0 if far < walker.nearest - 0.1 else walker.stuck + STEP
     if far < walker.nearest - 0.1:
@@ -204,8 +211,8 @@ def _push(a: Walker, b: Walker) -> tuple[float, float]:
     return force * (dx - side * dy), force * (dy + side * dx)
 
 
-def _walk(walker: Walker, push: tuple[float, float]) -> None:
-    wx, wy = _wish(walker)
+def _walk(walker: Walker, push: tuple[float, float], walls: Walls) -> None:
+    wx, wy = _wish(walker, walls)
     walker.vx += ((wx - walker.vx) / RELAX + push[0]) * STEP
     walker.vy += ((wy - walker.vy) / RELAX + push[1]) * STEP
     pace, most = hypot(walker.vx, walker.vy), max(1.3 * walker.speed, 0.5)

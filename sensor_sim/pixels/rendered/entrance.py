@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, hypot
 from typing import Any
 
@@ -38,7 +38,7 @@ class Entrance:
         self._start, self._steps, self._at = start, 0, start
         self._arrivals = Arrivals(np.random.default_rng([seed, 0xE7]), self.shop, density)
         self._stage = Stage(self.shop.room, self.shop.camera, self.shop.look)
-        self._truths = (LineTruth(LINE, *self.shop.line, {}), ZoneTruth(FOYER, self.shop.foyer, {}))
+        self._truths = (LineTruth(LINE, *self.shop.line), ZoneTruth(FOYER, self.shop.foyer))
         self._open = self._was_open = 0.0
         self._certain: list[tuple[int, Happening]] = []  # with the step at which it became certain
 
@@ -62,7 +62,7 @@ class Entrance:
         """One step of the simulation, on its own grid of time."""
         self._steps += 1
         self.walkers.extend(self._arrivals.until((self._steps - 1) * STEP))
-        step(self.walkers, self.shop.fence)
+        step(self.walkers, self.shop)
         at = self._start + self._steps * STEP
         for walker in self.walkers:
             for truth in self._truths:
@@ -74,7 +74,7 @@ class Entrance:
         self.walkers = [walker for walker in self.walkers if not walker.done]
         self._move_door()
 
-    def _note(self, happenings: Any) -> None:
+    def _note(self, happenings: Iterable[Happening]) -> None:
         self._certain.extend((self._steps, happening) for happening in happenings)
 
     def _move_door(self) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from sensor_sim.pixels.rendered.backdrop import Opening, Panel, Room
 from sensor_sim.pixels.rendered.camera import ASPECT, Camera
-from sensor_sim.pixels.rendered.crowd import Walker
+from sensor_sim.pixels.rendered.crowd import Leg, Walker
 from sensor_sim.pixels.rendered.furniture import furnished
 from sensor_sim.pixels.rendered.solids import Colour
 from sensor_sim.pixels.rendered.stage import Look
@@ -64,15 +64,22 @@ class Shop(NamedTuple):
         return side * float(depth * 0.5 / self.camera.focal + 0.9)
 
     def fence(self, walker: Walker, x: float, y: float) -> tuple[float, float]:
-        """Nobody walks through the front but by its door, nor through the walls of the room."""
-        near = y - self.threshold
-        left, right = self.door.left + BODY, self.door.right - BODY
-        if abs(near) < BODY:
-            if self.door.left < walker.before.x < self.door.right:
-                x = min(max(x, left), right)
+        """Nobody walks through the front but by its door."""
+        if abs(y - self.threshold) < BODY:
+            if self._before_door(walker.before.x):
+                x = min(max(x, self.door.left + BODY), self.door.right - BODY)
             else:
                 y = self.threshold + (BODY if walker.before.y > self.threshold else -BODY)
         return x, y
+
+    def way(self, x: float, y: float, leg: Leg) -> tuple[float, float]:
+        """Whoever was pushed away from the door before being through goes back to it."""
+        if (y > self.threshold) == (leg.y > self.threshold) or self._before_door(x):
+            return leg.x, leg.y
+        return min(max(leg.x, self.door.left + BODY), self.door.right - BODY), self.threshold
+
+    def _before_door(self, x: float) -> bool:
+        return self.door.left < x < self.door.right
 
 
 def shop(seed: int) -> Shop:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from sensor_sim.pixels.rendered import Crossed, Happening, Stayed
 
@@ -25,13 +24,14 @@ class _Way:
     met: float | None = None  # when the line was last passed; None if beyond its ends
 
 
-class LineTruth(NamedTuple):
+@dataclass
+class LineTruth:
     """A line on the floor, from ``a`` to ``b``, the same two points as in the scene."""
 
     number: int
     a: Spot
     b: Spot
-    ways: dict[int, _Way]
+    ways: dict[int, _Way] = field(default_factory=dict, init=False)
 
     def observe(self, at: float, who: int, spot: Spot) -> Iterator[Happening]:
         distance = self._distance(spot)
@@ -71,12 +71,13 @@ class _Stay:
     last: float
 
 
-class ZoneTruth(NamedTuple):
+@dataclass
+class ZoneTruth:
     """A convex zone on the floor, its corners in one sense of turning."""
 
     number: int
     corners: Sequence[Spot]
-    stays: dict[int, _Stay]
+    stays: dict[int, _Stay] = field(default_factory=dict, init=False)
 
     def observe(self, at: float, who: int, spot: Spot) -> Iterator[Happening]:
         stay = self.stays.get(who)

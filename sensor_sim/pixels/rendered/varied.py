@@ -45,12 +45,12 @@ class Varied:
         for _ in range(wanted):
             self._add()
         for _ in range(20):  # nobody stands in anybody
-            step(self.walkers, self._fence)
+            step(self.walkers, self)
 
     def advance(self, at: float) -> Sequence[Happening]:
         passed = (at - self._start) / STEP
         while self._steps < passed:
-            step(self.walkers, self._fence)
+            step(self.walkers, self)
             self._steps += 1
             for walker in self.walkers:
                 if len(walker.plan) < 2:
@@ -62,9 +62,12 @@ class Varied:
         cast = actors(self.walkers, self._share, self._shutter)
         return self._stage.draw(cast, width, height, self._light)
 
-    def _fence(self, walker: Walker, x: float, y: float) -> tuple[float, float]:
+    def fence(self, walker: Walker, x: float, y: float) -> tuple[float, float]:
         room, margin = self.room, 0.3
         return min(max(x, room.left + margin), room.right - margin), min(y, room.front - margin)
+
+    def way(self, x: float, y: float, leg: Leg) -> tuple[float, float]:
+        return leg.x, leg.y
 
     def _add(self) -> None:
         rng = self._rng
