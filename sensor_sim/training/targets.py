@@ -18,7 +18,7 @@ Floats = NDArray[np.float32]
 
 STRIDE = 8
 # Things of which less can be seen are neither right nor wrong to find.
-LEAST_VISIBLE = 0.25
+LEAST_VISIBLE = 0.15
 # The bell ends at this share of the box's sides.
 BELL = 0.54
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def train(shape: Shape, plan: Plan, albums: Sequence[Album], folder: Path, repor
     training = _Training(shape, plan)
     training.load(folder / CHECKPOINT)
     while training.epoch < plan.epochs:
-        batches = _batches(shape, plan, albums, training.epoch)
+        batches = _ahead(_batches(shape, plan, albums, training.epoch))
         for done, batch in enumerate(batches, sum(steps[: training.epoch])):
             wrong = training.step(done, sum(steps), batch)
             report(done + 1, sum(steps), wrong)
@@ -157,6 +158,16 @@ def _batches(shape: Shape, plan: Plan, albums: Sequence[Album], epoch: int) -> I
         chosen = [numbers[i] for i in order[first : first + plan.batch]]
         samples = [_sample(shape, plan, albums[which], epoch, which, number) for which, number in chosen]
         yield [torch.stack(parts) for parts in zip(*samples, strict=True)]
+
+
+def _ahead(batches: Iterable[list[Tensor]]) -> Iterator[list[Tensor]]:
+    """The same, each made while the one before is in use."""
+    rest = iter(batches)
+    with ThreadPoolExecutor(1) as maker:
+        coming = maker.submit(next, rest, None)
+        while (batch := coming.result()) is not None:
+            coming = maker.submit(next, rest, None)
+            yield batch
 
 
 def _sample(

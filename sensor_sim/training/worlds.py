@@ -19,7 +19,7 @@ from sensor_sim.pixels.rendered.varied import Varied
 
 START = 1_772_355_600.0  # a day's morning
 DAY_S = 86_400.0
-DENSITIES: tuple[Density, ...] = ("low", "normal", "normal", "crowd", "crowd")
+DENSITIES: tuple[Density, ...] = ("low", "normal", "crowd", "crowd")
 PEOPLE_SIZE, SHELF_SIZE = (384, 288), (560, 420)
 
 
@@ -33,7 +33,7 @@ def entrance(seed: int) -> Iterator[View]:
     random = np.random.default_rng(seed)
     begin = START + random.uniform(0, DAY_S)
     world = Entrance(seed, begin, DENSITIES[random.integers(len(DENSITIES))])
-    return _seen(world, begin, seed, PEOPLE_SIZE, settle=20, apart=6)
+    return _seen(world, begin, seed, PEOPLE_SIZE, settle=20, apart=4)
 
 
 def _seen(

@@ -26,6 +26,9 @@ from sensor_sim.pixels.rendered.truth import Spot
 
 LINE, FOYER = 0, 1
 BODY = 0.25  # metres that a person's middle keeps from a wall
+# A box ends at the toes of the foremost foot, so many metres nearer to the camera than where the person stands.
+TOES = 0.15
+BESIDE = 0.6  # metres by which the line goes on beyond the door, for boxes of people who are seen leaning
 
 
 class Shop(NamedTuple):
@@ -43,10 +46,11 @@ class Shop(NamedTuple):
         return self.room.front
 
     def scene(self) -> dict[str, Any]:
-        """A scene file's content: the line and the zone as the camera sees them."""
+        """A scene file's content: the line, where toes are seen of people over it, and the zone."""
+        line = tuple((x, y - TOES) for x, y in self.line)
         return {
             "version": 1,
-            "lines": [{"id": LINE, "name": "door", "points": self._seen(self.line)}],
+            "lines": [{"id": LINE, "name": "door", "points": self._seen(line)}],
             "zones": [{"id": FOYER, "name": "foyer", "polygon": self._seen(self.foyer)}],
         }
 
@@ -83,11 +87,15 @@ class Shop(NamedTuple):
 
 
 def shop(seed: int) -> Shop:
-    """One of many entrances alike: the camera under the ceiling, the door across the picture's middle."""
+    """One of many entrances alike: the camera under the ceiling, the door across the picture's middle.
+
+    It looks steeply down, as whoever counts people mounts it: the flatter the view, the more of those who come
+    through a door one behind the other is hidden.
+    """
     rng = np.random.default_rng([seed, 0x51])
     camera = Camera(
-        height=float(rng.uniform(2.7, 3.5)),
-        pitch=float(rng.uniform(36, 50)),
+        height=float(rng.uniform(3.0, 3.8)),
+        pitch=float(rng.uniform(50, 60)),
         focal=float(rng.uniform(0.68, 0.8)),
         roll=float(rng.normal(0, 0.7)),
     )
@@ -124,7 +132,7 @@ def shop(seed: int) -> Shop:
         look,
         door,
         bool(rng.random() < 0.7),
-        ((door.left, threshold), (door.right, threshold)),
+        ((door.left - BESIDE, threshold), (door.right + BESIDE, threshold)),
         _foyer(camera, door, threshold),
         uniform,
     )

@@ -26,7 +26,7 @@ class _Way:
 
 @dataclass
 class LineTruth:
-    """A line on the floor, from ``a`` to ``b``, the same two points as in the scene."""
+    """A line on the floor, from ``a`` to ``b``, the left and the right end as in the scene."""
 
     number: int
     a: Spot
