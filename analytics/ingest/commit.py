@@ -104,7 +104,8 @@ def settle(batch: Incoming, progress: Progress, group: Group) -> Ack:
 
 def count_events(batch: Incoming, columns: c.Columns, progress: Progress, group: Group) -> None:
     """Fold the events that are new into the group's buckets."""
-    fold(columns, progress.state, group.deltas.setdefault(batch.sensor.id, {}))
+    deltas = group.deltas.setdefault(batch.sensor.id, {})
+    fold(columns, progress.state, deltas, batch.sensor.scenes.get(batch.config))
     progress.newest_at = columns.at[-1]
     first_seq = batch.last_seq - len(columns) + 1
     group.stored.append(replace(batch, first_seq=first_seq, count=len(columns), columns=columns))
@@ -154,7 +155,7 @@ def read_gauges(cursor: Cursor, sensors: Iterable[SensorFacts]) -> dict[int, dic
     for sensor in sensors:
         gauges[sensor.id] = {}
         for (kind, _), channel in sensor.channels.items():
-            if kind in GAUGE_CHANNELS and channel not in sensor.retired:
+            if kind in GAUGE_CHANNELS:
                 owner[channel] = sensor.id
     for channel, kind, value, at in cursor.execute(READ_GAUGES, [list(owner)]):
         gauges[owner[channel]][channel] = Gauge(kind, value, at)
@@ -184,6 +185,7 @@ INSERT INTO ingest_gauge (channel_id, kind, value, at)
 SELECT * FROM unnest(%s::bigint[], %s::smallint[], %s::integer[], %s::bigint[])
 ON CONFLICT (channel_id) DO UPDATE SET kind = excluded.kind, value = excluded.value, at = excluded.at
 """
+FORGET_GAUGES: LiteralString = "DELETE FROM ingest_gauge WHERE channel_id = ANY(%s)"
 MOVE_CURSORS: LiteralString = """
 UPDATE ingest_cursor SET epoch = new.epoch, next_seq = new.next_seq, heartbeat_ms = new.heartbeat_ms,
                          newest_at = to_timestamp(new.newest_at / 1000.0), received_at = %s
@@ -274,13 +276,17 @@ def changed_buckets(group: Group, progress: dict[int, Progress]) -> set[tuple[in
 
 
 def keep_gauges(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> None:
+    states = [progress[sensor_id].state for sensor_id in group.deltas]
     rows = [
         (channel, gauge.kind, gauge.value, gauge.at)
-        for state in (progress[sensor_id].state for sensor_id in group.deltas)
-        for channel, gauge in ((channel, state.gauges[channel]) for channel in state.changed)
+        for state in states
+        for channel, gauge in state.gauges.items()
+        if channel in state.changed
     ]
     if rows:
         cursor.execute(KEEP_GAUGES, transpose(rows))
+    if gone := [channel for state in states for channel in state.changed - state.gauges.keys()]:
+        cursor.execute(FORGET_GAUGES, [gone])
 
 
 def transpose(rows: Sequence[tuple[int, ...]]) -> list[Integers]:

@@ -1,0 +1,29 @@
+from typing import ClassVar
+
+from django.db import migrations
+
+TABLES = """
+CREATE TABLE ingest_archive_start (
+    sensor_id bigint PRIMARY KEY,
+    epoch bigint NOT NULL,
+    next_seq bigint NOT NULL,
+    newest_at bigint NOT NULL,
+    heartbeat_ms integer NOT NULL,
+    channel bigint[] NOT NULL,
+    kind smallint[] NOT NULL,
+    value integer[] NOT NULL,
+    at bigint[] NOT NULL
+);
+
+CREATE TABLE ingest_check (
+    checked_at timestamptz PRIMARY KEY,
+    sensors integer NOT NULL,
+    buckets bigint NOT NULL,
+    differing bigint NOT NULL
+);
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies: ClassVar = [("ingest", "0003_state")]
+    operations: ClassVar = [migrations.RunSQL(TABLES, "DROP TABLE ingest_archive_start, ingest_check")]
