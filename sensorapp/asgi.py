@@ -27,7 +27,7 @@ people = ProtocolTypeRouter({"http": django_application, "websocket": live})
 async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         await lifespan(receive, send)
-    elif scope["type"] == "http" and gateway.serves(scope["path"]):
+    elif gateway.serves(scope["path"]):
         await gateway(scope, receive, send)
     else:
         await people(scope, receive, send)

@@ -178,6 +178,43 @@ class Problem(Message, omit_defaults=True):
     detail: str = ""
 
 
+# --- what the backend says on a stream -------------------------------------------------------------
+#
+# A stream is a WebSocket at ``/ingest/v1/stream``. Each message of the sensor is an :class:`Upload`, JSON
+# in a text frame or MessagePack in a binary one; the answer comes in the same form and in the same order.
+
+
+class Answered(Answer, tag="answer", tag_field="type"):
+    """The answer to the oldest upload that has none yet."""
+
+
+class Window(Message, tag="window", tag_field="type", omit_defaults=True):
+    """How many batches may be without an answer at once: the first message, and sent again when it changes.
+
+    An upload may begin while fewer are; beyond that the backend reads nothing. Where ``retry_after``
+    (seconds) is given, it takes nothing before that time: the upload that it has is not lost, only later.
+    """
+
+    batches: int
+    retry_after: float = 0.0
+
+
+class Refusal(Message, tag="refusal", tag_field="type", omit_defaults=True):
+    """The last message before the backend closes the stream, with the close code 4000 + ``status``.
+
+    ``status`` has its meaning in HTTP. What has no answer is sent again on the next stream, for the
+    statuses 429 and 503 not before ``retry_after`` seconds.
+    """
+
+    status: int
+    title: str
+    detail: str = ""
+    retry_after: float = 0.0
+
+
+StreamMessage = Answered | Window | Refusal
+
+
 # --- what a sensor is told to look at --------------------------------------------------------------
 
 MAX_CHANNELS = 1_000  # lines, zones or slots of one scene
