@@ -214,6 +214,9 @@ CELERY_BEAT_SCHEDULE = {
 # --- ingest ---
 
 INGEST_MAX_WAITING_EVENTS = env.integer("INGEST_MAX_WAITING_EVENTS", 1_000_000)
+# How fast a sensor and an organisation may send to one web process for longer than a minute; 0 is no limit.
+INGEST_SENSOR_EVENTS_PER_SECOND = env.integer("INGEST_SENSOR_EVENTS_PER_SECOND", 10_000)
+INGEST_ORGANISATION_EVENTS_PER_SECOND = env.integer("INGEST_ORGANISATION_EVENTS_PER_SECOND", 200_000)
 # A sensor that has delivered nothing for this long is silent.
 SILENT_AFTER_SECONDS = env.integer("SILENT_AFTER_SECONDS", 300)
 

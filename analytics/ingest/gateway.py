@@ -16,8 +16,10 @@ from typing import Final
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from analytics.ingest import monitoring
+from analytics.ingest.limits import Limits
 from analytics.ingest.live import GroupSend
-from analytics.ingest.reception import Reception, RefusedError, Response, read_batches
+from analytics.ingest.reception import Reception, read_batches
+from analytics.ingest.refusal import RefusedError, Response
 from analytics.ingest.stream import Receive, Scope, Send, Stream
 from sensorapp import wire
 
@@ -31,8 +33,14 @@ MEDIA_TYPES: Final = {
 class Gateway:
     """Answers over HTTP, and leads streams to :class:`Stream`."""
 
-    def __init__(self, database_url: str, group_send: GroupSend, max_waiting_events: int) -> None:
-        self._reception = Reception(database_url, group_send, max_waiting_events)
+    def __init__(
+        self,
+        database_url: str,
+        group_send: GroupSend,
+        max_waiting_events: int,
+        limits: Limits | None = None,
+    ) -> None:
+        self._reception = Reception(database_url, group_send, max_waiting_events, limits or Limits())
 
     def open(self) -> None:
         self._reception.open()

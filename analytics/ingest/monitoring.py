@@ -10,7 +10,7 @@ from analytics.ingest import decode
 from sensorapp import wire
 
 if TYPE_CHECKING:
-    from analytics.ingest.reception import Batches
+    from analytics.ingest.refusal import Batches
 
 BATCHES = Counter("sensorapp_ingest_batches_total", "Batches answered, by status.", ["status"])
 EVENTS = Counter("sensorapp_ingest_events_total", "Events in batches answered, by status.", ["status"])

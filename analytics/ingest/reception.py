@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final, TypeVar
 
@@ -13,9 +12,10 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from analytics.ingest import decode
 from analytics.ingest.committer import Committer, OverloadedError, Request, UnavailableError
-from analytics.ingest.decode import Broken
 from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
+from analytics.ingest.limits import Limits
 from analytics.ingest.live import GroupSend, Publisher
+from analytics.ingest.refusal import Batches, RefusedError
 from sensorapp import wire
 from sensorapp.accounts import secrets
 
@@ -27,40 +27,15 @@ RETRY_AFTER_SECONDS: Final = 1
 DECODED_AT_ONCE_BYTES: Final = 64 * 1024
 
 Sender = SensorFacts | GatewayFacts
-Batches = Sequence[wire.Batch | Broken]
-# Status, headers and body.
-Response = tuple[int, list[tuple[bytes, bytes]], bytes]
-
-
-class RefusedError(Exception):
-    """An upload that is answered with a problem instead of acknowledgements.
-
-    Where ``retry_after`` (seconds) is given, the same upload may be taken after that time.
-    """
-
-    def __init__(self, status: int, title: str, detail: str = "", retry_after: float = 0.0) -> None:
-        super().__init__(title)
-        self.status = status
-        self.problem = wire.Problem(title, detail)
-        self.retry_after = retry_after
-
-    def response(self) -> Response:
-        """The answer over HTTP."""
-        body = wire.encode(self.problem)
-        headers = {"content-type": wire.JSON, "content-length": str(len(body))}
-        if self.retry_after:
-            headers["retry-after"] = str(math.ceil(self.retry_after))
-        if self.status == 401:
-            headers["www-authenticate"] = "Bearer"
-        if self.status == 426:
-            headers["upgrade"] = "websocket"
-        return self.status, [(name.encode(), value.encode()) for name, value in headers.items()], body
 
 
 class Reception:
     """Holds the pools and the committer; the process has one. Opened by the first use or at start-up."""
 
-    def __init__(self, database_url: str, group_send: GroupSend, max_waiting_events: int) -> None:
+    def __init__(
+        self, database_url: str, group_send: GroupSend, max_waiting_events: int, limits: Limits
+    ) -> None:
+        self._limits = limits
         self._database_url = database_url
         self._group_send = group_send
         self._max_waiting_events = max_waiting_events
@@ -128,10 +103,13 @@ class Reception:
     def submit(self, sender: Sender, batches: Batches) -> Future[wire.Answer]:
         """Hand an upload to the committer; :meth:`settled` waits for what becomes of it."""
         _, committer = self.open()
+        self._limits.check(sender, batches)
         try:
-            return committer.submit(Request(sender, batches))
+            answer = committer.submit(Request(sender, batches))
         except OverloadedError:
             raise later("Too much is waiting to be stored.") from None
+        self._limits.take(sender, batches)
+        return answer
 
     async def settled(self, answer: Future[wire.Answer]) -> wire.Answer:
         """The answer, when the batches that it acknowledges are durable."""

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from analytics.ingest import monitoring
-from analytics.ingest.reception import Batches, Reception, RefusedError, Sender, read_batches
+from analytics.ingest.reception import Reception, Sender, read_batches
+from analytics.ingest.refusal import Batches, RefusedError
 from sensorapp import wire
 
 Scope = MutableMapping[str, Any]

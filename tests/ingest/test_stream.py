@@ -26,11 +26,11 @@ from sensorapp import wire
 from sensorapp.fleet.bulk import Enrolment, enrol_sensors
 from sensorapp.fleet.enrolment import revoke
 from tests.cutting_proxy import CuttingProxy
+from tests.ingest.asgi_socket import PATH, Socket, read, text
 from tests.ingest.site import SCENE, Site, build_site, clear, database_url
 from tests.ingest.uploads import MODEL, batch, crossings
 from tests.server import Server
 
-PATH = "/ingest/v1/stream"
 WINDOW = wire.Window(wire.MAX_BATCHES_PER_REQUEST)
 
 
@@ -48,16 +48,6 @@ async def connected(server: Server, token: str) -> AsyncIterator[ClientConnectio
     async with connect(url, additional_headers=headers, proxy=None) as socket:
         assert read(await socket.recv()) == WINDOW
         yield socket
-
-
-def read(frame: str | bytes) -> wire.StreamMessage:
-    media_type = wire.JSON if isinstance(frame, str) else wire.MSGPACK
-    body = frame.encode() if isinstance(frame, str) else frame
-    return wire.decode(body, wire.StreamMessage, media_type)  # type: ignore[arg-type]
-
-
-def text(*batches: wire.Batch) -> str:
-    return wire.encode(wire.Upload(list(batches))).decode()
 
 
 def stored(connection: psycopg.Connection) -> list[tuple[int, int]]:
@@ -191,39 +181,6 @@ async def test_a_revoked_sensor_is_refused_on_its_open_stream(
 
 
 # --- flow control ----------------------------------------------------------------------------------
-
-
-class Socket:
-    """A sender's end of a stream in this process, which knows how much of it was read."""
-
-    def __init__(self, gateway: Gateway, token: str) -> None:
-        self.gateway = gateway
-        headers = [(b"authorization", f"Bearer {token}".encode())]
-        self.scope = {"type": "websocket", "path": PATH, "headers": headers}
-        self.unread: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-
-    async def __aenter__(self) -> Socket:
-        self.unread.put_nowait({"type": "websocket.connect"})
-        self.task = asyncio.create_task(self.gateway(self.scope, self.unread.get, self.sent.put))
-        assert await self.sent.get() == {"type": "websocket.accept"}
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.unread.put_nowait({"type": "websocket.disconnect", "code": 1005})
-        await self.task
-
-    async def upload(self, *batches: wire.Batch) -> None:
-        self.unread.put_nowait({"type": "websocket.receive", "text": text(*batches)})
-
-    async def said(self) -> wire.StreamMessage:
-        message = await self.sent.get()
-        return read(message.get("text") or message["bytes"])
-
-    async def closed(self) -> int:
-        message = await self.sent.get()
-        assert message["type"] == "websocket.close"
-        return int(message["code"])
 
 
 @pytest.fixture
