@@ -22,7 +22,11 @@ from dashboard.live import websocket_urlpatterns  # noqa: E402
 
 limits = Limits(settings.INGEST_SENSOR_EVENTS_PER_SECOND, settings.INGEST_ORGANISATION_EVENTS_PER_SECOND)
 gateway = Gateway(
-    settings.DATABASE_URL, get_channel_layer().group_send, settings.INGEST_MAX_WAITING_EVENTS, limits
+    settings.DATABASE_URL,
+    get_channel_layer().group_send,
+    settings.INGEST_MAX_WAITING_EVENTS,
+    limits,
+    settings.INGEST_FUTURE_TOLERANCE_SECONDS * 1000,
 )
 live = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
 people = ProtocolTypeRouter({"http": django_application, "websocket": live})

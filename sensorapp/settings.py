@@ -214,6 +214,8 @@ CELERY_BEAT_SCHEDULE = {
 # --- ingest ---
 
 INGEST_MAX_WAITING_EVENTS = env.integer("INGEST_MAX_WAITING_EVENTS", 1_000_000)
+# Events further ahead of this machine's clock are set aside until somebody releases them.
+INGEST_FUTURE_TOLERANCE_SECONDS = env.integer("INGEST_FUTURE_TOLERANCE_SECONDS", 300)
 # How fast a sensor and an organisation may send to one web process for longer than a minute; 0 is no limit.
 INGEST_SENSOR_EVENTS_PER_SECOND = env.integer("INGEST_SENSOR_EVENTS_PER_SECOND", 10_000)
 INGEST_ORGANISATION_EVENTS_PER_SECOND = env.integer("INGEST_ORGANISATION_EVENTS_PER_SECOND", 200_000)

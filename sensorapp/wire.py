@@ -116,8 +116,12 @@ class Deployment(Message, tag="deployment", tag_field="type"):
 Event = Crossing | Visit | Occupancy | Shelf | Heartbeat | Deployment
 
 
-class Batch(Message):
-    """Consecutive events of one sensor: the first has the sequence number ``first_seq``, each next one more."""
+class Batch(Message, omit_defaults=True):
+    """Consecutive events of one sensor: the first has the sequence number ``first_seq``, each next one more.
+
+    ``sent_at`` is the sensor's clock when it sends the batch, by which its error is measured. Whoever sends
+    what another has measured leaves it out.
+    """
 
     sensor: SensorId
     epoch: Epoch
@@ -125,6 +129,7 @@ class Batch(Message):
     model: PackageDigest
     config: ConfigVersion
     events: Annotated[list[Event], Meta(min_length=1, max_length=MAX_EVENTS_PER_BATCH)]
+    sent_at: Milliseconds | None = None
 
     @property
     def last_seq(self) -> int:

@@ -51,11 +51,17 @@ class Columns:
 
     def without_first(self, count: int) -> Columns:
         """The same events less the first ``count`` of them."""
-        if not count:
-            return self
-        extras = sum(EXTRAS.get(kind, 0) for kind in self.kind[:count])
+        return self.part(count, len(self)) if count else self
+
+    def part(self, begin: int, end: int) -> Columns:
+        """The events from place ``begin`` to before place ``end``."""
+        extras = [sum(EXTRAS.get(kind, 0) for kind in self.kind[:place]) for place in (begin, end)]
         return Columns(
-            self.kind[count:], self.at[count:], self.channel[count:], self.value[count:], self.extra[extras:]
+            self.kind[begin:end],
+            self.at[begin:end],
+            self.channel[begin:end],
+            self.value[begin:end],
+            self.extra[slice(*extras)],
         )
 
 

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 # A transaction takes no further requests once it has this many events.
 GROUP_EVENTS: Final = 20_000
+# Events further ahead of this machine's clock are set aside.
+TOLERANCE_MS: Final = 300_000
 
 # What goes wrong because of what is in a batch, not because of the state of the backend.
 POISON: Final = (psycopg.DataError, ValueError, OverflowError)
@@ -65,8 +67,11 @@ class Request:
 class Committer:
     """Commits requests in the order of their coming. ``notify`` gets the new versions after each commit."""
 
-    def __init__(self, pool: ConnectionPool, notify: Notify, max_waiting_events: int) -> None:
+    def __init__(
+        self, pool: ConnectionPool, notify: Notify, max_waiting_events: int, tolerance_ms: int = TOLERANCE_MS
+    ) -> None:
         self._pool = pool
+        self._tolerance_ms = tolerance_ms
         self._notify = notify
         self._max_waiting_events = max_waiting_events
         self._waiting_events = 0
@@ -181,11 +186,11 @@ class Committer:
         """Judge all batches; what is doubtful once more, with the sensor's facts read anew."""
         names = {batch.sensor for request in requests for batch in request.batches if batch.sensor}
         sensors = self._directory.sensors(connection, names)
-        judged = [judge(request, sensors) for request in requests]
+        judged = [judge(request, sensors, self._tolerance_ms) for request in requests]
         doubtful = names & {name_of(entry) for entries in judged for entry in entries if is_doubtful(entry)}
         if doubtful:
             sensors |= self._directory.sensors(connection, doubtful, fresh=True)
-            judged = [judge(request, sensors) for request in requests]
+            judged = [judge(request, sensors, self._tolerance_ms) for request in requests]
         return judged
 
 
@@ -213,7 +218,7 @@ def refuse(batch: wire.Batch, place: int) -> Broken:
     )
 
 
-def judge(request: Request, sensors: dict[str, SensorFacts]) -> Judged:
+def judge(request: Request, sensors: dict[str, SensorFacts], tolerance_ms: int) -> Judged:
     """For each batch what will be committed, or the answer where nothing can be."""
     entries: Judged = []
     now = time.time_ns() // 1_000_000
@@ -229,7 +234,7 @@ def judge(request: Request, sensors: dict[str, SensorFacts]) -> Judged:
             reason = "the sensor is revoked; enrol it again"
             entries.append(wire.Ack(batch.sensor, batch.epoch, -1, "invalid", f"{path}.sensor", reason))
         else:
-            entries.append(decode.incoming(batch, sensor, path, now))
+            entries.append(decode.incoming(batch, sensor, path, now, tolerance_ms))
     return entries
 
 

@@ -16,6 +16,7 @@ from typing import Final
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from analytics.ingest import monitoring
+from analytics.ingest.committer import TOLERANCE_MS
 from analytics.ingest.limits import Limits
 from analytics.ingest.live import GroupSend
 from analytics.ingest.reception import Reception, read_batches
@@ -39,8 +40,11 @@ class Gateway:
         group_send: GroupSend,
         max_waiting_events: int,
         limits: Limits | None = None,
+        tolerance_ms: int = TOLERANCE_MS,
     ) -> None:
-        self._reception = Reception(database_url, group_send, max_waiting_events, limits or Limits())
+        self._reception = Reception(
+            database_url, group_send, max_waiting_events, limits or Limits(), tolerance_ms
+        )
 
     def open(self) -> None:
         self._reception.open()

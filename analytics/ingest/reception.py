@@ -33,8 +33,14 @@ class Reception:
     """Holds the pools and the committer; the process has one. Opened by the first use or at start-up."""
 
     def __init__(
-        self, database_url: str, group_send: GroupSend, max_waiting_events: int, limits: Limits
+        self,
+        database_url: str,
+        group_send: GroupSend,
+        max_waiting_events: int,
+        limits: Limits,
+        tolerance_ms: int,
     ) -> None:
+        self._tolerance_ms = tolerance_ms
         self._limits = limits
         self._database_url = database_url
         self._group_send = group_send
@@ -52,7 +58,9 @@ class Reception:
             # Of its own, so that no crowd at the door keeps it from committing.
             self._committer_pool = open_pool(self._database_url, 1)
             publisher = Publisher(self._group_send)
-            self._committer = Committer(self._committer_pool, publisher.publish, self._max_waiting_events)
+            self._committer = Committer(
+                self._committer_pool, publisher.publish, self._max_waiting_events, self._tolerance_ms
+            )
         return self._pool, self._committer
 
     async def close(self) -> None:

@@ -263,6 +263,7 @@ class Delivery:
             raise self._failure
 
     def _deliver(self, batch: wire.Batch) -> bool:
+        batch.sent_at = time.time_ns() // 1_000_000
         ack = self.uplink.post(batch)
         if ack.status == "stored":
             self._totals.stored += len(batch.events)

@@ -200,15 +200,14 @@ async def test_rubbish_is_bounded_before_it_is_looked_into(
         assert (status, answer["detail"]) == (400, "$.batches: Expected `array` of length <= 5000")
 
 
-@pytest.mark.parametrize("days", [-500, 500])
-async def test_a_clock_that_cannot_be_right(client: httpx.AsyncClient, site: Site, days: int) -> None:
-    at = NOW + 86_400_000 + 43_200_000 + days * 86_400_000  # half a day more than those days from now
+async def test_a_clock_that_cannot_be_right(client: httpx.AsyncClient, site: Site) -> None:
+    at = NOW + 86_400_000 - 43_200_000 - 500 * 86_400_000  # half a day more than those days back
     events: list[wire.Event] = [wire.Crossing(at, 0, "forward")]
     wrong = wire.Batch(site.door.public_id, 1, 0, "0123456789abcdef", 1, events)
     _, answer = await post(client, site.door_token, upload(wrong, batch(site.door.public_id, 1)))
     assert [ack["status"] for ack in answer["acks"]] == ["invalid", "stored"]
     assert answer["acks"][0]["path"] == "$.batches[0].events[0].at"
-    assert answer["acks"][0]["reason"] == f"lies {days} days from now; set the sensor's clock"
+    assert answer["acks"][0]["reason"] == "lies 500 days back; set the sensor's clock"
 
 
 async def test_a_new_token_works_at_once(client: httpx.AsyncClient, site: Site) -> None:
