@@ -17,16 +17,20 @@ from channels.layers import get_channel_layer  # noqa: E402  # Django must be se
 from django.conf import settings  # noqa: E402
 
 from analytics.ingest.gateway import Gateway  # noqa: E402
-from analytics.ingest.limits import Limits  # noqa: E402
+from analytics.ingest.reception import Options  # noqa: E402
 from dashboard.live import websocket_urlpatterns  # noqa: E402
 
-limits = Limits(settings.INGEST_SENSOR_EVENTS_PER_SECOND, settings.INGEST_ORGANISATION_EVENTS_PER_SECOND)
 gateway = Gateway(
     settings.DATABASE_URL,
     get_channel_layer().group_send,
-    settings.INGEST_MAX_WAITING_EVENTS,
-    limits,
-    settings.INGEST_FUTURE_TOLERANCE_SECONDS * 1000,
+    Options(
+        settings.INGEST_MAX_WAITING_EVENTS,
+        settings.INGEST_SENSOR_EVENTS_PER_SECOND,
+        settings.INGEST_ORGANISATION_EVENTS_PER_SECOND,
+        settings.INGEST_FUTURE_TOLERANCE_SECONDS * 1000,
+        settings.METRICS_TOKEN,
+        settings.REDIS_URL,
+    ),
 )
 live = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
 people = ProtocolTypeRouter({"http": django_application, "websocket": live})

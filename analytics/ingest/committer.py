@@ -19,7 +19,7 @@ from typing import Final
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from analytics.ingest import decode
+from analytics.ingest import decode, monitoring
 from analytics.ingest.commit import Incoming, commit
 from analytics.ingest.decode import Broken
 from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
@@ -86,9 +86,13 @@ class Committer:
         with self._lock:
             if self._waiting_events + request.events > self._max_waiting_events and self._waiting_events:
                 raise OverloadedError
-            self._waiting_events += request.events
+            self._note_waiting(request.events)
         self._queue.put(request)
         return request.answer
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
 
     def close(self) -> None:
         """Commit what waits, then stop."""
@@ -100,7 +104,11 @@ class Committer:
             # A request whose sender hung up is dropped: unacknowledged, it will be sent again.
             self._settle([one for one in requests if one.answer.set_running_or_notify_cancel()])
             with self._lock:
-                self._waiting_events -= sum(request.events for request in requests)
+                self._note_waiting(-sum(request.events for request in requests))
+
+    def _note_waiting(self, events: int) -> None:
+        self._waiting_events += events
+        monitoring.WAITING.set(self._waiting_events)
 
     def _next_group(self) -> list[Request]:
         """Wait for a request and take with it what came meanwhile; empty when it is time to stop."""
@@ -176,11 +184,19 @@ class Committer:
     def _commit_on(self, connection: psycopg.Connection, requests: list[Request]) -> list[wire.Answer]:
         judged = self._judge(connection, requests)
         batches = [entry for entries in judged for entry in entries if isinstance(entry, Incoming)]
-        acks, versions = commit(connection, batches) if batches else ([], {})
+        acks, versions = self._commit_batches(connection, batches) if batches else ([], {})
         if versions:
             self._notify(versions)
         committed = iter(acks)
         return [answer(entries, committed) for entries in judged]
+
+    def _commit_batches(
+        self, connection: psycopg.Connection, batches: list[Incoming]
+    ) -> tuple[list[wire.Ack], dict[int, int]]:
+        begin = time.monotonic()
+        acks, versions = commit(connection, batches)
+        monitoring.committed(batches, acks, time.monotonic() - begin)
+        return acks, versions
 
     def _judge(self, connection: psycopg.Connection, requests: list[Request]) -> list[Judged]:
         """Judge all batches; what is doubtful once more, with the sensor's facts read anew."""

@@ -3,9 +3,9 @@
 ============================  ============================================================
 ``POST /ingest/v1/batches``   takes an upload and answers when it is durable
 ``WS /ingest/v1/stream``      takes uploads one after the other, see :mod:`.stream`
-``GET /healthz``              200 while the process serves
-``GET /readyz``               200 while the database answers, else 503
-``GET /metrics``              what came and what became of it, for Prometheus
+``GET /healthz``              200 while the process serves, 503 when only a restart helps
+``GET /readyz``               200 while the database answers, else 503; says how Valkey is
+``GET /metrics``              for Prometheus on this machine, or with the token of the settings
 ============================  ============================================================
 """
 
@@ -16,10 +16,8 @@ from typing import Final
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from analytics.ingest import monitoring
-from analytics.ingest.committer import TOLERANCE_MS
-from analytics.ingest.limits import Limits
 from analytics.ingest.live import GroupSend
-from analytics.ingest.reception import Reception, read_batches
+from analytics.ingest.reception import Options, Reception, read_batches
 from analytics.ingest.refusal import RefusedError, Response
 from analytics.ingest.stream import Receive, Scope, Send, Stream
 from sensorapp import wire
@@ -34,17 +32,8 @@ MEDIA_TYPES: Final = {
 class Gateway:
     """Answers over HTTP, and leads streams to :class:`Stream`."""
 
-    def __init__(
-        self,
-        database_url: str,
-        group_send: GroupSend,
-        max_waiting_events: int,
-        limits: Limits | None = None,
-        tolerance_ms: int = TOLERANCE_MS,
-    ) -> None:
-        self._reception = Reception(
-            database_url, group_send, max_waiting_events, limits or Limits(), tolerance_ms
-        )
+    def __init__(self, database_url: str, group_send: GroupSend, options: Options) -> None:
+        self._reception = Reception(database_url, group_send, options)
 
     def open(self) -> None:
         self._reception.open()
@@ -76,17 +65,26 @@ class Gateway:
             case "POST", "/ingest/v1/batches":
                 return await self._upload(scope, receive)
             case "GET", "/healthz":
+                self._reception.check_committer()
                 return ok("text/plain", b"ok\n")
             case "GET", "/readyz":
-                await self._reception.check_database()
-                return ok("text/plain", b"ok\n")
+                return ok("text/plain", await self._readiness())
             case "GET", "/metrics":
+                monitoring.check_reader(scope, self._reception.options.metrics_token)
                 return ok(CONTENT_TYPE_LATEST, generate_latest())
             case _, "/ingest/v1/batches":
                 raise RefusedError(405, "Use POST to upload batches.")
             case _, "/ingest/v1/stream":
                 raise RefusedError(426, "This is a stream.", "Connect with a WebSocket.")
         raise RefusedError(404, "There is nothing at this address.", "Upload to /ingest/v1/batches.")
+
+    async def _readiness(self) -> bytes:
+        """Without the database nothing can be taken; without Valkey only pages and tasks are late."""
+        self._reception.check_committer()
+        await self._reception.check_database()
+        if await self._reception.reaches_valkey():
+            return b"database: ok\nvalkey: ok\n"
+        return b"database: ok\nvalkey: not reachable, so that live pages poll and tasks wait\n"
 
     async def _upload(self, scope: Scope, receive: Receive) -> Response:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}

@@ -5,13 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import psycopg
+import redis
+import redis.asyncio
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from analytics.ingest import decode
-from analytics.ingest.committer import Committer, OverloadedError, Request, UnavailableError
+from analytics.ingest.committer import (
+    TOLERANCE_MS,
+    Committer,
+    OverloadedError,
+    Request,
+    UnavailableError,
+)
 from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
 from analytics.ingest.limits import Limits
 from analytics.ingest.live import GroupSend, Publisher
@@ -29,22 +38,26 @@ DECODED_AT_ONCE_BYTES: Final = 64 * 1024
 Sender = SensorFacts | GatewayFacts
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an installation may set; a rate of 0 is no limit."""
+
+    max_waiting_events: int = 1_000_000
+    sensor_events_per_second: float = 0.0
+    organisation_events_per_second: float = 0.0
+    tolerance_ms: int = TOLERANCE_MS
+    metrics_token: str = ""
+    valkey_url: str = ""
+
+
 class Reception:
     """Holds the pools and the committer; the process has one. Opened by the first use or at start-up."""
 
-    def __init__(
-        self,
-        database_url: str,
-        group_send: GroupSend,
-        max_waiting_events: int,
-        limits: Limits,
-        tolerance_ms: int,
-    ) -> None:
-        self._tolerance_ms = tolerance_ms
-        self._limits = limits
+    def __init__(self, database_url: str, group_send: GroupSend, options: Options) -> None:
+        self.options = options
+        self._limits = Limits(options.sensor_events_per_second, options.organisation_events_per_second)
         self._database_url = database_url
         self._group_send = group_send
-        self._max_waiting_events = max_waiting_events
         self._pool: ConnectionPool | None = None
         self._committer_pool: ConnectionPool | None = None
         self._committer: Committer | None = None
@@ -59,7 +72,10 @@ class Reception:
             self._committer_pool = open_pool(self._database_url, 1)
             publisher = Publisher(self._group_send)
             self._committer = Committer(
-                self._committer_pool, publisher.publish, self._max_waiting_events, self._tolerance_ms
+                self._committer_pool,
+                publisher.publish,
+                self.options.max_waiting_events,
+                self.options.tolerance_ms,
             )
         return self._pool, self._committer
 
@@ -105,6 +121,20 @@ class Reception:
                 connection.execute("SELECT 1")
 
         await database(read)
+
+    async def reaches_valkey(self) -> bool:
+        client = redis.asyncio.from_url(self.options.valkey_url, socket_timeout=2, socket_connect_timeout=2)
+        try:
+            return bool(await client.ping())
+        except (redis.RedisError, OSError):
+            return False
+        finally:
+            await client.aclose()
+
+    def check_committer(self) -> None:
+        """Raise :class:`RefusedError` where nothing would ever be committed again."""
+        if self._committer and not self._committer.running:
+            raise RefusedError(503, "The committing thread has ended.", "Restart this process.")
 
     # --- uploads ---
 

@@ -71,6 +71,7 @@ class Stream:
             return
         await self._send({"type": "websocket.accept"})
         reading = asyncio.create_task(self._read())
+        monitoring.STREAMS.inc()
         try:
             await self._answer()
         except RefusedError as refused:
@@ -78,6 +79,7 @@ class Stream:
         except (HungUpError, OSError):
             pass
         finally:
+            monitoring.STREAMS.dec()
             reading.cancel()
 
     # --- reading ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -101,7 +102,7 @@ def read(frame: str | bytes) -> wire.StreamMessage:
 def refused(refusal: wire.Refusal) -> Exception:
     """The error that the same refusal over HTTP would be."""
     problem = wire.encode(wire.Problem(refusal.title, refusal.detail))
-    headers = [("Content-Type", wire.JSON), ("Retry-After", f"{refusal.retry_after:.0f}")]
+    headers = [("Content-Type", wire.JSON), ("Retry-After", str(math.ceil(refusal.retry_after)))]
     return not_taken(refusal.status, headers, problem)
 
 

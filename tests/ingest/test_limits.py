@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from analytics.ingest import limits, stream
 from analytics.ingest.gateway import Gateway
-from analytics.ingest.limits import BURST_S, Buckets, Limits
+from analytics.ingest.limits import BURST_S, Buckets
+from analytics.ingest.reception import Options
 from sensorapp import wire
 from tests.ingest.asgi_socket import Socket
 from tests.ingest.site import Site, build_site, database_url
@@ -84,7 +85,8 @@ async def nobody_looks(group: str, message: dict[str, Any]) -> None:
 
 @asynccontextmanager
 async def gateway(sensor: float = 0, organisation: float = 0) -> AsyncIterator[Gateway]:
-    one = Gateway(database_url(), nobody_looks, 1_000_000, Limits(sensor, organisation))
+    options = Options(sensor_events_per_second=sensor, organisation_events_per_second=organisation)
+    one = Gateway(database_url(), nobody_looks, options)
     yield one
     await one.close()
 

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from analytics.ingest import stream
 from analytics.ingest.gateway import Gateway
+from analytics.ingest.reception import Options
 from sensor_sim.device import uplink
 from sensor_sim.device.outbox import Outbox
 from sensor_sim.device.stream import StreamUplink
@@ -188,7 +189,7 @@ async def client_gateway(site: Site, connection: psycopg.Connection) -> AsyncIte
     async def group_send(group: str, message: dict[str, Any]) -> None:
         """Nobody looks at a live page."""
 
-    gateway = Gateway(database_url(), group_send, max_waiting_events=1_000)
+    gateway = Gateway(database_url(), group_send, Options(max_waiting_events=1_000))
     yield gateway
     await gateway.close()
 
