@@ -51,18 +51,24 @@ class Columns:
 
     def without_first(self, count: int) -> Columns:
         """The same events less the first ``count`` of them."""
-        return self.part(count, len(self)) if count else self
+        if not count:
+            return self
+        _, rest = self.cut([count, len(self)])
+        return rest
 
-    def part(self, begin: int, end: int) -> Columns:
-        """The events from place ``begin`` to before place ``end``."""
-        extras = [sum(EXTRAS.get(kind, 0) for kind in self.kind[:place]) for place in (begin, end)]
-        return Columns(
-            self.kind[begin:end],
-            self.at[begin:end],
-            self.channel[begin:end],
-            self.value[begin:end],
-            self.extra[slice(*extras)],
-        )
+    def cut(self, bounds: Sequence[int]) -> Iterator[Columns]:
+        """The same events in pieces, of which each ends before the place that ``bounds`` names for it."""
+        begin = extra = 0
+        for end in bounds:
+            next_extra = extra + sum(EXTRAS.get(kind, 0) for kind in self.kind[begin:end])
+            yield Columns(
+                self.kind[begin:end],
+                self.at[begin:end],
+                self.channel[begin:end],
+                self.value[begin:end],
+                self.extra[extra:next_extra],
+            )
+            begin, extra = end, next_extra
 
 
 def encode(events: Sequence[wire.Event]) -> Columns:

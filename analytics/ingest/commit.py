@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Final, LiteralString
 
 import numpy as np
@@ -138,11 +138,9 @@ def parts(columns: c.Columns, trusted_until: int | None) -> Iterator[tuple[c.Col
     if trusted_until is None or max(columns.at) <= trusted_until:
         yield columns, False
         return
-    begin = 0
-    for ahead, run in groupby(columns.at, lambda at: at > trusted_until):
-        end = begin + sum(1 for _ in run)
-        yield columns.part(begin, end), ahead
-        begin = end
+    runs = [(ahead, len(list(run))) for ahead, run in groupby(at > trusted_until for at in columns.at)]
+    bounds = list(accumulate(length for _, length in runs))
+    yield from zip(columns.cut(bounds), (ahead for ahead, _ in runs), strict=True)
 
 
 def ack(

@@ -186,8 +186,8 @@ PAST_MS: Final = 400 * 86_400_000
 
 def wrong_clock(columns: c.Columns, path: str, now: int) -> tuple[str, str] | None:
     """The first event whose time cannot be right: one such would shift what is known for years."""
-    for place, at in enumerate(columns.at):
-        if at < now - PAST_MS:
-            days = (now - at) // 86_400_000
-            return f"{path}.events[{place}].at", f"lies {days} days back; set the sensor's clock"
-    return None
+    if min(columns.at) >= now - PAST_MS:
+        return None
+    place, at = next((place, at) for place, at in enumerate(columns.at) if at < now - PAST_MS)
+    days = (now - at) // 86_400_000
+    return f"{path}.events[{place}].at", f"lies {days} days back; set the sensor's clock"

@@ -84,10 +84,10 @@ def committed(batches: Sequence[Incoming], acks: Iterable[wire.Ack], seconds: fl
     for batch, ack in zip(batches, acks, strict=True):
         if ack.status != "stored":
             continue
-        if batch.trusted_until is not None:
-            SET_ASIDE.inc(sum(at > batch.trusted_until for at in batch.columns.at))
-        age = max(0.0, now - max(batch.columns.at) / 1000)
-        LAG.labels(batch.sensor.organisation_id).observe(age)
+        LAG.labels(batch.sensor.organisation_id).observe(max(0.0, now - batch.columns.at[-1] / 1000))
+        until = batch.trusted_until
+        if until is not None and max(batch.columns.at) > until:
+            SET_ASIDE.inc(sum(at > until for at in batch.columns.at))
 
 
 def check_reader(scope: MutableMapping[str, Any], token: str) -> None:

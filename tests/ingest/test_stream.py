@@ -161,6 +161,19 @@ async def test_a_message_without_an_outline_ends_the_stream(
     assert caught.value.rcvd.code == 4400
 
 
+async def test_too_large_packed_or_not(server: Server, site: Site, connection: psycopg.Connection) -> None:
+    """Blanks pack to almost nothing; they end the stream before they are unpacked whole."""
+    async with connected(server, site.door_token) as socket:
+        await socket.send(" " * (wire.MAX_BODY_BYTES + 1))
+        with pytest.raises(ConnectionClosedError) as caught:
+            await socket.recv()
+    assert caught.value.rcvd
+    assert caught.value.rcvd.code == 1009
+    async with connected(server, site.door_token) as socket:
+        await socket.send(text(batch(site.door.public_id)))
+        assert read(await socket.recv()) == wire.Answered([wire.Ack(site.door.public_id, 1, 0, "stored")])
+
+
 async def test_a_revoked_sensor_is_refused_on_its_open_stream(
     client_gateway: Gateway, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
