@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -22,10 +21,9 @@ from sensorapp import wire
 from sensorapp.fleet.enrolment import replace_token, revoke
 from sensorapp.fleet.scenes import publish_scene
 from tests.ingest.site import SCENE, Site, build_site, database_url
+from tests.ingest.uploads import NOW, batch
 
 T = TypeVar("T")
-# Yesterday: the gateway refuses what lies years from now.
-NOW = (int(time.time()) - 86_400) * 1000
 URL = "http://gateway/ingest/v1/batches"
 
 
@@ -69,11 +67,6 @@ async def in_thread(call: Callable[..., T], *arguments: Any) -> T:
 
 def bearer(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}", "content-type": wire.JSON}
-
-
-def batch(sensor: str, first_seq: int = 0, count: int = 1, config: int = 1) -> wire.Batch:
-    events: list[wire.Event] = [wire.Crossing(NOW + place, 0, "forward") for place in range(count)]
-    return wire.Batch(sensor, 1, first_seq, "0123456789abcdef", config, events)
 
 
 def upload(*batches: wire.Batch) -> bytes:

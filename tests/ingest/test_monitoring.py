@@ -136,6 +136,17 @@ async def test_who_may_read_metrics(token: str, client: str, headers: dict[str, 
     assert ("sensorapp_ingest_batches_total" in answer.text) == (status == 200)
 
 
+async def test_without_its_committing_thread_a_process_is_not_well(gateway: Gateway) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway)) as client:
+        assert (await client.get("http://gateway/healthz")).status_code == 200
+        gateway.open()
+        _, committer = gateway._reception.open()
+        committer.close()
+        for path in ("healthz", "readyz"):
+            answer = await client.get(f"http://gateway/{path}")
+            assert (answer.status_code, answer.json()["detail"]) == (503, "Restart this process.")
+
+
 # --- health ----------------------------------------------------------------------------------------
 
 

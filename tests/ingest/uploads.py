@@ -6,7 +6,7 @@ import time
 
 from sensorapp import wire
 
-# Yesterday: the gateway refuses what lies years from now.
+# Yesterday: nothing of it lies ahead of the gateway's clock.
 NOW = (int(time.time()) - 86_400) * 1000
 MODEL = "0123456789abcdef"
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from socket import SHUT_RDWR
@@ -21,6 +22,7 @@ from sensor_sim.device.stream import StreamUplink, address
 from sensor_sim.device.uplink import Delivery, RefusedError, Token, Totals, UnavailableError, Uplink
 from sensorapp import wire
 from tests.sensor_sim.device.device_server import Ledger
+from tests.sensor_sim.device.test_uplink import send
 
 SENSOR = "s-0123456789ab"
 TOKEN = Token(f"{SENSOR}.c2VjcmV0", SENSOR)
@@ -244,3 +246,14 @@ def test_an_address_that_cannot_be_one() -> None:
     for url in ("ws:///", "ws://example.org:port", "ws://:8000", "wss//example.org"):
         with pytest.raises(RefusedError, match="it must begin with ws:// or wss:// and name a host"):
             address(url)
+
+
+def test_the_command_sends_over_a_stream(backend: Backend, tmp_path: Path) -> None:
+    token_file = tmp_path / "token"
+    token_file.write_text(TOKEN.text)
+    with Outbox(tmp_path / "full", SENSOR) as outbox:
+        append(outbox, 0, 3)
+    status, output, errors = send(tmp_path / "full", backend.url, token_file)
+    assert (status, errors) == (0, "")
+    assert json.loads(output) == asdict(Totals(stored=3))
+    assert moments(backend) == [0, 1, 2]
