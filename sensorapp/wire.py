@@ -144,7 +144,7 @@ class Upload(Message):
 
 # --- what the backend answers ----------------------------------------------------------------------
 
-AckStatus = Literal["stored", "duplicate", "stale_epoch", "gap", "invalid"]
+AckStatus = Literal["stored", "duplicate", "stale_epoch", "gap", "invalid", "later"]
 
 
 class Ack(Message, omit_defaults=True):
@@ -152,7 +152,9 @@ class Ack(Message, omit_defaults=True):
 
     ``acked_seq`` is the last sequence number of ``epoch`` that is settled; the sensor may forget
     everything up to it. -1 means none yet. For ``stale_epoch``, ``epoch`` is the one that the backend
-    knows; else it is the batch's own. ``path`` and ``reason`` say what made a batch ``invalid``.
+    knows; else it is the batch's own. ``path`` and ``reason`` say what made a batch ``invalid``. ``later``
+    means that the sensor sends too fast for now, while its neighbours in the upload do not: nothing was
+    looked at, and the same batch is to be sent again.
     """
 
     sensor: str

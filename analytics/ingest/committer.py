@@ -51,13 +51,14 @@ class UnavailableError(Exception):
 class Request:
     """The batches of one upload, who sent it, and where the answer goes.
 
-    ``first`` is the place of its first batch in the upload.
+    ``first`` is the place of its first batch in the upload; ``early`` are sensors of which nothing is taken yet.
     """
 
     sender: SensorFacts | GatewayFacts
     batches: Sequence[wire.Batch | Broken]
     first: int = 0
     answer: Future[wire.Answer] = field(default_factory=Future)
+    early: frozenset[str] = frozenset()
 
     @property
     def events(self) -> int:
@@ -157,7 +158,7 @@ class Committer:
     def _settle_each_batch(self, request: Request) -> None:
         """Answer a request batch by batch, so that a poisonous one does not hold up its neighbours."""
         parts = [
-            Request(request.sender, [batch], request.first + place)
+            Request(request.sender, [batch], request.first + place, early=request.early)
             for place, batch in enumerate(request.batches)
         ]
         for part in parts:
@@ -214,7 +215,9 @@ Judged = list[Incoming | wire.Ack]
 
 
 def is_doubtful(entry: Incoming | wire.Ack) -> bool:
-    return isinstance(entry, wire.Ack) or entry.problem is not None
+    if isinstance(entry, wire.Ack):
+        return entry.status == "invalid"
+    return entry.problem is not None
 
 
 def name_of(entry: Incoming | wire.Ack) -> str:
@@ -241,7 +244,9 @@ def judge(request: Request, sensors: dict[str, SensorFacts], tolerance_ms: int) 
     for place, batch in enumerate(request.batches, request.first):
         path = f"$.batches[{place}]"
         sensor = sensors.get(batch.sensor)
-        if isinstance(batch, Broken) and not batch.sensor:
+        if batch.sensor in request.early:
+            entries.append(wire.Ack(batch.sensor, batch.epoch, batch.first_seq - 1, "later"))
+        elif isinstance(batch, Broken) and not batch.sensor:
             entries.append(wire.Ack("", 0, -1, "invalid", batch.path, batch.reason))
         elif sensor is None or not request.sender.may_send_for(sensor):
             reason = f"the token of {request.sender.public_id} does not cover this sensor"

@@ -61,20 +61,27 @@ class Limits:
         self._sensors = Buckets(sensor_per_second)
         self._organisations = Buckets(organisation_per_second)
 
-    def check(self, sender: SensorFacts | GatewayFacts, batches: Batches) -> None:
-        """Raise :class:`RefusedError` with the status 429 if any of this comes too early."""
-        for sensor in {batch.sensor for batch in batches}:
-            # With the sender's name, so that nobody uses up what another may send.
-            if wait := self._sensors.wait((sender.public_id, sensor)):
-                raise too_fast(sensor or "The sender", self._sensors.per_second, wait)
+    def check(self, sender: SensorFacts | GatewayFacts, batches: Batches) -> frozenset[str]:
+        """The sensors of which this comes too early; they hold up none of their neighbours.
+
+        Raises :class:`RefusedError` with the status 429 where it comes too early altogether.
+        """
         if wait := self._organisations.wait(sender.organisation_id):
             raise too_fast("The organisation", self._organisations.per_second, wait)
+        sensors = {batch.sensor for batch in batches}
+        # With the sender's name, so that nobody uses up what another may send.
+        waits = {one: wait for one in sensors if (wait := self._sensors.wait((sender.public_id, one)))}
+        if len(waits) == len(sensors):
+            first = min(waits, key=waits.__getitem__)
+            raise too_fast(first or "The sender", self._sensors.per_second, waits[first])
+        return frozenset(waits)
 
-    def take(self, sender: SensorFacts | GatewayFacts, batches: Batches) -> None:
-        """Note what was taken."""
+    def take(self, sender: SensorFacts | GatewayFacts, batches: Batches, early: frozenset[str]) -> None:
+        """Note what was taken: all but what came too early."""
         costs: Counter[str] = Counter()
         for batch in batches:
-            costs[batch.sensor] += max(LEAST_COST, decode.count(batch))
+            if batch.sensor not in early:
+                costs[batch.sensor] += max(LEAST_COST, decode.count(batch))
         for sensor, cost in costs.items():
             self._sensors.take((sender.public_id, sensor), cost)
         self._organisations.take(sender.organisation_id, costs.total())

@@ -141,12 +141,12 @@ class Reception:
     def submit(self, sender: Sender, batches: Batches) -> Future[wire.Answer]:
         """Hand an upload to the committer; :meth:`settled` waits for what becomes of it."""
         _, committer = self.open()
-        self._limits.check(sender, batches)
+        early = self._limits.check(sender, batches)
         try:
-            answer = committer.submit(Request(sender, batches))
+            answer = committer.submit(Request(sender, batches, early=early))
         except OverloadedError:
             raise later("Too much is waiting to be stored.") from None
-        self._limits.take(sender, batches)
+        self._limits.take(sender, batches, early)
         return answer
 
     async def settled(self, answer: Future[wire.Answer]) -> wire.Answer:

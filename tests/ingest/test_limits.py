@@ -116,6 +116,30 @@ async def test_a_sensor_that_is_too_fast_is_told_when_to_come_back(
         assert (await post(door_keeper, site.gateway_token, batch(door, 700, 1))).status_code == 200
 
 
+async def test_a_sensor_that_is_too_fast_holds_up_no_neighbour(
+    site: Site, connection: psycopg.Connection
+) -> None:
+    """In the same upload of their gateway. What is put off counts once when it has been sent again."""
+    door, shelf = site.door.public_id, site.shelf.public_id
+    async with gateway(sensor=1_000) as door_keeper:
+        await post(door_keeper, site.gateway_token, batch(door, 0, 8_000), batch(door, 8_000, 8_000))
+        await post(
+            door_keeper, site.gateway_token, batch(door, 16_000, 8_000), *[batch(door, 24_000, 8_000)] * 5
+        )
+        answer = await post(
+            door_keeper, site.gateway_token, batch(door, 32_000, 2), batch(shelf), batch(shelf, 1)
+        )
+    assert answer.json()["acks"] == [
+        {"sensor": door, "epoch": 1, "acked_seq": 31_999, "status": "later"},
+        {"sensor": shelf, "epoch": 1, "acked_seq": 0, "status": "stored"},
+        {"sensor": shelf, "epoch": 1, "acked_seq": 1, "status": "stored"},
+    ]
+    async with gateway() as door_keeper:
+        answer = await post(door_keeper, site.gateway_token, batch(door, 32_000, 2))
+    assert answer.json()["acks"][0]["status"] == "stored"
+    assert connection.execute("SELECT sum(value) FROM ingest_bucket").fetchone() == (32_004,)
+
+
 async def test_an_organisation_shares_its_rate_and_nobody_elses(
     site: Site, connection: psycopg.Connection
 ) -> None:
