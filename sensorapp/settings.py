@@ -214,13 +214,30 @@ CELERY_BEAT_SCHEDULE = {
 # --- ingest ---
 
 INGEST_MAX_WAITING_EVENTS = env.integer("INGEST_MAX_WAITING_EVENTS", 1_000_000)
+# Who may read /metrics. Without a token, whoever asks from this machine and not through a proxy.
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+# Events further ahead of this machine's clock are set aside until somebody releases them.
+INGEST_FUTURE_TOLERANCE_SECONDS = env.integer("INGEST_FUTURE_TOLERANCE_SECONDS", 300)
+# How fast a sensor and an organisation may send to one web process for longer than a minute; 0 is no limit.
+INGEST_SENSOR_EVENTS_PER_SECOND = env.integer("INGEST_SENSOR_EVENTS_PER_SECOND", 10_000)
+INGEST_ORGANISATION_EVENTS_PER_SECOND = env.integer("INGEST_ORGANISATION_EVENTS_PER_SECOND", 200_000)
 # A sensor that has delivered nothing for this long is silent.
 SILENT_AFTER_SECONDS = env.integer("SILENT_AFTER_SECONDS", 300)
 
+# "plain" for people, "json" for machines: one object a line.
+LOG_FORMAT = env.choice("LOG_FORMAT", "plain", {"plain", "json"})
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {
+        "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "json": {"()": "sensorapp.logs.JsonFormatter"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+    "loggers": {
+        # An address belongs to a person: uvicorn's log of requests is kept nowhere.
+        "uvicorn.access": {"handlers": [], "propagate": False},
+        "uvicorn": {"handlers": ["stderr"], "propagate": False},
+    },
 }

@@ -1,6 +1,6 @@
 """Reading the archive: what a sensor's batches count, computed again in the order in which they were committed.
 
-Within a sensor that order is (epoch, first sequence number). Where retention has dropped the first batches, a
+Within a sensor that order is (epoch, first sequence number); released batches count by themselves. Where retention has dropped the first batches, a
 row of ``ingest_archive_start`` stands for them: what was known of the sensor's gauges when they ended, and up to
 when they counted. Before that time its buckets cannot be computed again.
 """
@@ -15,7 +15,7 @@ from psycopg import Connection
 
 from analytics.ingest.columns import Columns
 from analytics.ingest.directory import SensorFacts
-from analytics.ingest.fold import Deltas, Gauge, SensorState, fold
+from analytics.ingest.fold import Deltas, Gauge, SensorState, fold, fold_alone
 from analytics.metrics import BUCKET_MS
 
 # So many batches are in memory at once: a few megabytes at a hundred events each.
@@ -26,9 +26,9 @@ SELECT epoch, next_seq, newest_at, heartbeat_ms, channel, kind, value, at
 FROM ingest_archive_start WHERE sensor_id = %s
 """
 READ_BATCHES: LiteralString = """
-SELECT epoch, first_seq, config, kind, at, channel, value FROM ingest_batch
+SELECT epoch, first_seq, config, released, kind, at, channel, value FROM ingest_batch
 WHERE organisation_id = %(organisation)s AND sensor_id = %(sensor)s
-  AND (epoch, first_seq) >= (%(epoch)s, %(next_seq)s)
+  AND (released OR (epoch, first_seq) >= (%(epoch)s, %(next_seq)s))
 ORDER BY epoch, first_seq
 """
 
@@ -59,6 +59,7 @@ class Archived:
     epoch: int
     first_seq: int
     config: int
+    released: bool
     columns: Columns
 
 
@@ -77,12 +78,20 @@ def read_batches(connection: Connection, sensor: SensorFacts, start: Start) -> I
     with connection.cursor(name="ingest_archive") as cursor:
         cursor.itersize = BATCHES_AT_ONCE
         cursor.execute(READ_BATCHES, scope | {"epoch": start.epoch, "next_seq": start.next_seq})
-        for epoch, first_seq, config, *columns in cursor:
-            yield Archived(epoch, first_seq, config, Columns(*columns))
+        for epoch, first_seq, config, released, *columns in cursor:
+            yield Archived(epoch, first_seq, config, released, Columns(*columns))
 
 
 def state_at(sensor: SensorFacts, start: Start) -> SensorState:
     return SensorState(sensor.channels, dict(start.gauges), start.heartbeat_ms)
+
+
+def count(batch: Archived, sensor: SensorFacts, state: SensorState, counted: Deltas) -> None:
+    """Add what a batch counts, as it was counted when it was committed."""
+    if batch.released:
+        fold_alone(batch.columns, sensor.channels, counted)
+    else:
+        fold(batch.columns, state, counted, sensor.scenes.get(batch.config))
 
 
 def replay(connection: Connection, sensor: SensorFacts, begins_ms: int, ends_ms: int) -> Deltas:
@@ -91,7 +100,7 @@ def replay(connection: Connection, sensor: SensorFacts, begins_ms: int, ends_ms:
     state, total = state_at(sensor, start), Deltas()
     for batch in read_batches(connection, sensor, start):
         counted: Deltas = {}
-        fold(batch.columns, state, counted, sensor.scenes.get(batch.config))
+        count(batch, sensor, state, counted)
         for key, value in counted.items():
             if begins_ms <= key[2] < ends_ms:
                 total[key] = total.get(key, 0) + value

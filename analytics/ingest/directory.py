@@ -29,8 +29,10 @@ WHERE sensor.public_id = ANY(%s)
 """
 
 GATEWAYS: LiteralString = """
-SELECT public_id, store_id, digest, revoked_at IS NOT NULL AS revoked
-FROM fleet_gateway WHERE public_id = ANY(%s)
+SELECT gateway.public_id, gateway.store_id, store.organisation_id, gateway.digest,
+       gateway.revoked_at IS NOT NULL AS revoked
+FROM fleet_gateway gateway JOIN fleet_store store ON store.id = gateway.store_id
+WHERE gateway.public_id = ANY(%s)
 """
 
 
@@ -38,6 +40,7 @@ FROM fleet_gateway WHERE public_id = ANY(%s)
 class GatewayFacts:
     public_id: str
     store_id: int
+    organisation_id: int
     digest: bytes
     revoked: bool
 

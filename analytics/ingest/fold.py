@@ -98,6 +98,15 @@ def fold(
                 reading(state, deltas, channel, Gauge(kind, value, at))
 
 
+def fold_alone(columns: c.Columns, channels: dict[tuple[str, int], int], deltas: Deltas) -> None:
+    """Add what the events of a released batch count.
+
+    They come out of their sequence, so they neither go on from the readings known now nor leave theirs: a
+    zone's or slot's reading holds within its batch only.
+    """
+    fold(columns, SensorState(channels, {}), deltas)
+
+
 def forget(state: SensorState, channels: Collection[int]) -> None:
     for channel in channels:
         del state.gauges[channel]

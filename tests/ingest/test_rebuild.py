@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from io import StringIO
 from random import Random
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from analytics.ingest.commit import commit
 from analytics.ingest.directory import SensorFacts
+from analytics.ingest.set_aside import release_set_aside
 from analytics.metrics import SLOT_TIME, ZONE_TIME
 from sensorapp import wire
 from sensorapp.fleet.models import Sensor
@@ -64,8 +66,9 @@ class Sender:
     def facts(self) -> SensorFacts:
         return facts(self.connection, self.sensor.public_id)
 
-    def send(self, sent: Sequence[wire.Event]) -> str:
+    def send(self, sent: Sequence[wire.Event], trusted_until: int | None = None) -> str:
         message = batch(self.facts, self.next_seq, sent, self.epoch, self.config)
+        message.trusted_until = trusted_until
         [ack], _ = commit(self.connection, [message])
         self.next_seq += len(sent) if ack.status in ("stored", "invalid") else 0
         return ack.status
@@ -93,7 +96,7 @@ def minutes(begin: int, count: int, random: Random) -> list[wire.Event]:
 
 
 def test_a_rich_history_comes_out_the_same(site: Site, connection: psycopg.Connection) -> None:
-    """Two sensors, late and repeated batches, gaps, lost epochs, silence, and channels that come and go."""
+    """Two sensors, late and repeated batches, gaps, lost epochs, silence, events released, channels that come and go."""
     random = Random(4)
     door, shelf = Sender(connection, site.door), Sender(connection, site.shelf)
     no_zone = wire.Scene(version=0, lines=SCENE.lines, slots=SCENE.slots)
@@ -115,6 +118,9 @@ def test_a_rich_history_comes_out_the_same(site: Site, connection: psycopg.Conne
     assert door.send([heartbeat(NOW + 5 * HOUR + n * 60_000) for n in range(11, 30)]) == "stored"
     door.publish(SCENE)
     assert door.send(minutes(NOW + 6 * HOUR, 10, random)) == "stored"
+    assert door.send(minutes(NOW + 8 * HOUR, 10, random), NOW + 8 * HOUR + 300_000) == "stored"
+    assert release_set_aside(site.door, timedelta(hours=-1)) > 20
+    assert door.send(minutes(NOW + 9 * HOUR, 10, random)) == "stored"
     found = assert_rebuilds(site, connection)
     assert {row[3] for row in found} == set(range(1, 11))
     assert len(found) > 150

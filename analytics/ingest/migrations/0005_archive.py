@@ -25,5 +25,5 @@ CREATE TABLE ingest_check (
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("ingest", "0003_state")]
+    dependencies: ClassVar = [("ingest", "0004_set_aside")]
     operations: ClassVar = [migrations.RunSQL(TABLES, "DROP TABLE ingest_archive_start, ingest_check")]
