@@ -239,7 +239,7 @@ NEXT_VERSIONS: LiteralString = """
 INSERT INTO ingest_store_version AS current (store_id, version)
 SELECT unnest(%s::bigint[]), 1 ORDER BY 1
 ON CONFLICT (store_id) DO UPDATE SET version = current.version + 1
-RETURNING store_id, version
+RETURNING store_id, version, statement_timestamp()
 """
 
 
@@ -258,10 +258,12 @@ def write_stored(cursor: Cursor, group: Group, progress: dict[int, Progress]) ->
     rows = [(*row(batch, group), batch.released) for batch in group.stored]
     copy_rows(cursor, COPY_BATCHES, (*BATCH_TYPES, "bool"), rows)
     add_to_buckets(cursor, group, progress)
-    mark_late(cursor, changed_buckets(group, progress), group.received_at)
     keep_gauges(cursor, group, progress)
     stores = {batch.sensor.store_id for batch in group.stored}
-    return dict(cursor.execute(NEXT_VERSIONS, [sorted(stores)]).fetchall())
+    versions = cursor.execute(NEXT_VERSIONS, [sorted(stores)]).fetchall()
+    # The database's clock comes with a statement that is needed anyway.
+    mark_late(cursor, changed_buckets(group, progress), max(group.received_at, versions[0][2]))
+    return {store: version for store, version, _ in versions}
 
 
 def move_cursors(cursor: Cursor, progress: dict[int, Progress], now: datetime) -> None:
@@ -314,13 +316,12 @@ def add_to_buckets(cursor: Cursor, group: Group, progress: dict[int, Progress]) 
         cursor.execute(ADD_TO_BUCKETS, transpose(rows))
 
 
-def changed_buckets(group: Group, progress: dict[int, Progress]) -> set[tuple[int, int]]:
-    """Store and start (Unix ms) of every bucket that the group changes."""
-    return {
-        (progress[sensor_id].sensor.store_id, start)
-        for sensor_id, deltas in group.deltas.items()
-        for _, _, start in deltas
-    }
+def changed_buckets(group: Group, progress: dict[int, Progress]) -> Iterator[tuple[int, int]]:
+    """Store and start (Unix ms) of every bucket that the group changes, some more than once."""
+    for sensor_id, deltas in group.deltas.items():
+        store = progress[sensor_id].sensor.store_id
+        for _, _, start in deltas:
+            yield store, start
 
 
 def keep_gauges(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> None:
