@@ -7,7 +7,8 @@ when they counted. Before that time its buckets cannot be computed again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, LiteralString
 
@@ -26,10 +27,14 @@ SELECT epoch, next_seq, newest_at, heartbeat_ms, channel, kind, value, at
 FROM ingest_archive_start WHERE sensor_id = %s
 """
 READ_BATCHES: LiteralString = """
-SELECT epoch, first_seq, config, released, kind, at, channel, value FROM ingest_batch
-WHERE organisation_id = %(organisation)s AND sensor_id = %(sensor)s
-  AND (released OR (epoch, first_seq) >= (%(epoch)s, %(next_seq)s))
+SELECT epoch, first_seq, config, kind, at, channel, value FROM ingest_batch
+WHERE organisation_id = %(organisation)s AND sensor_id = %(sensor)s AND NOT released
+  AND (epoch, first_seq) >= (%(epoch)s, %(next_seq)s)
 ORDER BY epoch, first_seq
+"""
+READ_RELEASED: LiteralString = """
+SELECT epoch, first_seq, config, kind, at, channel, value FROM ingest_batch
+WHERE organisation_id = %(organisation)s AND sensor_id = %(sensor)s AND released
 """
 
 
@@ -59,7 +64,6 @@ class Archived:
     epoch: int
     first_seq: int
     config: int
-    released: bool
     columns: Columns
 
 
@@ -72,36 +76,88 @@ def read_start(connection: Connection, sensor_id: int) -> Start:
     return Start(epoch, next_seq, newest_at, heartbeat_ms, by_channel)
 
 
-def read_batches(connection: Connection, sensor: SensorFacts, start: Start) -> Iterator[Archived]:
-    """The batches from ``start`` on, a few at a time; runs in a transaction."""
+def read_batches(
+    connection: Connection, query: LiteralString, sensor: SensorFacts, epoch: int = 0, next_seq: int = 0
+) -> Iterator[Archived]:
+    """The batches that a query finds, a few at a time; runs in a transaction."""
     scope = {"organisation": sensor.organisation_id, "sensor": sensor.id}
     with connection.cursor(name="ingest_archive") as cursor:
         cursor.itersize = BATCHES_AT_ONCE
-        cursor.execute(READ_BATCHES, scope | {"epoch": start.epoch, "next_seq": start.next_seq})
-        for epoch, first_seq, config, released, *columns in cursor:
-            yield Archived(epoch, first_seq, config, released, Columns(*columns))
+        cursor.execute(query, scope | {"epoch": epoch, "next_seq": next_seq})
+        for epoch, first_seq, config, *columns in cursor:
+            yield Archived(epoch, first_seq, config, Columns(*columns))
 
 
-def state_at(sensor: SensorFacts, start: Start) -> SensorState:
-    return SensorState(sensor.channels, dict(start.gauges), start.heartbeat_ms)
+class Walk:
+    """Counting on through a sensor's batches, in the order of their commits."""
+
+    def __init__(self, sensor: SensorFacts, start: Start) -> None:
+        self.sensor = sensor
+        self.epoch, self.next_seq = start.epoch, start.next_seq
+        self.state = SensorState(sensor.channels, dict(start.gauges), start.heartbeat_ms)
+
+    def steps(
+        self, connection: Connection, last: Sequence[int] | None = None
+    ) -> Iterator[tuple[Archived, Deltas]]:
+        """Each batch not walked through yet, with what it counts; up to that of epoch and number ``last``."""
+        for batch in read_batches(connection, READ_BATCHES, self.sensor, self.epoch, self.next_seq):
+            if last is not None and (batch.epoch, batch.first_seq) > tuple(last):
+                return
+            counted: Deltas = {}
+            fold(batch.columns, self.state, counted, self.sensor.scenes.get(batch.config))
+            self.epoch, self.next_seq = batch.epoch, batch.first_seq + len(batch.columns)
+            yield batch, counted
 
 
-def count(batch: Archived, sensor: SensorFacts, state: SensorState, counted: Deltas) -> None:
-    """Add what a batch counts, as it was counted when it was committed."""
-    if batch.released:
-        fold_alone(batch.columns, sensor.channels, counted)
-    else:
-        fold(batch.columns, state, counted, sensor.scenes.get(batch.config))
+class Replay:
+    """What a sensor's batches count in the buckets that begin in a span of time (Unix ms)."""
 
+    def __init__(self, sensor: SensorFacts, start: Start, begins_ms: int, ends_ms: int) -> None:
+        self.sensor, self.begins_ms, self.ends_ms = sensor, begins_ms, ends_ms
+        self.total: Deltas = {}
+        self._walk = Walk(sensor, start)
+        self._released: set[tuple[int, int]] = set()
 
-def replay(connection: Connection, sensor: SensorFacts, begins_ms: int, ends_ms: int) -> Deltas:
-    """What the sensor's batches count in the buckets that begin in a span of time; runs in a transaction."""
-    start = read_start(connection, sensor.id)
-    state, total = state_at(sensor, start), Deltas()
-    for batch in read_batches(connection, sensor, start):
-        counted: Deltas = {}
-        count(batch, sensor, state, counted)
+    def advance(self, connection: Connection) -> None:
+        """Count what has come since the last time; runs in a transaction."""
+        for _, counted in self._walk.steps(connection):
+            self._add(counted)
+        for batch in read_batches(connection, READ_RELEASED, self.sensor):
+            if (batch.epoch, batch.first_seq) not in self._released:
+                self._released.add((batch.epoch, batch.first_seq))
+                alone: Deltas = {}
+                fold_alone(batch.columns, self.sensor.channels, alone)
+                self._add(alone)
+
+    def _add(self, counted: Deltas) -> None:
         for key, value in counted.items():
-            if begins_ms <= key[2] < ends_ms:
-                total[key] = total.get(key, 0) + value
-    return total
+            if self.begins_ms <= key[2] < self.ends_ms:
+                self.total[key] = self.total.get(key, 0) + value
+
+
+# --- who reads, who drops ----------------------------------------------------------------------------
+
+LOCK_NUMBER: Final = 7_305_411_890
+
+
+@contextmanager
+def archive_locked(connection: Connection) -> Iterator[None]:
+    """Let nobody read the archive meanwhile. Taken outside of a transaction: detaching allows none."""
+    connection.execute("SELECT pg_advisory_lock(%s)", [LOCK_NUMBER])
+    try:
+        yield
+    finally:
+        connection.execute("SELECT pg_advisory_unlock(%s)", [LOCK_NUMBER])
+
+
+@contextmanager
+def archive_kept(connection: Connection) -> Iterator[None]:
+    """Let nothing be dropped between reading where an archive begins and reading its batches.
+
+    Taken before the transaction begins, so that all that it sees is newer.
+    """
+    connection.execute("SELECT pg_advisory_lock_shared(%s)", [LOCK_NUMBER])
+    try:
+        yield
+    finally:
+        connection.execute("SELECT pg_advisory_unlock_shared(%s)", [LOCK_NUMBER])

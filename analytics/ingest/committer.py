@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import psycopg
+from django.conf import settings
 from psycopg_pool import ConnectionPool
 
 from analytics.ingest import decode, monitoring
@@ -24,6 +25,7 @@ from analytics.ingest.commit import Incoming, commit
 from analytics.ingest.decode import Broken
 from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
 from analytics.ingest.partitions import create_partitions
+from analytics.ingest.retention import refuse_expired
 from sensorapp import wire
 
 logger = logging.getLogger(__name__)
@@ -255,7 +257,8 @@ def judge(request: Request, sensors: dict[str, SensorFacts], tolerance_ms: int) 
             reason = "the sensor is revoked; enrol it again"
             entries.append(wire.Ack(batch.sensor, batch.epoch, -1, "invalid", f"{path}.sensor", reason))
         else:
-            entries.append(decode.incoming(batch, sensor, path, now, tolerance_ms))
+            judged = decode.incoming(batch, sensor, path, now, tolerance_ms)
+            entries.append(refuse_expired(judged, path, now, settings.INGEST_RETENTION_DAYS))
     return entries
 
 

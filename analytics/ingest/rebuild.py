@@ -13,7 +13,7 @@ from typing import Final, LiteralString
 
 from psycopg import Connection
 
-from analytics.ingest.archive import read_start, replay
+from analytics.ingest.archive import Replay, archive_kept, read_start
 from analytics.ingest.directory import SensorFacts
 from analytics.ingest.fold import Deltas, Key
 from analytics.ingest.late import mark_late
@@ -41,7 +41,7 @@ ON CONFLICT (organisation_id, store_id, channel_id, metric, start) DO UPDATE SET
 """
 NEXT_VERSION: LiteralString = """
 INSERT INTO ingest_store_version AS current (store_id, version) VALUES (%s, 1)
-ON CONFLICT (store_id) DO UPDATE SET version = current.version + 1
+ON CONFLICT (store_id) DO UPDATE SET version = current.version + 1 RETURNING statement_timestamp()
 """
 
 
@@ -71,33 +71,51 @@ class Comparison:
 
 
 def compare(connection: Connection, sensor: SensorFacts, begins_ms: int, ends_ms: int) -> Comparison:
-    """Compare the buckets that begin in a span of time; runs in a transaction that sees one moment.
+    """Compare the buckets that begin in a span of time, all as of one moment; holds up nobody.
 
     Raises :class:`TooEarlyError` where dropped batches have counted into the span.
     """
-    first = read_start(connection, sensor.id).begins_ms
-    if first is not None and begins_ms < first:
-        raise TooEarlyError(
-            f"from: retention has dropped what {sensor.public_id} counted before {iso(first)};"
-            " begin there or later"
-        )
-    scope = sensor.organisation_id, sensor.store_id, [*sensor.channels.values()]
-    rows = connection.execute(READ, [*scope, begins_ms, ends_ms]).fetchall()
-    kept = {(channel, metric, start): value for channel, metric, start, value in rows}
-    return Comparison(kept, replay(connection, sensor, begins_ms, ends_ms))
+    with archive_kept(connection), connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        replay = begin_replay(connection, sensor, begins_ms, ends_ms)
+        replay.advance(connection)
+        return Comparison(read_buckets(connection, replay), replay.total)
 
 
 def rebuild(connection: Connection, sensor: SensorFacts, begins_ms: int, ends_ms: int) -> Comparison:
-    """Give a sensor's buckets the values that its batches give them; the sensor's commits wait meanwhile.
+    """Give a sensor's buckets the values that its batches give them, and return what was found.
 
-    Returns what was found. The store's pages and closed days follow, as after a late commit.
+    Its commits wait only while the batches are read that have come meanwhile. The store's pages and closed
+    days follow, as after a late commit. Raises :class:`TooEarlyError` as :func:`compare` does.
     """
-    with connection.transaction():
-        connection.execute(LOCK, [sensor.id])
-        found = compare(connection, sensor, begins_ms, ends_ms)
-        if found.differing:
-            replace(connection, sensor, found)
+    with archive_kept(connection):
+        replay = begin_replay(connection, sensor, begins_ms, ends_ms)
+        with connection.transaction():
+            replay.advance(connection)
+        with connection.transaction():
+            connection.execute(LOCK, [sensor.id])
+            replay.advance(connection)
+            found = Comparison(read_buckets(connection, replay), replay.total)
+            if found.differing:
+                replace(connection, sensor, found)
     return found
+
+
+def begin_replay(connection: Connection, sensor: SensorFacts, begins_ms: int, ends_ms: int) -> Replay:
+    start = read_start(connection, sensor.id)
+    if start.begins_ms is not None and begins_ms < start.begins_ms:
+        raise TooEarlyError(
+            f"from: retention has dropped what {sensor.public_id} counted before {iso(start.begins_ms)};"
+            " begin there or later"
+        )
+    return Replay(sensor, start, begins_ms, ends_ms)
+
+
+def read_buckets(connection: Connection, replay: Replay) -> Deltas:
+    sensor = replay.sensor
+    scope = sensor.organisation_id, sensor.store_id, [*sensor.channels.values()]
+    rows = connection.execute(READ, [*scope, replay.begins_ms, replay.ends_ms]).fetchall()
+    return {(channel, metric, start): value for channel, metric, start, value in rows}
 
 
 def replace(connection: Connection, sensor: SensorFacts, found: Comparison) -> None:
@@ -105,8 +123,8 @@ def replace(connection: Connection, sensor: SensorFacts, found: Comparison) -> N
     with connection.cursor() as cursor:
         cursor.execute(DELETE, [*columns([*found.needless], 3), *scope])
         cursor.execute(PUT, [*scope, *columns([(*key, value) for key, value in found.wrong.items()], 4)])
-        mark_late(cursor, {(sensor.store_id, start) for _, _, start in found.differing}, datetime.now(UTC))
-        cursor.execute(NEXT_VERSION, [sensor.store_id])
+        [[now]] = cursor.execute(NEXT_VERSION, [sensor.store_id]).fetchall()
+        mark_late(cursor, {(sensor.store_id, start) for _, _, start in found.differing}, now)
 
 
 def columns(rows: list[tuple[int, ...]], width: int) -> list[list[int]]:

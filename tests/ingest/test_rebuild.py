@@ -6,21 +6,24 @@ from collections.abc import Sequence
 from datetime import timedelta
 from io import StringIO
 from random import Random
+from threading import Thread
 
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg import sql
 
 from analytics.ingest.commit import commit
 from analytics.ingest.directory import SensorFacts
+from analytics.ingest.rebuild import ALWAYS, rebuild
 from analytics.ingest.set_aside import release_set_aside
 from analytics.metrics import SLOT_TIME, ZONE_TIME
 from sensorapp import wire
 from sensorapp.fleet.models import Sensor
 from sensorapp.fleet.scenes import publish_scene
-from tests.ingest.site import SCENE, Site, clear
+from tests.ingest.site import SCENE, Site, clear, database_url
 from tests.ingest.strategies import events
 from tests.ingest.test_commit import NOW, batch, buckets, crossings, facts, heartbeat
 
@@ -40,14 +43,17 @@ def run(site: Site, *arguments: str) -> list[str]:
     return out.getvalue().splitlines()
 
 
-def assert_rebuilds(site: Site, connection: psycopg.Connection) -> Rows:
-    """The check finds no difference, and what is lost entirely or spoilt comes back exactly."""
+def assert_rebuilds(site: Site, connection: psycopg.Connection, since: str = "2000-01-01T00:00") -> Rows:
+    """The check finds no difference, and what is lost entirely or spoilt since comes back exactly."""
     before = rows(connection)
     run(site, "--check")
-    connection.execute("DELETE FROM ingest_bucket WHERE metric % 2 = 0")
-    connection.execute("UPDATE ingest_bucket SET value = value + 1 WHERE metric % 3 = 0")
+    span = sql.SQL("start >= {}").format(f"{since}Z")
+    connection.execute(sql.SQL("DELETE FROM ingest_bucket WHERE metric % 2 = 0 AND {}").format(span))
     connection.execute(
-        "INSERT INTO ingest_bucket SELECT organisation_id, store_id, channel_id, 1, start - interval '1 day', 7"
+        sql.SQL("UPDATE ingest_bucket SET value = value + 1 WHERE metric % 3 = 0 AND {}").format(span)
+    )
+    connection.execute(
+        "INSERT INTO ingest_bucket SELECT organisation_id, store_id, channel_id, 1, start + interval '9 days', 7"
         " FROM ingest_bucket LIMIT 1"
     )
     run(site)
@@ -199,3 +205,28 @@ def test_only_what_is_asked_for_is_replaced(site: Site, connection: psycopg.Conn
         CommandError, match=r"\d+ buckets differ from their batches; run this without --check"
     ):
         run(site, "--check")
+
+
+def test_commits_meanwhile_are_counted_once(site: Site, connection: psycopg.Connection) -> None:
+    door = Sender(connection, site.door)
+    door.send(minutes(NOW, 300, Random(8)))
+    failures: list[Exception] = []
+
+    def rebuild_often() -> None:
+        try:
+            with psycopg.connect(database_url(), autocommit=True) as other:
+                for _ in range(10):
+                    other.execute("UPDATE ingest_bucket SET value = value + 1 WHERE metric = 5")
+                    rebuild(other, facts(other, site.door.public_id), *ALWAYS)
+        except Exception as error:
+            failures.append(error)
+
+    rebuilding = Thread(target=rebuild_often)
+    rebuilding.start()
+    hour = 6
+    while rebuilding.is_alive():
+        assert door.send(minutes(NOW + hour * HOUR, 2, Random(hour))) == "stored"
+        hour += 1
+    rebuilding.join()
+    assert failures == []
+    run(site, "--check")

@@ -12,7 +12,7 @@ from django.db import connection as django_connection
 from psycopg import Connection
 
 from analytics.ingest.directory import Directory, SensorFacts
-from analytics.ingest.rebuild import ALWAYS, Comparison, TooEarlyError, compare, first_bucket, rebuild
+from analytics.ingest.rebuild import ALWAYS, TooEarlyError, compare, first_bucket, rebuild
 from analytics.metrics import BUCKET_MS
 from sensorapp.accounts.models import Organisation
 from sensorapp.fleet.models import Sensor
@@ -20,8 +20,8 @@ from sensorapp.fleet.models import Sensor
 
 class Command(BaseCommand):
     help = (
-        "Computes buckets again from the archived batches and replaces those that differ. Each sensor is a"
-        " transaction of its own, in which its commits wait."
+        "Computes buckets again from the archived batches and replaces those that differ, each"
+        " sensor in a transaction of its own."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -55,7 +55,7 @@ class Command(BaseCommand):
         connection: Connection = django_connection.connection
         differing = 0
         for sensor in chosen(connection, organisation, sensors):
-            work = compare_alone if check else rebuild
+            work = compare if check else rebuild
             begin = first_bucket(connection, sensor) if begins_ms is None else begins_ms
             try:
                 found = work(connection, sensor, begin, ends_ms)
@@ -67,12 +67,6 @@ class Command(BaseCommand):
             differing += len(found.differing)
         if check and differing:
             raise CommandError(f"{differing} buckets differ from their batches; run this without --check")
-
-
-def compare_alone(connection: Connection, sensor: SensorFacts, begins_ms: int, ends_ms: int) -> Comparison:
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return compare(connection, sensor, begins_ms, ends_ms)
 
 
 def bound(field: str, text: str | None) -> int | None:
