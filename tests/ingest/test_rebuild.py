@@ -230,3 +230,19 @@ def test_commits_meanwhile_are_counted_once(site: Site, connection: psycopg.Conn
     rebuilding.join()
     assert failures == []
     run(site, "--check")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--from", "yesterday"], "from: yesterday is no time; write it as 2026-11-16T08:15"),
+        (
+            ["--to", "2026-11-16T08:10"],
+            "to: 2026-11-16T08:10 lies within a bucket; choose a quarter of an hour",
+        ),
+        (["--sensor", "s-none"], "sensor: s-none is not one of chain-mitte's; name one of its sensors"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(site: Site, arguments: list[str], said: str) -> None:
+    with pytest.raises(CommandError, match=said):
+        run(site, *arguments)

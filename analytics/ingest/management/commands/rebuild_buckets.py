@@ -92,6 +92,6 @@ def chosen(connection: Connection, slug: str, names: Sequence[str] | None) -> li
     wanted = set(there if names is None else names)
     if strangers := wanted - set(there):
         raise CommandError(
-            f"sensor: {', '.join(sorted(strangers))} is not one of {slug}; its sensors' pages name their ids"
+            f"sensor: {', '.join(sorted(strangers))} is not one of {slug}'s; name one of its sensors by its public id"
         )
     return sorted(Directory().sensors(connection, wanted).values(), key=lambda sensor: sensor.id)
