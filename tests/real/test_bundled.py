@@ -26,11 +26,10 @@ def watched(name: str, model: str, label: str) -> Clip:
 
 def test_six_people() -> None:
     """Six at the table and through the exit. At the door, which cuts them off while they come in, one of them
-    may be counted in, out and in again."""
+    is counted twice."""
     counts = tally(watched(PEOPLE, "people", "person").events(with_score(scene(PEOPLE), 0.45)))
     inwards, outwards = counts["crossing", DOOR, "forward"], counts["crossing", DOOR, "backward"]
-    assert inwards - outwards == 6
-    assert outwards <= 1
+    assert (inwards, outwards) in {(6, 0), (7, 0)}
     assert (counts["crossing", EXIT, "forward"], counts["crossing", EXIT, "backward"]) == (6, 0)
     assert (counts["visit", TABLE, ""], counts["most", TABLE, ""]) == (6, 1)
 

@@ -121,7 +121,7 @@ def test_a_thing_is_a_bell_around_its_centre() -> None:
 
 
 def test_what_is_hidden_is_neither_right_nor_wrong() -> None:
-    hidden, seen = (0, 0.0, 0.0, 0.5, 1.0, 0.2), (0, 0.5, 0.0, 1.0, 1.0, 0.9)
+    hidden, seen = (0, 0.0, 0.0, 0.5, 1.0, 0.1), (0, 0.5, 0.0, 1.0, 1.0, 0.9)
     targets = assign(labels(hidden, seen), 1, 64, 48)
     alone = assign(labels(seen), 1, 64, 48)
     assert (targets.heat == alone.heat).all()
