@@ -9,13 +9,14 @@ import argparse
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from sensor_sim.errors import SensorError
 from sensor_sim.pixels import Rectangle
+from sensor_sim.streams import first
 
 if TYPE_CHECKING:
     from sensor_sim.pixels import Source
@@ -42,16 +43,6 @@ OPTIONS: dict[str, tuple[tuple[str, ...], Any]] = {
     "mode": (("world",), "binned"),
     "truth": (("world",), None),
 }
-
-
-class Timed(Protocol):
-    """A frame, or what a chip says of one."""
-
-    @property
-    def at(self) -> float: ...
-
-
-T = TypeVar("T", bound=Timed)
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,17 +112,6 @@ def settle_options(arguments: argparse.Namespace) -> None:
             raise SensorError(f"--{option}: it means nothing to --{source}; leave it out or give {others}")
 
 
-def first(stream: Iterable[T | None], seconds: float | None) -> Iterator[T | None]:
-    """What the first ``seconds`` of a source hold; None, as of a camera that is away, is of now."""
-    begin: float | None = None
-    for one in stream:
-        at = one.at if one else time.time()
-        begin = at if begin is None else begin
-        if seconds is not None and at - begin >= seconds:
-            return
-        yield one
-
-
 def open_world(arguments: argparse.Namespace) -> World | None:
     """The rendered world, if the arguments name one."""
     if arguments.world is None:
@@ -168,11 +148,14 @@ def open_source(
     if world is not None:
         mode, seconds = MODES[arguments.mode], arguments.seconds
         return Rendered(world, mode, start=arguments.start, seconds=seconds, seed=arguments.seed, tell=tell)
+    source: Source
     if arguments.images is not None:
-        return ImageFolder(arguments.images, arguments.rate, arguments.start)
-    if arguments.video is not None:
-        return VideoFile(arguments.video, arguments.start)
-    return Camera(arguments.camera, stop)
+        source = ImageFolder(arguments.images, arguments.rate, arguments.start)
+    elif arguments.video is not None:
+        source = VideoFile(arguments.video, arguments.start)
+    else:
+        source = Camera(arguments.camera, stop)
+    return source if arguments.seconds is None else first(source, arguments.seconds)
 
 
 def _moment(text: str) -> float:

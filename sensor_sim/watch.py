@@ -25,7 +25,8 @@ from sensor_sim.package import Package, load_package
 from sensor_sim.perception import Perception
 from sensor_sim.picamera import PiCamera, open_camera
 from sensor_sim.scene import check_labels, load_scene
-from sensor_sim.sources import add_source_arguments, first, open_source, open_world, settle_options
+from sensor_sim.sources import add_source_arguments, open_source, open_world, settle_options
+from sensor_sim.streams import Progress, first
 from sensor_sim.truth import writer
 from sensorapp import wire
 
@@ -106,11 +107,11 @@ def start(arguments: argparse.Namespace, stop: threading.Event) -> Watching:
     package = load_package(model, arguments.picamera or arguments.weights)
     check_labels(scene, package.card.labels)
     perception = Perception(scene)
-    metadata = _metadata(arguments, world, package, perception, stop)
+    progress = Progress(sys.stderr)
+    metadata = _metadata(arguments, world, package, perception, stop, progress)
     running = takewhile(lambda _: not stop.is_set(), metadata)
-    return Watching(
-        events(running, perception), package.digest, scene.version, scene.upload_interval_ms / 1000
-    )
+    told = progress.beside(events(running, perception))
+    return Watching(told, package.digest, scene.version, scene.upload_interval_ms / 1000)
 
 
 def _scene(path: Path | None, world: World | None) -> wire.Scene:
@@ -127,17 +128,18 @@ def _metadata(
     package: Package,
     perception: Perception,
     stop: threading.Event,
+    progress: Progress,
 ) -> Iterable[Metadata | None]:
     """What the chip says: a real one, or the simulated one of a source of pixels."""
     if arguments.picamera is not None:
         camera = open_camera(arguments.picamera, package.card)
         chip = PiCamera(camera, package.card, perception.labels, perception.least_score)
-        return first(chip, arguments.seconds)
+        return chip if arguments.seconds is None else first(chip, arguments.seconds)
     from sensor_sim.chip import Chip, Thermometer
     from sensor_sim.network import Network
     from sensor_sim.pixels.imx500 import ARRAY
 
-    source = first(open_source(arguments, world, stop, writer(arguments.truth)), arguments.seconds)
+    source = progress.follow(open_source(arguments, world, stop, writer(arguments.truth)))
     network = Network(package, arguments.threads, arguments.region or ARRAY)
     thermometer = Thermometer(arguments.ambient)
     return Chip(network, perception.labels, perception.least_score, thermometer).watch(source)

@@ -138,6 +138,9 @@ class Rendered:
         self._bands = bands
         self._tell = tell
 
+    def __length_hint__(self) -> int:
+        return len(self._times)
+
     def __iter__(self) -> Iterator[Frame]:
         try:
             for at in self._times:

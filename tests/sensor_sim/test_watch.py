@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sensor_sim import pipeline, sources
+from sensor_sim import pipeline, streams
 from sensor_sim.__main__ import main
 from sensor_sim.chip import Chip
 from sensor_sim.errors import SensorError
@@ -304,6 +304,24 @@ def test_seconds_end_a_video_and_a_folder_of_images(tmp_path: Path, package: Pat
         assert heartbeats(read(ran.stdout)) == [(1.9, 1900, 20)]
 
 
+def test_progress_on_a_terminal_leaves_the_events_as_they_are(
+    video: Path, package: Path, scene: Path
+) -> None:
+    """Each line of it is erased before the next event, and at the end nothing is left of it."""
+    terminal, errors = os.openpty()
+    words = command("--video", video, "--model", package, "--scene", scene)
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors) as process:
+        os.close(errors)
+        assert process.stdout
+        output = process.stdout.read().decode()
+    shown = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    assert process.returncode == 0
+    assert [type(event) for event in read(output)] == [wire.Crossing, wire.Heartbeat]
+    assert shown.startswith(f"{streams.ERASE}1 of 60 frames in ")
+    assert shown.endswith(streams.ERASE)
+
+
 def test_seconds_end_a_camera_that_is_away() -> None:
     """Where nothing comes the clock counts, or it would be waited for forever."""
 
@@ -312,7 +330,7 @@ def test_seconds_end_a_camera_that_is_away() -> None:
             time.sleep(0.01)
             yield None
 
-    lost = list(sources.first(away(), 0.1))
+    lost = list(streams.first(away(), 0.1))
     assert 1 <= len(lost) <= 11
     assert set(lost) == {None}
 
