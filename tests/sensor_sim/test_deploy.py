@@ -142,6 +142,29 @@ def test_the_states_reach_the_server_once(deploy: Command, tmp_path: Path, packa
     ]
 
 
+def test_what_deploy_could_not_send_the_watching_sensor_sends(
+    sensor_sim: Command, deploy: Command, tmp_path: Path, package: bytes
+) -> None:
+    """Both keep their events in the outbox of the sensor, which lies beside its token."""
+    token, slots, scene = tmp_path / "token", tmp_path / "slots", tmp_path / "scene.json"
+    token.write_text("s-0123456789ab.c2VjcmV0")
+    scene.write_text(
+        json.dumps({"version": 1, "lines": [{"id": 2, "name": "m", "points": [[0, 0.55], [1, 0.55]]}]})
+    )
+    video = networks.write_video(tmp_path / "walk.mp4", networks.walk_down())
+    with device_server.running(Ledger()) as backend:
+        sending = ("--uplink", backend.url, "--token-file", token)
+        backend.faults = [device_server.refuse(401)] * 100
+        assert deploy(slots, package, *sending).returncode == 1
+        assert backend.ledger.events == {}
+        backend.faults = []
+        ran = sensor_sim("watch", "--video", video, "--slots", slots, "--scene", scene, *sending)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        events = list(backend.ledger.events.values())
+    assert [event.state for event in events if isinstance(event, wire.Deployment)] == DONE
+    assert [type(event) for event in events[len(DONE) :]] == [wire.Crossing, wire.Heartbeat]
+
+
 def test_the_way_back_to_another_slot(
     sensor_sim: Command, deploy: Command, tmp_path: Path, package: bytes
 ) -> None:
