@@ -127,10 +127,10 @@ def store_page(store: Store, snapshot: StoreSnapshot) -> StorePage:
         plan=plan_drawing(store, snapshot),
         notices=notices(snapshot.sensors),
         troubled_sensors=sorted(
-            (sensor for sensor in snapshot.sensors if sensor.status != "live"),
+            (sensor for sensor in snapshot.sensors if is_troubled(sensor)),
             key=lambda sensor: SENSOR_STATES.index(sensor.status),
         ),
-        live_sensors=[sensor for sensor in snapshot.sensors if sensor.status == "live"],
+        live_sensors=[sensor for sensor in snapshot.sensors if not is_troubled(sensor)],
         troubled_slots=troubled,
         other_slots=[slot for slot in slots if slot not in troubled],
         sensor_tally=tally((sensor.status for sensor in snapshot.sensors), SENSOR_STATES),
@@ -141,6 +141,10 @@ def store_page(store: Store, snapshot: StoreSnapshot) -> StorePage:
 def is_known(day: Traffic) -> bool:
     """A day of which nothing was observed has no count; that is not a count of zero."""
     return day.completeness != 0 and any(entries is not None for entries in day.entries)
+
+
+def is_troubled(sensor: SensorNow) -> bool:
+    return sensor.status != "live" or sensor.clock_error is not None or sensor.set_aside > 0
 
 
 def shelf_slots(snapshot: StoreSnapshot) -> list[ShelfSlot]:

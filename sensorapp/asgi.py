@@ -17,9 +17,21 @@ from channels.layers import get_channel_layer  # noqa: E402  # Django must be se
 from django.conf import settings  # noqa: E402
 
 from analytics.ingest.gateway import Gateway  # noqa: E402
+from analytics.ingest.reception import Options  # noqa: E402
 from dashboard.live import websocket_urlpatterns  # noqa: E402
 
-gateway = Gateway(settings.DATABASE_URL, get_channel_layer().group_send, settings.INGEST_MAX_WAITING_EVENTS)
+gateway = Gateway(
+    settings.DATABASE_URL,
+    get_channel_layer().group_send,
+    Options(
+        settings.INGEST_MAX_WAITING_EVENTS,
+        settings.INGEST_SENSOR_EVENTS_PER_SECOND,
+        settings.INGEST_ORGANISATION_EVENTS_PER_SECOND,
+        settings.INGEST_FUTURE_TOLERANCE_SECONDS * 1000,
+        settings.METRICS_TOKEN,
+        settings.REDIS_URL,
+    ),
+)
 live = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
 people = ProtocolTypeRouter({"http": django_application, "websocket": live})
 
@@ -27,7 +39,7 @@ people = ProtocolTypeRouter({"http": django_application, "websocket": live})
 async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         await lifespan(receive, send)
-    elif scope["type"] == "http" and gateway.serves(scope["path"]):
+    elif gateway.serves(scope["path"]):
         await gateway(scope, receive, send)
     else:
         await people(scope, receive, send)

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from psycopg import ProgrammingError
@@ -208,19 +209,42 @@ CELERY_BEAT_SCHEDULE = {
     "close-days": {"task": "analytics.counts.tasks.close_days", "schedule": 300},
     "forget-rejections": {"task": "analytics.ingest.tasks.forget_rejections", "schedule": 86_400},
     "create-partitions": {"task": "analytics.ingest.tasks.create_partitions", "schedule": 3600},
+    "drop-partitions": {"task": "analytics.ingest.tasks.drop_partitions", "schedule": 3600},
+    "check-buckets": {"task": "analytics.ingest.tasks.check_buckets", "schedule": crontab(hour=3, minute=17)},
     "notice-silent-sensors": {"task": "analytics.ingest.tasks.notice_silent_sensors", "schedule": 60},
 }
 
 # --- ingest ---
 
 INGEST_MAX_WAITING_EVENTS = env.integer("INGEST_MAX_WAITING_EVENTS", 1_000_000)
+# Who may read /metrics. Without a token, whoever asks from this machine and not through a proxy.
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+# Events further ahead of this machine's clock are set aside until somebody releases them.
+INGEST_FUTURE_TOLERANCE_SECONDS = env.integer("INGEST_FUTURE_TOLERANCE_SECONDS", 300)
+# How fast a sensor and an organisation may send to one web process for longer than a minute; 0 is no limit.
+INGEST_SENSOR_EVENTS_PER_SECOND = env.integer("INGEST_SENSOR_EVENTS_PER_SECOND", 10_000)
+INGEST_ORGANISATION_EVENTS_PER_SECOND = env.integer("INGEST_ORGANISATION_EVENTS_PER_SECOND", 200_000)
+# Batches are kept for so many days after the day of their receipt, and older events are refused.
+INGEST_RETENTION_DAYS = env.integer("INGEST_RETENTION_DAYS", 400)
+if INGEST_RETENTION_DAYS < 2:
+    raise ImproperlyConfigured(f"INGEST_RETENTION_DAYS is {INGEST_RETENTION_DAYS}; it must be at least 2")
 # A sensor that has delivered nothing for this long is silent.
 SILENT_AFTER_SECONDS = env.integer("SILENT_AFTER_SECONDS", 300)
 
+# "plain" for people, "json" for machines: one object a line.
+LOG_FORMAT = env.choice("LOG_FORMAT", "plain", {"plain", "json"})
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {
+        "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "json": {"()": "sensorapp.logs.JsonFormatter"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+    "loggers": {
+        # An address belongs to a person: uvicorn's log of requests is kept nowhere.
+        "uvicorn.access": {"handlers": [], "propagate": False},
+        "uvicorn": {"handlers": ["stderr"], "propagate": False},
+    },
 }

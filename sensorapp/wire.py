@@ -116,8 +116,12 @@ class Deployment(Message, tag="deployment", tag_field="type"):
 Event = Crossing | Visit | Occupancy | Shelf | Heartbeat | Deployment
 
 
-class Batch(Message):
-    """Consecutive events of one sensor: the first has the sequence number ``first_seq``, each next one more."""
+class Batch(Message, omit_defaults=True):
+    """Consecutive events of one sensor: the first has the sequence number ``first_seq``, each next one more.
+
+    ``sent_at`` is the sensor's clock when it sends the batch, by which its error is measured. Whoever sends
+    what another has measured leaves it out.
+    """
 
     sensor: SensorId
     epoch: Epoch
@@ -125,6 +129,7 @@ class Batch(Message):
     model: PackageDigest
     config: ConfigVersion
     events: Annotated[list[Event], Meta(min_length=1, max_length=MAX_EVENTS_PER_BATCH)]
+    sent_at: Milliseconds | None = None
 
     @property
     def last_seq(self) -> int:
@@ -139,7 +144,7 @@ class Upload(Message):
 
 # --- what the backend answers ----------------------------------------------------------------------
 
-AckStatus = Literal["stored", "duplicate", "stale_epoch", "gap", "invalid"]
+AckStatus = Literal["stored", "duplicate", "stale_epoch", "gap", "invalid", "later"]
 
 
 class Ack(Message, omit_defaults=True):
@@ -147,7 +152,9 @@ class Ack(Message, omit_defaults=True):
 
     ``acked_seq`` is the last sequence number of ``epoch`` that is settled; the sensor may forget
     everything up to it. -1 means none yet. For ``stale_epoch``, ``epoch`` is the one that the backend
-    knows; else it is the batch's own. ``path`` and ``reason`` say what made a batch ``invalid``.
+    knows; else it is the batch's own. ``path`` and ``reason`` say what made a batch ``invalid``. ``later``
+    means that the sensor sends too fast for now, while its neighbours in the upload do not: nothing was
+    looked at, and the same batch is to be sent again.
     """
 
     sensor: str
@@ -176,6 +183,43 @@ class Problem(Message, omit_defaults=True):
 
     title: str
     detail: str = ""
+
+
+# --- what the backend says on a stream -------------------------------------------------------------
+#
+# A stream is a WebSocket at ``/ingest/v1/stream``. Each message of the sensor is an :class:`Upload`, JSON
+# in a text frame or MessagePack in a binary one; the answer comes in the same form and in the same order.
+
+
+class Answered(Answer, tag="answer", tag_field="type"):
+    """The answer to the oldest upload that has none yet."""
+
+
+class Window(Message, tag="window", tag_field="type", omit_defaults=True):
+    """How many batches may be without an answer at once: the first message, and sent again when it changes.
+
+    An upload may begin while fewer are; beyond that the backend reads nothing. Where ``retry_after``
+    (seconds) is given, it takes nothing before that time: the upload that it has is not lost, only later.
+    """
+
+    batches: int
+    retry_after: float = 0.0
+
+
+class Refusal(Message, tag="refusal", tag_field="type", omit_defaults=True):
+    """The last message before the backend closes the stream, with the close code 4000 + ``status``.
+
+    ``status`` has its meaning in HTTP. What has no answer is sent again on the next stream, for the
+    statuses 429 and 503 not before ``retry_after`` seconds.
+    """
+
+    status: int
+    title: str
+    detail: str = ""
+    retry_after: float = 0.0
+
+
+StreamMessage = Answered | Window | Refusal
 
 
 # --- what a sensor is told to look at --------------------------------------------------------------

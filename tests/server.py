@@ -22,12 +22,12 @@ def free_port() -> int:
 
 
 class Server:
-    """uvicorn with ``sensorapp.asgi`` on the database given; for a ``with`` block."""
+    """uvicorn with ``sensorapp.asgi`` on the database given; for a ``with`` block. ``settings`` are its own."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, **settings: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._environment = os.environ | {"DATABASE_URL": database_url}
+        self._environment = os.environ | {"DATABASE_URL": database_url} | settings
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -16,7 +16,11 @@ from sensorapp.fleet.models import Channel, ChannelKind, Store
 
 @dataclass(frozen=True, slots=True)
 class SensorFacts:
-    """``device`` is the channel of the sensor itself; ``first_observed`` the start of its oldest bucket."""
+    """``device`` is the channel of the sensor itself; ``first_observed`` the start of its oldest bucket.
+
+    ``set_aside`` is how many of its events lay too far ahead to be counted, ``skew_ms`` how far ahead its
+    clock was when it last told; None means that it never did.
+    """
 
     id: int
     public_id: str
@@ -27,6 +31,8 @@ class SensorFacts:
     revoked_at: datetime | None
     device: int
     first_observed: datetime | None
+    set_aside: int
+    skew_ms: int | None
     heard: LastHeard | None
 
     @property
@@ -103,7 +109,9 @@ SELECT sensor.id, sensor.public_id, sensor.name, sensor.x, sensor.y, sensor.head
         WHERE organisation_id = %(organisation)s AND store_id = %(store)s
           AND channel_id = device.id AND metric = %(observed)s
         ORDER BY start LIMIT 1),
-       cursor.received_at, cursor.newest_at, cursor.heartbeat_ms
+       (SELECT coalesce(sum(cardinality(at)), 0) FROM ingest_set_aside
+        WHERE organisation_id = %(organisation)s AND sensor_id = sensor.id),
+       cursor.skew_ms, cursor.received_at, cursor.newest_at, cursor.heartbeat_ms
 FROM fleet_sensor sensor
 JOIN fleet_channel device ON device.sensor_id = sensor.id AND device.kind = %(device)s
 LEFT JOIN ingest_cursor cursor ON cursor.sensor_id = sensor.id

@@ -28,7 +28,7 @@ from analytics.counts.roster import ChannelFacts, Roster, SensorFacts, read_rost
 from analytics.counts.visits import Passage, read_passage
 from analytics.ingest.models import StoreVersion
 from analytics.metrics import BUCKET_MS
-from sensorapp.fleet.health import Status
+from sensorapp.fleet.health import Status, clock_error
 from sensorapp.fleet.models import ChannelKind, Store
 
 WEEK: Final = timedelta(days=7)
@@ -86,7 +86,11 @@ class SlotNow:
 
 @dataclass(frozen=True, slots=True)
 class SensorNow:
-    """``catching up`` means that it delivers, but its newest event is old: it works off its outbox."""
+    """``catching up`` means that it delivers, but its newest event is old: it works off its outbox.
+
+    ``clock_error`` is how far ahead its clock is, negative where it is behind; None where nobody need care.
+    ``set_aside`` counts the events that lay ahead and wait for an administrator.
+    """
 
     sensor_id: int
     public_id: str
@@ -97,6 +101,8 @@ class SensorNow:
     x: float | None
     y: float | None
     heading: float | None
+    clock_error: timedelta | None = None
+    set_aside: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,4 +230,6 @@ def sensor_now(sensor: SensorFacts, at: datetime) -> SensorNow:
         x=sensor.x,
         y=sensor.y,
         heading=sensor.heading,
+        clock_error=clock_error(sensor.skew_ms),
+        set_aside=sensor.set_aside,
     )

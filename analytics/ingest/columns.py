@@ -53,10 +53,22 @@ class Columns:
         """The same events less the first ``count`` of them."""
         if not count:
             return self
-        extras = sum(EXTRAS.get(kind, 0) for kind in self.kind[:count])
-        return Columns(
-            self.kind[count:], self.at[count:], self.channel[count:], self.value[count:], self.extra[extras:]
-        )
+        _, rest = self.cut([count, len(self)])
+        return rest
+
+    def cut(self, bounds: Sequence[int]) -> Iterator[Columns]:
+        """The same events in pieces, of which each ends before the place that ``bounds`` names for it."""
+        begin = extra = 0
+        for end in bounds:
+            next_extra = extra + sum(EXTRAS.get(kind, 0) for kind in self.kind[begin:end])
+            yield Columns(
+                self.kind[begin:end],
+                self.at[begin:end],
+                self.channel[begin:end],
+                self.value[begin:end],
+                self.extra[extra:next_extra],
+            )
+            begin, extra = end, next_extra
 
 
 def encode(events: Sequence[wire.Event]) -> Columns:

@@ -6,9 +6,10 @@ transaction that stores the batch and counts its events. Whoever resends finds i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import accumulate, groupby
 from typing import Final, LiteralString
 
 import numpy as np
@@ -22,11 +23,16 @@ from analytics.ingest.late import mark_late
 from sensorapp.wire import Ack, AckStatus
 
 GAUGE_CHANNELS: Final = ("zone", "slot")
+# In place of a sensor's skew where none of its batches said when it was sent.
+NOT_MEASURED: Final = -(2**63)
 
 
 @dataclass(slots=True)
 class Incoming:
-    """A batch of a known sensor. ``problem`` is the path and the reason for which it is invalid."""
+    """A batch of a known sensor. ``problem`` is the path and the reason for which it is invalid.
+
+    Events after ``trusted_until`` (Unix ms) are set aside. ``released`` is a batch that was, and is counted.
+    """
 
     sensor: SensorFacts
     epoch: int
@@ -36,6 +42,9 @@ class Incoming:
     model: bytes = b""
     columns: c.Columns = field(default_factory=c.Columns)
     problem: tuple[str, str] | None = None
+    sent_at: int | None = None
+    trusted_until: int | None = None
+    released: bool = False
 
     @property
     def last_seq(self) -> int:
@@ -51,6 +60,7 @@ class Progress:
     next_seq: int
     newest_at: int
     state: SensorState
+    skew_ms: int = NOT_MEASURED
 
     def expects(self, batch: Incoming) -> int:
         return self.next_seq if batch.epoch == self.epoch else 0
@@ -62,8 +72,13 @@ class Group:
 
     received_at: datetime
     stored: list[Incoming] = field(default_factory=list)
+    set_aside: list[Incoming] = field(default_factory=list)
     rejected: list[tuple[Incoming, int]] = field(default_factory=list)
     deltas: dict[int, Deltas] = field(default_factory=dict)
+
+    @property
+    def received_ms(self) -> int:
+        return int(self.received_at.timestamp() * 1000)
 
 
 def commit(connection: Connection, batches: Sequence[Incoming]) -> tuple[list[Ack], dict[int, int]]:
@@ -86,6 +101,8 @@ def commit(connection: Connection, batches: Sequence[Incoming]) -> tuple[list[Ac
 
 def settle(batch: Incoming, progress: Progress, group: Group) -> Ack:
     """Decide on one batch; what is new in it is counted and noted in ``group``."""
+    if batch.sent_at is not None:
+        progress.skew_ms = batch.sent_at - group.received_ms
     expected = progress.expects(batch)
     if batch.epoch < progress.epoch:
         return ack(batch, "stale_epoch", progress.epoch, progress.next_seq - 1)
@@ -103,11 +120,28 @@ def settle(batch: Incoming, progress: Progress, group: Group) -> Ack:
 
 
 def count_events(batch: Incoming, columns: c.Columns, progress: Progress, group: Group) -> None:
-    """Fold the events that are new into the group's buckets."""
-    fold(columns, progress.state, group.deltas.setdefault(batch.sensor.id, {}))
-    progress.newest_at = columns.at[-1]
+    """Fold the events that are new into the group's buckets, but for those that lie ahead."""
+    scene = batch.sensor.scenes.get(batch.config)
     first_seq = batch.last_seq - len(columns) + 1
-    group.stored.append(replace(batch, first_seq=first_seq, count=len(columns), columns=columns))
+    for part, ahead in parts(columns, batch.trusted_until):
+        kept = replace(batch, first_seq=first_seq, count=len(part), columns=part)
+        first_seq += len(part)
+        if ahead:
+            group.set_aside.append(kept)
+            continue
+        fold(part, progress.state, group.deltas.setdefault(batch.sensor.id, {}), scene)
+        progress.newest_at = part.at[-1]
+        group.stored.append(kept)
+
+
+def parts(columns: c.Columns, trusted_until: int | None) -> Iterator[tuple[c.Columns, bool]]:
+    """Cut events where those that lie ahead begin or end; with each part, whether it does."""
+    if trusted_until is None or max(columns.at) <= trusted_until:
+        yield columns, False
+        return
+    runs = [(ahead, len(list(run))) for ahead, run in groupby(at > trusted_until for at in columns.at)]
+    bounds = list(accumulate(length for _, length in runs))
+    yield from zip(columns.cut(bounds), (ahead for ahead, _ in runs), strict=True)
 
 
 def ack(
@@ -154,7 +188,7 @@ def read_gauges(cursor: Cursor, sensors: Iterable[SensorFacts]) -> dict[int, dic
     for sensor in sensors:
         gauges[sensor.id] = {}
         for (kind, _), channel in sensor.channels.items():
-            if kind in GAUGE_CHANNELS and channel not in sensor.retired:
+            if kind in GAUGE_CHANNELS:
                 owner[channel] = sensor.id
     for channel, kind, value, at in cursor.execute(READ_GAUGES, [list(owner)]):
         gauges[owner[channel]][channel] = Gauge(kind, value, at)
@@ -165,7 +199,11 @@ def read_gauges(cursor: Cursor, sensors: Iterable[SensorFacts]) -> dict[int, dic
 
 COPY_BATCHES: LiteralString = """
 COPY ingest_batch (organisation_id, sensor_id, epoch, first_seq, received_at, config, model,
-                   kind, at, channel, value, extra) FROM STDIN (FORMAT binary)
+                   kind, at, channel, value, extra, released) FROM STDIN (FORMAT binary)
+"""
+SET_ASIDE: LiteralString = """
+COPY ingest_set_aside (organisation_id, sensor_id, epoch, first_seq, received_at, config, model,
+                       kind, at, channel, value, extra) FROM STDIN (FORMAT binary)
 """
 BATCH_TYPES: Final = (
     *("int8", "int8", "int8", "int8", "timestamptz", "int4", "bytea"),
@@ -184,11 +222,13 @@ INSERT INTO ingest_gauge (channel_id, kind, value, at)
 SELECT * FROM unnest(%s::bigint[], %s::smallint[], %s::integer[], %s::bigint[])
 ON CONFLICT (channel_id) DO UPDATE SET kind = excluded.kind, value = excluded.value, at = excluded.at
 """
+FORGET_GAUGES: LiteralString = "DELETE FROM ingest_gauge WHERE channel_id = ANY(%s)"
 MOVE_CURSORS: LiteralString = """
 UPDATE ingest_cursor SET epoch = new.epoch, next_seq = new.next_seq, heartbeat_ms = new.heartbeat_ms,
-                         newest_at = to_timestamp(new.newest_at / 1000.0), received_at = %s
-FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::integer[])
-     AS new (sensor_id, epoch, next_seq, newest_at, heartbeat_ms)
+                         newest_at = to_timestamp(new.newest_at / 1000.0), received_at = %s,
+                         skew_ms = CASE WHEN new.skew_ms = %s THEN ingest_cursor.skew_ms ELSE new.skew_ms END
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::integer[], %s::bigint[])
+     AS new (sensor_id, epoch, next_seq, newest_at, heartbeat_ms, skew_ms)
 WHERE ingest_cursor.sensor_id = new.sensor_id
 """
 NOTE_REJECTIONS: LiteralString = """
@@ -199,7 +239,7 @@ NEXT_VERSIONS: LiteralString = """
 INSERT INTO ingest_store_version AS current (store_id, version)
 SELECT unnest(%s::bigint[]), 1 ORDER BY 1
 ON CONFLICT (store_id) DO UPDATE SET version = current.version + 1
-RETURNING store_id, version
+RETURNING store_id, version, statement_timestamp()
 """
 
 
@@ -208,22 +248,30 @@ def write(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> dict[i
     move_cursors(cursor, progress, group.received_at)
     if group.rejected:
         cursor.executemany(NOTE_REJECTIONS, [rejection_row(group, *entry) for entry in group.rejected])
-    if not group.stored:
-        return {}
-    copy_batches(cursor, group)
+    if group.set_aside:
+        copy_rows(cursor, SET_ASIDE, BATCH_TYPES, [row(batch, group) for batch in group.set_aside])
+    return write_stored(cursor, group, progress) if group.stored else {}
+
+
+def write_stored(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> dict[int, int]:
+    """Write what a group keeps and counts; returns the new versions of the stores it changed."""
+    rows = [(*row(batch, group), batch.released) for batch in group.stored]
+    copy_rows(cursor, COPY_BATCHES, (*BATCH_TYPES, "bool"), rows)
     add_to_buckets(cursor, group, progress)
-    mark_late(cursor, changed_buckets(group, progress), group.received_at)
     keep_gauges(cursor, group, progress)
     stores = {batch.sensor.store_id for batch in group.stored}
-    return dict(cursor.execute(NEXT_VERSIONS, [sorted(stores)]).fetchall())
+    versions = cursor.execute(NEXT_VERSIONS, [sorted(stores)]).fetchall()
+    # The database's clock comes with a statement that is needed anyway.
+    mark_late(cursor, changed_buckets(group, progress), max(group.received_at, versions[0][2]))
+    return {store: version for store, version, _ in versions}
 
 
 def move_cursors(cursor: Cursor, progress: dict[int, Progress], now: datetime) -> None:
     rows = [
-        (sensor_id, one.epoch, one.next_seq, one.newest_at, one.state.heartbeat_ms)
+        (sensor_id, one.epoch, one.next_seq, one.newest_at, one.state.heartbeat_ms, one.skew_ms)
         for sensor_id, one in progress.items()
     ]
-    cursor.execute(MOVE_CURSORS, [now, *transpose(rows)])
+    cursor.execute(MOVE_CURSORS, [now, NOT_MEASURED, *transpose(rows)])
 
 
 def rejection_row(group: Group, batch: Incoming, expected: int) -> tuple[object, ...]:
@@ -231,27 +279,31 @@ def rejection_row(group: Group, batch: Incoming, expected: int) -> tuple[object,
     return batch.sensor.id, batch.epoch, expected, batch.last_seq, path, reason, group.received_at
 
 
-def copy_batches(cursor: Cursor, group: Group) -> None:
-    with cursor.copy(COPY_BATCHES) as copy:
-        copy.set_types(BATCH_TYPES)
-        for batch in group.stored:
-            columns = batch.columns
-            copy.write_row(
-                (
-                    batch.sensor.organisation_id,
-                    batch.sensor.id,
-                    batch.epoch,
-                    batch.first_seq,
-                    group.received_at,
-                    batch.config,
-                    batch.model,
-                    smallints(columns.kind),
-                    bigints(columns.at),
-                    integers(columns.channel),
-                    integers(columns.value),
-                    integers(columns.extra),
-                )
-            )
+def row(batch: Incoming, group: Group) -> tuple[object, ...]:
+    columns = batch.columns
+    return (
+        batch.sensor.organisation_id,
+        batch.sensor.id,
+        batch.epoch,
+        batch.first_seq,
+        group.received_at,
+        batch.config,
+        batch.model,
+        smallints(columns.kind),
+        bigints(columns.at),
+        integers(columns.channel),
+        integers(columns.value),
+        integers(columns.extra),
+    )
+
+
+def copy_rows(
+    cursor: Cursor, statement: LiteralString, types: Sequence[str], rows: Iterable[tuple[object, ...]]
+) -> None:
+    with cursor.copy(statement) as copy:
+        copy.set_types(types)
+        for values in rows:
+            copy.write_row(values)
 
 
 def add_to_buckets(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> None:
@@ -264,23 +316,26 @@ def add_to_buckets(cursor: Cursor, group: Group, progress: dict[int, Progress]) 
         cursor.execute(ADD_TO_BUCKETS, transpose(rows))
 
 
-def changed_buckets(group: Group, progress: dict[int, Progress]) -> set[tuple[int, int]]:
-    """Store and start (Unix ms) of every bucket that the group changes."""
-    return {
-        (progress[sensor_id].sensor.store_id, start)
-        for sensor_id, deltas in group.deltas.items()
-        for _, _, start in deltas
-    }
+def changed_buckets(group: Group, progress: dict[int, Progress]) -> Iterator[tuple[int, int]]:
+    """Store and start (Unix ms) of every bucket that the group changes, some more than once."""
+    for sensor_id, deltas in group.deltas.items():
+        store = progress[sensor_id].sensor.store_id
+        for _, _, start in deltas:
+            yield store, start
 
 
 def keep_gauges(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> None:
+    states = [progress[sensor_id].state for sensor_id in group.deltas]
     rows = [
         (channel, gauge.kind, gauge.value, gauge.at)
-        for state in (progress[sensor_id].state for sensor_id in group.deltas)
-        for channel, gauge in ((channel, state.gauges[channel]) for channel in state.changed)
+        for state in states
+        for channel, gauge in state.gauges.items()
+        if channel in state.changed
     ]
     if rows:
         cursor.execute(KEEP_GAUGES, transpose(rows))
+    if gone := [channel for state in states for channel in state.changed - state.gauges.keys()]:
+        cursor.execute(FORGET_GAUGES, [gone])
 
 
 def transpose(rows: Sequence[tuple[int, ...]]) -> list[Integers]:

@@ -17,19 +17,23 @@ from datetime import UTC, datetime
 from typing import Final
 
 import psycopg
+from django.conf import settings
 from psycopg_pool import ConnectionPool
 
-from analytics.ingest import decode
+from analytics.ingest import decode, monitoring
 from analytics.ingest.commit import Incoming, commit
 from analytics.ingest.decode import Broken
 from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
 from analytics.ingest.partitions import create_partitions
+from analytics.ingest.retention import refuse_expired
 from sensorapp import wire
 
 logger = logging.getLogger(__name__)
 
 # A transaction takes no further requests once it has this many events.
 GROUP_EVENTS: Final = 20_000
+# Events further ahead of this machine's clock are set aside.
+TOLERANCE_MS: Final = 300_000
 
 # What goes wrong because of what is in a batch, not because of the state of the backend.
 POISON: Final = (psycopg.DataError, ValueError, OverflowError)
@@ -49,13 +53,14 @@ class UnavailableError(Exception):
 class Request:
     """The batches of one upload, who sent it, and where the answer goes.
 
-    ``first`` is the place of its first batch in the upload.
+    ``first`` is the place of its first batch in the upload; ``early`` are sensors of which nothing is taken yet.
     """
 
     sender: SensorFacts | GatewayFacts
     batches: Sequence[wire.Batch | Broken]
     first: int = 0
     answer: Future[wire.Answer] = field(default_factory=Future)
+    early: frozenset[str] = frozenset()
 
     @property
     def events(self) -> int:
@@ -65,8 +70,11 @@ class Request:
 class Committer:
     """Commits requests in the order of their coming. ``notify`` gets the new versions after each commit."""
 
-    def __init__(self, pool: ConnectionPool, notify: Notify, max_waiting_events: int) -> None:
+    def __init__(
+        self, pool: ConnectionPool, notify: Notify, max_waiting_events: int, tolerance_ms: int = TOLERANCE_MS
+    ) -> None:
         self._pool = pool
+        self._tolerance_ms = tolerance_ms
         self._notify = notify
         self._max_waiting_events = max_waiting_events
         self._waiting_events = 0
@@ -81,9 +89,13 @@ class Committer:
         with self._lock:
             if self._waiting_events + request.events > self._max_waiting_events and self._waiting_events:
                 raise OverloadedError
-            self._waiting_events += request.events
+            self._note_waiting(request.events)
         self._queue.put(request)
         return request.answer
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
 
     def close(self) -> None:
         """Commit what waits, then stop."""
@@ -95,7 +107,11 @@ class Committer:
             # A request whose sender hung up is dropped: unacknowledged, it will be sent again.
             self._settle([one for one in requests if one.answer.set_running_or_notify_cancel()])
             with self._lock:
-                self._waiting_events -= sum(request.events for request in requests)
+                self._note_waiting(-sum(request.events for request in requests))
+
+    def _note_waiting(self, events: int) -> None:
+        self._waiting_events += events
+        monitoring.WAITING.set(self._waiting_events)
 
     def _next_group(self) -> list[Request]:
         """Wait for a request and take with it what came meanwhile; empty when it is time to stop."""
@@ -144,7 +160,7 @@ class Committer:
     def _settle_each_batch(self, request: Request) -> None:
         """Answer a request batch by batch, so that a poisonous one does not hold up its neighbours."""
         parts = [
-            Request(request.sender, [batch], request.first + place)
+            Request(request.sender, [batch], request.first + place, early=request.early)
             for place, batch in enumerate(request.batches)
         ]
         for part in parts:
@@ -171,21 +187,29 @@ class Committer:
     def _commit_on(self, connection: psycopg.Connection, requests: list[Request]) -> list[wire.Answer]:
         judged = self._judge(connection, requests)
         batches = [entry for entries in judged for entry in entries if isinstance(entry, Incoming)]
-        acks, versions = commit(connection, batches) if batches else ([], {})
+        acks, versions = self._commit_batches(connection, batches) if batches else ([], {})
         if versions:
             self._notify(versions)
         committed = iter(acks)
         return [answer(entries, committed) for entries in judged]
 
+    def _commit_batches(
+        self, connection: psycopg.Connection, batches: list[Incoming]
+    ) -> tuple[list[wire.Ack], dict[int, int]]:
+        begin = time.monotonic()
+        acks, versions = commit(connection, batches)
+        monitoring.committed(batches, acks, time.monotonic() - begin)
+        return acks, versions
+
     def _judge(self, connection: psycopg.Connection, requests: list[Request]) -> list[Judged]:
         """Judge all batches; what is doubtful once more, with the sensor's facts read anew."""
         names = {batch.sensor for request in requests for batch in request.batches if batch.sensor}
         sensors = self._directory.sensors(connection, names)
-        judged = [judge(request, sensors) for request in requests]
+        judged = [judge(request, sensors, self._tolerance_ms) for request in requests]
         doubtful = names & {name_of(entry) for entries in judged for entry in entries if is_doubtful(entry)}
         if doubtful:
             sensors |= self._directory.sensors(connection, doubtful, fresh=True)
-            judged = [judge(request, sensors) for request in requests]
+            judged = [judge(request, sensors, self._tolerance_ms) for request in requests]
         return judged
 
 
@@ -193,7 +217,9 @@ Judged = list[Incoming | wire.Ack]
 
 
 def is_doubtful(entry: Incoming | wire.Ack) -> bool:
-    return isinstance(entry, wire.Ack) or entry.problem is not None
+    if isinstance(entry, wire.Ack):
+        return entry.status == "invalid"
+    return entry.problem is not None
 
 
 def name_of(entry: Incoming | wire.Ack) -> str:
@@ -213,14 +239,16 @@ def refuse(batch: wire.Batch, place: int) -> Broken:
     )
 
 
-def judge(request: Request, sensors: dict[str, SensorFacts]) -> Judged:
+def judge(request: Request, sensors: dict[str, SensorFacts], tolerance_ms: int) -> Judged:
     """For each batch what will be committed, or the answer where nothing can be."""
     entries: Judged = []
     now = time.time_ns() // 1_000_000
     for place, batch in enumerate(request.batches, request.first):
         path = f"$.batches[{place}]"
         sensor = sensors.get(batch.sensor)
-        if isinstance(batch, Broken) and not batch.sensor:
+        if batch.sensor in request.early:
+            entries.append(wire.Ack(batch.sensor, batch.epoch, batch.first_seq - 1, "later"))
+        elif isinstance(batch, Broken) and not batch.sensor:
             entries.append(wire.Ack("", 0, -1, "invalid", batch.path, batch.reason))
         elif sensor is None or not request.sender.may_send_for(sensor):
             reason = f"the token of {request.sender.public_id} does not cover this sensor"
@@ -229,7 +257,8 @@ def judge(request: Request, sensors: dict[str, SensorFacts]) -> Judged:
             reason = "the sensor is revoked; enrol it again"
             entries.append(wire.Ack(batch.sensor, batch.epoch, -1, "invalid", f"{path}.sensor", reason))
         else:
-            entries.append(decode.incoming(batch, sensor, path, now))
+            judged = decode.incoming(batch, sensor, path, now, tolerance_ms)
+            entries.append(refuse_expired(judged, path, now, settings.INGEST_RETENTION_DAYS))
     return entries
 
 

@@ -132,10 +132,17 @@ def count(batch: wire.Batch | Broken) -> int:
 # --- against the fleet -----------------------------------------------------------------------------
 
 
-def incoming(batch: wire.Batch | Broken, sensor: SensorFacts, path: str, now: int | None = None) -> Incoming:
+def incoming(
+    batch: wire.Batch | Broken,
+    sensor: SensorFacts,
+    path: str,
+    now: int | None = None,
+    tolerance_ms: int = 0,
+) -> Incoming:
     """A batch as it will be committed, with what is wrong with it.
 
-    Where ``now`` (Unix ms) is given, times far from it are wrong, too.
+    Where ``now`` (Unix ms) is given, times far before it are wrong, too, and those more than
+    ``tolerance_ms`` after it are set aside.
     """
     if isinstance(batch, Broken):
         problem = (batch.path, batch.reason)
@@ -152,6 +159,8 @@ def incoming(batch: wire.Batch | Broken, sensor: SensorFacts, path: str, now: in
         unknown_scene(batch.config, sensor, path)
         or unknown_channel(columns, sensor, path)
         or (wrong_clock(columns, path, now) if now is not None else None),
+        sent_at=batch.sent_at,
+        trusted_until=None if now is None else now + tolerance_ms,
     )
 
 
@@ -171,15 +180,14 @@ def unknown_channel(columns: c.Columns, sensor: SensorFacts, path: str) -> tuple
     return None
 
 
-# A day ahead leaves room for any time zone mistaken for UTC; beyond the past bound nothing waits in an outbox.
-FUTURE_MS: Final = 86_400_000
+# Longer than this nothing waits in an outbox.
 PAST_MS: Final = 400 * 86_400_000
 
 
 def wrong_clock(columns: c.Columns, path: str, now: int) -> tuple[str, str] | None:
     """The first event whose time cannot be right: one such would shift what is known for years."""
-    for place, at in enumerate(columns.at):
-        if not now - PAST_MS <= at <= now + FUTURE_MS:
-            days = (at - now) // 86_400_000
-            return f"{path}.events[{place}].at", f"lies {days} days from now; set the sensor's clock"
-    return None
+    if min(columns.at) >= now - PAST_MS:
+        return None
+    place, at = next((place, at) for place, at in enumerate(columns.at) if at < now - PAST_MS)
+    days = (now - at) // 86_400_000
+    return f"{path}.events[{place}].at", f"lies {days} days back; set the sensor's clock"

@@ -18,15 +18,21 @@ KEEP_SECONDS: Final = 5.0
 SENSORS: LiteralString = """
 SELECT sensor.id, sensor.public_id, sensor.store_id, store.organisation_id, sensor.digest,
        sensor.revoked_at IS NOT NULL AS revoked, sensor.scene_version,
-       (SELECT coalesce(json_agg(json_build_array(kind, number, id, retired_at IS NOT NULL)), '[]')
-        FROM fleet_channel WHERE sensor_id = sensor.id) AS channel_rows
+       (SELECT coalesce(json_agg(json_build_array(kind, number, id)), '[]')
+        FROM fleet_channel WHERE sensor_id = sensor.id) AS channel_rows,
+       (SELECT coalesce(json_agg(json_build_array(version,
+                                                  jsonb_path_query_array(document, '$.zones[*].id'),
+                                                  jsonb_path_query_array(document, '$.slots[*].id'))), '[]')
+        FROM fleet_sceneversion WHERE sensor_id = sensor.id) AS scene_rows
 FROM fleet_sensor sensor JOIN fleet_store store ON store.id = sensor.store_id
 WHERE sensor.public_id = ANY(%s)
 """
 
 GATEWAYS: LiteralString = """
-SELECT public_id, store_id, digest, revoked_at IS NOT NULL AS revoked
-FROM fleet_gateway WHERE public_id = ANY(%s)
+SELECT gateway.public_id, gateway.store_id, store.organisation_id, gateway.digest,
+       gateway.revoked_at IS NOT NULL AS revoked
+FROM fleet_gateway gateway JOIN fleet_store store ON store.id = gateway.store_id
+WHERE gateway.public_id = ANY(%s)
 """
 
 
@@ -34,6 +40,7 @@ FROM fleet_gateway WHERE public_id = ANY(%s)
 class GatewayFacts:
     public_id: str
     store_id: int
+    organisation_id: int
     digest: bytes
     revoked: bool
 
@@ -43,9 +50,9 @@ class GatewayFacts:
 
 @dataclass(frozen=True, slots=True)
 class SensorFacts:
-    """``channels`` leads from a kind of channel and its number to the channel's row.
+    """``channels`` leads from a kind of channel and its number to the channel's row, retired ones included.
 
-    Late events of ``retired`` channels still count, but nothing is known of them any more.
+    ``scenes`` holds of each published version the zones and slots that it names, as such rows.
     """
 
     id: int
@@ -56,16 +63,28 @@ class SensorFacts:
     revoked: bool
     scene_version: int
     channels: dict[tuple[str, int], int]
-    retired: frozenset[int]
+    scenes: dict[int, frozenset[int]]
 
     def may_send_for(self, sensor: SensorFacts) -> bool:
         return sensor.id == self.id
 
 
-def sensor_facts(*, channel_rows: list[tuple[str, int, int, bool]], **columns: Any) -> SensorFacts:
-    channels = {(kind, number): row for kind, number, row, _ in channel_rows}
-    retired = frozenset(row for _, _, row, is_retired in channel_rows if is_retired)
-    return SensorFacts(channels=channels, retired=retired, **columns)
+def sensor_facts(
+    *,
+    channel_rows: list[tuple[str, int, int]],
+    scene_rows: list[tuple[int, list[int], list[int]]],
+    **columns: Any,
+) -> SensorFacts:
+    channels = {(kind, number): row for kind, number, row in channel_rows}
+    scenes = {
+        version: frozenset(
+            channels[kind, number]
+            for kind, numbers in (("zone", zones), ("slot", slots))
+            for number in numbers
+        )
+        for version, zones, slots in scene_rows
+    }
+    return SensorFacts(channels=channels, scenes=scenes, **columns)
 
 
 Facts = TypeVar("Facts", SensorFacts, GatewayFacts)

@@ -6,11 +6,14 @@ the same buckets, live or rebuilt.
 A gauge (people in a zone, units in a slot) is integrated over the time in which it is known: from one
 sign of life of its sensor to the next, a reading or a heartbeat. After a reading it is known for as long
 as heartbeats are apart, half as much again; after that the sensor was away, and the time is not known.
+
+Which gauges there are follows from the scene that the events were measured under, which each batch names:
+what a scene does not name was not measured, and the first event under it ends what was known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -55,7 +58,7 @@ class SensorState:
     """What must be known of a sensor to count its next event.
 
     ``channels`` leads from a kind of channel and its number to the channel; ``gauges`` is by channel, and
-    ``changed`` names those that counting changed.
+    ``changed`` names those that counting changed or ended.
     """
 
     channels: dict[tuple[str, int], int]
@@ -69,8 +72,16 @@ def hold_ms(heartbeat_ms: int) -> int:
     return max(SHORTEST_HOLD_MS, heartbeat_ms * 3 // 2)
 
 
-def fold(columns: c.Columns, state: SensorState, deltas: Deltas) -> None:
-    """Add what the events count to ``deltas`` and bring ``state`` up to their end."""
+def fold(
+    columns: c.Columns, state: SensorState, deltas: Deltas, scene: Collection[int] | None = None
+) -> None:
+    """Add what the events count to ``deltas`` and bring ``state`` up to their end.
+
+    ``scene`` holds the zones and slots that the events' scene names, as channels; None where no scene was
+    ever published under its version, so that nothing speaks against any of them.
+    """
+    if scene is not None:
+        forget(state, state.gauges.keys() - scene)
     for kind, at, number, value in zip(columns.kind, columns.at, columns.channel, columns.value, strict=True):
         if kind == c.CROSSING:
             metric = metrics.FORWARD if value else metrics.BACKWARD
@@ -82,7 +93,24 @@ def fold(columns: c.Columns, state: SensorState, deltas: Deltas) -> None:
         elif kind == c.HEARTBEAT:
             heartbeat(state, deltas, at, value)
         elif kind in (c.OCCUPANCY, c.SHELF):
-            reading(state, deltas, state.channels[CHANNEL_KIND[kind], number], Gauge(kind, value, at))
+            channel = state.channels[CHANNEL_KIND[kind], number]
+            if scene is None or channel in scene:
+                reading(state, deltas, channel, Gauge(kind, value, at))
+
+
+def fold_alone(columns: c.Columns, channels: dict[tuple[str, int], int], deltas: Deltas) -> None:
+    """Add what the events of a released batch count.
+
+    They come out of their sequence, so they neither go on from the readings known now nor leave theirs: a
+    zone's or slot's reading holds within its batch only.
+    """
+    fold(columns, SensorState(channels, {}), deltas)
+
+
+def forget(state: SensorState, channels: Collection[int]) -> None:
+    for channel in channels:
+        del state.gauges[channel]
+    state.changed.update(channels)
 
 
 def heartbeat(state: SensorState, deltas: Deltas, at: int, observed_ms: int) -> None:

@@ -1,7 +1,7 @@
 """Marks for buckets that changed long after their time, so that closed days are summed again.
 
-A commit that changes buckets calls :func:`mark_late` in its own transaction; day closing calls
-:func:`take_late` in the transaction that sums the days again. A mark is a row of its own, so a commit
+A commit that changes buckets calls :func:`mark_late` in its own transaction, which asks the database nothing
+where none is late; day closing calls :func:`take_late` in the transaction that sums the days again. A mark is a row of its own, so a commit
 that is still open while days are being closed leaves its mark for the next round.
 """
 
@@ -18,8 +18,7 @@ LATE_AFTER: Final = timedelta(minutes=25)
 
 MARK: LiteralString = """
 INSERT INTO ingest_late_bucket (store_id, start)
-SELECT store_id, to_timestamp(start / 1000) FROM unnest(%s::bigint[], %s::bigint[]) AS changed (store_id, start)
-WHERE to_timestamp(start / 1000) < greatest(%s, statement_timestamp()) - %s
+SELECT store_id, to_timestamp(start / 1000) FROM unnest(%s::bigint[], %s::bigint[]) AS late (store_id, start)
 """
 
 
@@ -34,12 +33,12 @@ class Cursor(Protocol):
 def mark_late(cursor: Cursor, changed: Iterable[tuple[int, int]], now: datetime) -> None:
     """Remember the late ones among the changed buckets, given as store and start in Unix milliseconds.
 
-    Where ``now`` is ahead of the database's clock, it may mark more, never less.
+    ``now`` is the database's, or later: then it may mark more, never less.
     """
-    buckets = set(changed)
-    if buckets:
-        stores, starts = zip(*buckets, strict=True)
-        cursor.execute(MARK, (list(stores), list(starts), now, LATE_AFTER))
+    before = (now - LATE_AFTER).timestamp() * 1000
+    if late := {(store, start) for store, start in changed if start < before}:
+        stores, starts = zip(*late, strict=True)
+        cursor.execute(MARK, (list(stores), list(starts)))
 
 
 def take_late(cursor: Cursor, store_id: int) -> list[datetime]:

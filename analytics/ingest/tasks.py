@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from celery import shared_task
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
+from psycopg import Connection
 
-from analytics.ingest import partitions, silence
+from analytics.ingest import check, partitions, retention, silence
 
 
 @shared_task
 def create_partitions() -> None:
     with connection.cursor() as cursor:
         partitions.create_partitions_ahead(cursor)
+
+
+@shared_task
+def drop_partitions() -> None:
+    retention.drop_expired(database(), timezone.now(), settings.INGEST_RETENTION_DAYS)
+
+
+@shared_task
+def check_buckets() -> None:
+    check.check_buckets(database(), timezone.now())
+
+
+def database() -> Connection:
+    """Django's connection as psycopg's, outside of a transaction."""
+    connection.ensure_connection()
+    return cast(Connection, connection.connection)
 
 
 @shared_task

@@ -89,6 +89,12 @@ def age(moment: datetime, at: datetime) -> str:
 
 
 @register.filter
+def clock_error(skew: timedelta) -> str:
+    """How wrong a clock is: 12 min ahead, 3 h behind"""
+    return f"{age_text(abs(skew))} {'ahead' if skew > timedelta(0) else 'behind'}"
+
+
+@register.filter
 def moment(value: datetime, at: datetime) -> str:
     """Local time of day; with the date where that is not the day of ``at``."""
     local = timezone.localtime(value)

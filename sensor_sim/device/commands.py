@@ -16,7 +16,8 @@ from types import FrameType
 from typing import Protocol
 
 from sensor_sim.device.outbox import Outbox, OutboxError
-from sensor_sim.device.uplink import Delivery, RefusedError, Uplink, read_token
+from sensor_sim.device.stream import StreamUplink
+from sensor_sim.device.uplink import Delivery, Link, RefusedError, Token, Uplink, read_token
 from sensorapp import wire
 
 PATIENCE_AFTER_STOP_S = 5.0
@@ -31,7 +32,12 @@ class Subparsers(Protocol):
 def add_uplink_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """``--uplink``, ``--token-file`` and ``--outbox``, for every command that sends."""
     group = parser.add_argument_group("sending")
-    group.add_argument("--uplink", metavar="URL", required=required, help="address of the server")
+    group.add_argument(
+        "--uplink",
+        metavar="URL",
+        required=required,
+        help="address of the server; ws:// or wss:// keeps one stream open",
+    )
     group.add_argument(
         "--token-file",
         type=Path,
@@ -55,13 +61,18 @@ def open_delivery(arguments: argparse.Namespace, interval: float = 1.0) -> Itera
     if arguments.uplink is None or arguments.token_file is None:
         raise RefusedError("sending needs both --uplink and --token-file")
     token = read_token(arguments.token_file)
-    uplink = Uplink(arguments.uplink, token)
+    uplink = open_link(arguments.uplink, token)
     folder = arguments.outbox or arguments.token_file.with_name(f"{token.public_id}.outbox")
     try:
         with Outbox(folder, token.public_id) as outbox:
             yield Delivery(outbox, uplink, interval=interval)
     finally:
         uplink.close()
+
+
+def open_link(url: str, token: Token) -> Link:
+    """A stream for ``ws://`` and ``wss://``, else a request for each batch."""
+    return (StreamUplink if url.startswith(("ws://", "wss://")) else Uplink)(url, token)
 
 
 def deliver(

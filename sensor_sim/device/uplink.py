@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import httpx
 
@@ -152,6 +153,17 @@ class BackOff:
         return at_least + random.uniform(0.0, bound)
 
 
+class Link(Protocol):
+    """One sensor's way to the backend."""
+
+    address: str
+
+    def post(self, batch: wire.Batch) -> wire.Ack:
+        """Send once; raises :class:`RefusedError` or :class:`UnavailableError`."""
+
+    def close(self) -> None: ...
+
+
 class Uplink:
     """One sensor's connection to the backend."""
 
@@ -190,7 +202,7 @@ class Delivery:
     """
 
     def __init__(
-        self, outbox: Outbox, uplink: Uplink, *, interval: float = 1.0, batch_events: int = BATCH_EVENTS
+        self, outbox: Outbox, uplink: Link, *, interval: float = 1.0, batch_events: int = BATCH_EVENTS
     ) -> None:
         self.outbox = outbox
         self.uplink = uplink
@@ -251,6 +263,7 @@ class Delivery:
             raise self._failure
 
     def _deliver(self, batch: wire.Batch) -> bool:
+        batch.sent_at = time.time_ns() // 1_000_000
         ack = self.uplink.post(batch)
         if ack.status == "stored":
             self._totals.stored += len(batch.events)

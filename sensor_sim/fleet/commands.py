@@ -35,7 +35,12 @@ def add_parser(subparsers: Subparsers) -> None:
         help="the fleet's plan and tokens, as `manage.py load_demo` and `manage.py create_fleet` write it",
     )
     parser.add_argument(
-        "--speed", type=speed, default=1.0, metavar="FACTOR", help="let time pass so much faster, from now on"
+        "--speed",
+        type=speed,
+        default=1.0,
+        metavar="FACTOR",
+        help="let time pass so much faster, from now on; the server's INGEST_FUTURE_TOLERANCE_SECONDS must"
+        " be larger than what that gets ahead, or it sets the events aside",
     )
     parser.set_defaults(run=fleet)
 

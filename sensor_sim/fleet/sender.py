@@ -25,6 +25,8 @@ REQUEST_EVENTS = 20_000
 # The sensors of a group work through the same few days together, so that each day is computed once.
 STEP_MS = 4 * 86_400_000
 LONGEST_WAIT_S = 1.0
+# After an answer that puts off some of the batches.
+LATER_S = 1.0
 # Requests at once, whatever the number of stores, and stores at once that work through whole days.
 LANES = 64
 STORES_AT_ONCE = 8
@@ -167,6 +169,8 @@ class StoreLink:
             acks = await self._acks(connection, body, len(batches))
         for batch, ack in zip(batches, acks, strict=True):
             self._settle(batch, ack)
+        if any(ack.status == "later" for ack in acks):
+            await asyncio.sleep(LATER_S)
         return sum(len(batch.events) for batch in batches)
 
     async def _acks(self, connection: Connection, body: bytes, batches: int) -> list[wire.Ack]:

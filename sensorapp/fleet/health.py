@@ -11,6 +11,8 @@ from django.conf import settings
 Status = Literal["live", "catching up", "silent", "never heard"]
 
 CATCHING_UP_AFTER: Final = timedelta(minutes=3)
+# Below this, what is counted lands in the wrong quarter of an hour too rarely to be seen.
+CLOCK_ERROR_FROM: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +41,9 @@ def sensor_status(heard: LastHeard | None, at: datetime) -> Status:
         return "silent"
     due = timedelta(milliseconds=heard.heartbeat_ms)
     return "catching up" if at - heard.newest_at > due + CATCHING_UP_AFTER else "live"
+
+
+def clock_error(skew_ms: int | None) -> timedelta | None:
+    """How far ahead a sensor's clock is, negative where it is behind; None if it is right or never told."""
+    skew = timedelta(milliseconds=skew_ms or 0)
+    return skew if abs(skew) >= CLOCK_ERROR_FROM else None

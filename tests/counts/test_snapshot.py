@@ -231,6 +231,25 @@ def test_zones_slots_and_sensors(store: Store) -> None:
     ]
 
 
+COPY_ASIDE = """
+INSERT INTO ingest_set_aside (organisation_id, sensor_id, epoch, first_seq, received_at, config, model,
+                              kind, at, channel, value, extra)
+SELECT organisation_id, sensor_id, epoch + 1, first_seq, received_at, config, model,
+       kind, at, channel, value, extra FROM ingest_batch
+"""
+
+
+def test_a_wrong_clock_and_what_is_set_aside(store: Store) -> None:
+    wrong, right = make_door(store, "a", "forward"), make_door(store, "b", "forward")
+    for door in (wrong, right):
+        send(door, [crossing(NOW), crossing(NOW)], NOW)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE ingest_cursor SET skew_ms = 3600000 WHERE sensor_id = %s", [wrong.pk])
+        cursor.execute(COPY_ASIDE + " WHERE sensor_id = %s", [wrong.pk])
+    found = store_snapshot(store, NOW).sensors
+    assert [(one.clock_error, one.set_aside) for one in found] == [(timedelta(hours=1), 2), (None, 0)]
+
+
 def test_a_silent_door_is_not_known_and_never_zero(store: Store) -> None:
     door = make_door(store)
     fell_silent = utc("2026-06-16T08:00")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -300,6 +301,22 @@ def test_sensors_in_trouble_come_first_and_say_since_when(store: Store) -> None:
     listed = words(html[html.index('id="sensors-title"') :])
     assert "1 never heard 1 silent 1 live" in listed
     assert "Sensor 3 never heard Sensor 2 silent since 11:18 1 live Sensor 1 live" in listed
+
+
+def test_a_wrong_clock_and_what_waits_for_it_are_named(store: Store) -> None:
+    ahead = replace(sensor("live", 1), clock_error=timedelta(minutes=12), set_aside=1_200)
+    behind = replace(sensor("live", 2), clock_error=-timedelta(hours=3))
+    html = rendered(
+        store,
+        snapshot_of(
+            day(WEDNESDAY, BERLIN, {"10:00": 1}),
+            day(LAST_WEEK, BERLIN, {}),
+            sensors=[ahead, behind, sensor("live", 3)],
+        ),
+    )
+    listed = words(html[html.index('id="sensors-title"') :])
+    assert "Sensor 1 live, clock 12 min ahead, 1,200 events set aside" in listed
+    assert "Sensor 2 live, clock 3 h behind 1 live Sensor 3 live" in listed
 
 
 def test_names_from_people_are_text_and_nothing_else(store: Store) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sensorapp.fleet.health import LastHeard, Status, sensor_status
+from sensorapp.fleet.health import LastHeard, Status, clock_error, sensor_status
 
 NOW = datetime(2026, 6, 16, 10, 7, tzinfo=UTC)
 
@@ -46,3 +46,10 @@ def test_silence_is_a_setting(settings: object) -> None:
     assert sensor_status(heard, NOW) == "live"
     settings.SILENT_AFTER_SECONDS = 60  # type: ignore[attr-defined]
     assert sensor_status(heard, NOW) == "silent"
+
+
+@pytest.mark.parametrize(
+    ("skew_ms", "seconds"), [(None, None), (0, None), (59_999, None), (60_000, 60), (-3_600_000, -3_600)]
+)
+def test_a_clock_error_is_told_from_a_minute_on(skew_ms: int | None, seconds: int | None) -> None:
+    assert clock_error(skew_ms) == (None if seconds is None else timedelta(seconds=seconds))

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -40,9 +40,13 @@ class Ledgers(defaultdict[str, Ledger]):
         super().__init__(Ledger)
         self.order: list[str] = []
         self.unknown: set[str] = set()
+        self.put_off: Counter[str] = Counter()
 
     def receive(self, batch: wire.Batch) -> wire.Ack:
         self.order.append(batch.sensor)
+        if self.put_off[batch.sensor]:
+            self.put_off[batch.sensor] -= 1
+            return wire.Ack(batch.sensor, batch.epoch, batch.first_seq - 1, "later")
         if batch.sensor in self.unknown:
             return wire.Ack(batch.sensor, batch.epoch, -1, "invalid", "$.batches[0].sensor", "it is revoked")
         return self[batch.sensor].receive(batch)
@@ -320,3 +324,17 @@ def test_a_plan_that_is_missing_or_of_another_schedule_is_told(tmp_path: Path) -
     p.write(p.Plan(0, 1, ORIGIN, 0, []), path)
     with pytest.raises(p.PlanError, match="it was made for schedule 0 and this program has schedule"):
         p.read(path)
+
+
+async def test_what_is_put_off_is_sent_again(
+    server: Server, ledgers: Ledgers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first question on, and whatever is already known to the server."""
+    monkeypatch.setattr(sender, "LATER_S", 0.01)
+    of = two_stores()
+    past = schedule(of, NOON)
+    ledgers.put_off.update({sensor: place % 4 for place, sensor in enumerate(past)})
+    await run_until(of, server, Since(), has_all(ledgers, past))
+    got = received(ledgers)
+    assert {sensor: events[: len(past[sensor])] for sensor, events in got.items()} == past
+    assert not +ledgers.put_off

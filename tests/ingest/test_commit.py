@@ -231,3 +231,19 @@ def test_rejections_are_forgotten_after_ninety_days(site: Site, connection: psyc
         "SELECT extract(day FROM now() - received_at)::int FROM ingest_rejection ORDER BY 1"
     ).fetchall()
     assert ages == [(1,), (89,)]
+
+
+def test_updates_of_buckets_stay_on_their_page(site: Site, connection: psycopg.Connection) -> None:
+    """A quarter of an hour is updated every minute: each time elsewhere, it would leave dead rows in table and index."""
+    sensor = facts(connection, site.door.public_id)
+    commit(connection, [batch(sensor, 0, [wire.Occupancy(NOW, 0, 5), wire.Shelf(NOW, 0, 5, 1.0)])])
+    connection.execute("SELECT pg_stat_reset_single_table_counters('ingest_bucket'::regclass)")
+    for step in range(60):
+        sent = [*crossings(1, NOW + step * 60_000), heartbeat(NOW + (step + 1) * 60_000)]
+        commit(connection, [batch(sensor, 2 + 2 * step, sent)])
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    [updates, hot] = connection.execute(
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'ingest_bucket'"
+    ).fetchone() or [0, 0]
+    assert updates > 300
+    assert hot > 0.9 * updates

@@ -79,6 +79,24 @@ def test_drain_sends_everything_once_in_order(server: Server, outbox: Outbox, de
     assert server.tokens == [f"Bearer {TOKEN.text}"] * 4
 
 
+def test_each_sending_says_when_it_was(server: Server, outbox: Outbox, delivery: Delivery) -> None:
+    """By the sensor's clock, by which the server measures how wrong that is."""
+    sent: list[int | None] = []
+    receive = server.ledger.receive
+
+    def note(batch: wire.Batch) -> wire.Ack:
+        sent.append(batch.sent_at)
+        return receive(batch)
+
+    server.ledger.receive = note  # type: ignore[method-assign]
+    append(outbox, 0, 15)
+    begin = time.time_ns() // 1_000_000
+    delivery.drain()
+    end = time.time_ns() // 1_000_000
+    assert len(sent) == 2
+    assert all(at is not None and begin <= at <= end for at in sent)
+
+
 def test_faults_lose_nothing_and_count_nothing_twice(
     server: Server, outbox: Outbox, delivery: Delivery
 ) -> None:

@@ -1,0 +1,201 @@
+"""Who may come in, and where uploads go: what HTTP and the stream have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import psycopg
+import redis
+import redis.asyncio
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from analytics.ingest import decode
+from analytics.ingest.committer import (
+    TOLERANCE_MS,
+    Committer,
+    OverloadedError,
+    Request,
+    UnavailableError,
+)
+from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
+from analytics.ingest.limits import Limits
+from analytics.ingest.live import GroupSend, Publisher
+from analytics.ingest.refusal import Batches, RefusedError
+from sensorapp import wire
+from sensorapp.accounts import secrets
+
+T = TypeVar("T")
+
+LOOK_UPS_AT_ONCE: Final = 4
+RETRY_AFTER_SECONDS: Final = 1
+# Larger or packed bodies are decoded beside the event loop.
+DECODED_AT_ONCE_BYTES: Final = 64 * 1024
+
+Sender = SensorFacts | GatewayFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an installation may set; a rate of 0 is no limit."""
+
+    max_waiting_events: int = 1_000_000
+    sensor_events_per_second: float = 0.0
+    organisation_events_per_second: float = 0.0
+    tolerance_ms: int = TOLERANCE_MS
+    metrics_token: str = ""
+    valkey_url: str = ""
+
+
+class Reception:
+    """Holds the pools and the committer; the process has one. Opened by the first use or at start-up."""
+
+    def __init__(self, database_url: str, group_send: GroupSend, options: Options) -> None:
+        self.options = options
+        self._limits = Limits(options.sensor_events_per_second, options.organisation_events_per_second)
+        self._database_url = database_url
+        self._group_send = group_send
+        self._pool: ConnectionPool | None = None
+        self._committer_pool: ConnectionPool | None = None
+        self._committer: Committer | None = None
+        self._directory = Directory()
+
+    # --- life ---
+
+    def open(self) -> tuple[ConnectionPool, Committer]:
+        if self._pool is None or self._committer is None:
+            self._pool = open_pool(self._database_url, LOOK_UPS_AT_ONCE)
+            # Of its own, so that no crowd at the door keeps it from committing.
+            self._committer_pool = open_pool(self._database_url, 1)
+            publisher = Publisher(self._group_send)
+            self._committer = Committer(
+                self._committer_pool,
+                publisher.publish,
+                self.options.max_waiting_events,
+                self.options.tolerance_ms,
+            )
+        return self._pool, self._committer
+
+    async def close(self) -> None:
+        """Commit what waits, then let go of the database."""
+        if self._committer:
+            await asyncio.to_thread(self._committer.close)
+        for pool in filter(None, (self._committer_pool, self._pool)):
+            await asyncio.to_thread(pool.close)
+        self._pool = self._committer_pool = self._committer = None
+
+    # --- senders ---
+
+    async def authenticate(self, authorization: str) -> Sender:
+        borne = secrets.bearer(authorization)
+        if borne is None:
+            raise RefusedError(401, "No token.", "Send the header Authorization: Bearer <token>.")
+        public_id, digest = borne
+        device = self._directory.known_device(public_id)
+        if device is None or device.revoked or not secrets.matches(device.digest, digest):
+            # What is known may be a few seconds old, and a refusal makes a sensor give up.
+            device = await self._look_up(public_id)
+        if device is None or not secrets.matches(device.digest, digest):
+            raise RefusedError(401, "The token is not known.", "Enrol the sensor or replace its token.")
+        if device.revoked:
+            raise RefusedError(403, f"{public_id} is revoked.", "Enrol it again.")
+        return device
+
+    async def _look_up(self, public_id: str) -> Sender | None:
+        pool, _ = self.open()
+
+        def read() -> Sender | None:
+            with pool.connection() as connection:
+                return self._directory.device(connection, public_id)
+
+        return await database(read)
+
+    async def check_database(self) -> None:
+        pool, _ = self.open()
+
+        def read() -> None:
+            with pool.connection(timeout=2) as connection:
+                connection.execute("SELECT 1")
+
+        await database(read)
+
+    async def reaches_valkey(self) -> bool:
+        client = redis.asyncio.from_url(self.options.valkey_url, socket_timeout=2, socket_connect_timeout=2)
+        try:
+            return bool(await client.ping())
+        except (redis.RedisError, OSError):
+            return False
+        finally:
+            await client.aclose()
+
+    def check_committer(self) -> None:
+        """Raise :class:`RefusedError` where nothing would ever be committed again."""
+        if self._committer and not self._committer.running:
+            raise RefusedError(503, "The committing thread has ended.", "Restart this process.")
+
+    # --- uploads ---
+
+    def submit(self, sender: Sender, batches: Batches) -> Future[wire.Answer]:
+        """Hand an upload to the committer; :meth:`settled` waits for what becomes of it."""
+        _, committer = self.open()
+        early = self._limits.check(sender, batches)
+        try:
+            answer = committer.submit(Request(sender, batches, early=early))
+        except OverloadedError:
+            raise later("Too much is waiting to be stored.") from None
+        self._limits.take(sender, batches, early)
+        return answer
+
+    async def settled(self, answer: Future[wire.Answer]) -> wire.Answer:
+        """The answer, when the batches that it acknowledges are durable."""
+        try:
+            return await asyncio.wrap_future(answer)
+        except UnavailableError:
+            raise later("The database is not available.") from None
+
+
+def later(title: str) -> RefusedError:
+    return RefusedError(503, title, "Send it again later.", RETRY_AFTER_SECONDS)
+
+
+def open_pool(database_url: str, connections: int) -> ConnectionPool:
+    return ConnectionPool(
+        database_url,
+        min_size=1,
+        max_size=connections,
+        timeout=5,
+        kwargs={"autocommit": True},
+        check=ConnectionPool.check_connection,
+        open=True,
+    )
+
+
+async def database(read: Callable[[], T]) -> T:
+    """Run ``read`` in a thread; a database that does not answer refuses the request."""
+    try:
+        return await asyncio.to_thread(read)
+    except (psycopg.OperationalError, PoolTimeout):
+        raise later("The database is not available.") from None
+
+
+async def read_batches(body: bytes, media_type: str, encoding: str = "") -> Batches:
+    """The batches of an upload, the broken ones told from their neighbours."""
+    if len(body) <= DECODED_AT_ONCE_BYTES:
+        return unpack(body, media_type, encoding)
+    return await asyncio.to_thread(unpack, body, media_type, encoding)
+
+
+def unpack(body: bytes, media_type: str, encoding: str) -> Batches:
+    try:
+        return decode.batches(decode.decompress(body, encoding), media_type)
+    except LookupError:
+        raise RefusedError(415, f"Content-Encoding {encoding} is not known.", "Use gzip or zstd.") from None
+    except decode.TooLargeError:
+        detail = f"Send at most {wire.MAX_BODY_BYTES} bytes, unpacked."
+        raise RefusedError(413, "The body unpacks to too much.", detail) from None
+    except wire.WireError as error:
+        detail = f"{error.path}: {decode.harmless(error.reason)}"
+        raise RefusedError(400, "The upload does not keep the contract.", detail) from None

@@ -1,0 +1,38 @@
+"""Uploads that are not taken, and how that is said."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from analytics.ingest.decode import Broken
+from sensorapp import wire
+
+Batches = Sequence[wire.Batch | Broken]
+# Status, headers and body.
+Response = tuple[int, list[tuple[bytes, bytes]], bytes]
+
+
+class RefusedError(Exception):
+    """An upload that is answered with a problem instead of acknowledgements.
+
+    Where ``retry_after`` (seconds) is given, the same upload may be taken after that time.
+    """
+
+    def __init__(self, status: int, title: str, detail: str = "", retry_after: float = 0.0) -> None:
+        super().__init__(title)
+        self.status = status
+        self.problem = wire.Problem(title, detail)
+        self.retry_after = retry_after
+
+    def response(self) -> Response:
+        """The answer over HTTP."""
+        body = wire.encode(self.problem)
+        headers = {"content-type": wire.JSON, "content-length": str(len(body))}
+        if self.retry_after:
+            headers["retry-after"] = str(math.ceil(self.retry_after))
+        if self.status == 401:
+            headers["www-authenticate"] = "Bearer"
+        if self.status == 426:
+            headers["upgrade"] = "websocket"
+        return self.status, [(name.encode(), value.encode()) for name, value in headers.items()], body

@@ -1,0 +1,121 @@
+"""Dropping batches that were received longer ago than they are kept. Their counts stay.
+
+A partition goes in three steps, each of which can be repeated: for each of its sensors a row of
+``ingest_archive_start`` remembers what the rest of its archive goes on from; then the partition is detached,
+which readers and writers do not wait for; then it is dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, LiteralString
+
+from psycopg import Connection, sql
+
+from analytics.ingest.archive import Walk, archive_locked, read_start
+from analytics.ingest.commit import Incoming
+from analytics.ingest.directory import Directory, SensorFacts
+
+DAY_MS: Final = 86_400_000
+
+PARTITIONS: LiteralString = """
+SELECT relname, inhrelid IS NOT NULL, coalesce(inhdetachpending, false)
+FROM pg_class LEFT JOIN pg_inherits ON inhrelid = pg_class.oid
+WHERE relname ~ '^ingest_batch_[0-9]{8}$' AND relkind = 'r' AND pg_table_is_visible(pg_class.oid)
+ORDER BY relname
+"""
+# The last batch in the order of commits, which out of a released one cannot be seen.
+CONTENT: LiteralString = """
+SELECT sensor.public_id, max((SELECT max(moment) FROM unnest(at) AS moment)),
+       max(ARRAY[epoch, first_seq]) FILTER (WHERE NOT released)
+FROM {partition} JOIN fleet_sensor sensor ON sensor.id = sensor_id
+GROUP BY sensor.public_id ORDER BY sensor.public_id
+"""
+KEEP_START: LiteralString = """
+INSERT INTO ingest_archive_start (sensor_id, epoch, next_seq, newest_at, heartbeat_ms, channel, kind, value, at)
+VALUES (%s, %s, %s, %s, %s, %s::bigint[], %s::smallint[], %s::integer[], %s::bigint[])
+ON CONFLICT (sensor_id) DO UPDATE
+SET epoch = excluded.epoch, next_seq = excluded.next_seq, newest_at = excluded.newest_at,
+    heartbeat_ms = excluded.heartbeat_ms, channel = excluded.channel, kind = excluded.kind,
+    value = excluded.value, at = excluded.at
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    name: str
+    attached: bool
+    half_detached: bool
+
+    @property
+    def day(self) -> date:
+        return datetime.strptime(self.name[-8:], "%Y%m%d").date()
+
+
+def refuse_expired(batch: Incoming, path: str, now: int, keep_days: int) -> Incoming:
+    """Name what is wrong with a batch that holds an event older than batches are kept; ``now`` in Unix ms.
+
+    The days that it would change are long settled, and could not be computed again.
+    """
+    oldest = now - keep_days * DAY_MS
+    if batch.problem is None and min(batch.columns.at) < oldest:
+        place, at = next((place, at) for place, at in enumerate(batch.columns.at) if at < oldest)
+        reason = f"lies {(now - at) // DAY_MS} days back; batches are kept for {keep_days} days"
+        batch.problem = (f"{path}.events[{place}].at", reason)
+    return batch
+
+
+def drop_expired(connection: Connection, now: datetime, keep_days: int) -> list[date]:
+    """Drop the partitions whose batches were all received over ``keep_days`` days ago; returns their days.
+
+    ``connection`` is outside of a transaction.
+    """
+    first_kept = now.astimezone(UTC).date() - timedelta(days=keep_days)
+    found = [Partition(*row) for row in connection.execute(PARTITIONS).fetchall()]
+    expired = [partition for partition in found if partition.day < first_kept]
+    for partition in expired:
+        with archive_locked(connection):
+            drop(connection, partition)
+    return [partition.day for partition in expired]
+
+
+def drop(connection: Connection, partition: Partition) -> None:
+    name = sql.Identifier(partition.name)
+    if partition.half_detached:
+        connection.execute(sql.SQL("ALTER TABLE ingest_batch DETACH PARTITION {} FINALIZE").format(name))
+    elif partition.attached:
+        remember(connection, name)
+        connection.execute(sql.SQL("ALTER TABLE ingest_batch DETACH PARTITION {} CONCURRENTLY").format(name))
+    connection.execute(sql.SQL("DROP TABLE {}").format(name))
+
+
+def remember(connection: Connection, partition: sql.Identifier) -> None:
+    """Move the start of each sensor's archive behind what the partition holds of it."""
+    content = connection.execute(sql.SQL(CONTENT).format(partition=partition)).fetchall()
+    sensors = Directory().sensors(connection, [public_id for public_id, _, _ in content])
+    for public_id, newest_at, last in content:
+        with connection.transaction():
+            move_start(connection, sensors[public_id], newest_at, last)
+
+
+def move_start(connection: Connection, sensor: SensorFacts, newest_at: int, last: list[int] | None) -> None:
+    """``last`` names the sensor's last batch to be passed by; None where only released ones are dropped."""
+    start = read_start(connection, sensor.id)
+    walk = Walk(sensor, start)
+    newest_at = max(newest_at, start.newest_at or 0)
+    for batch, _ in walk.steps(connection, last or [0, 0]):
+        newest_at = max(newest_at, *batch.columns.at)
+    keep_start(connection, walk, newest_at)
+
+
+def keep_start(connection: Connection, walk: Walk, newest_at: int) -> None:
+    gauges = walk.state.gauges.values()
+    columns = (
+        [*walk.state.gauges],
+        [gauge.kind for gauge in gauges],
+        [gauge.value for gauge in gauges],
+        [gauge.at for gauge in gauges],
+    )
+    head = (walk.sensor.id, walk.epoch, walk.next_seq, newest_at, walk.state.heartbeat_ms)
+    connection.execute(KEEP_START, [*head, *columns])

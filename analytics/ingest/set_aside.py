@@ -1,0 +1,144 @@
+"""Events that lay ahead of the clock when they came: kept, listed, and counted when somebody has said how.
+
+Which clock was wrong, and by how much, no program can know. Nothing of them is counted before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final, LiteralString
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+from psycopg import Cursor
+
+from analytics.ingest import columns as c
+from analytics.ingest.arrays import register
+from analytics.ingest.commit import Group, Incoming, lock, write_stored
+from analytics.ingest.decode import PAST_MS
+from analytics.ingest.directory import Directory, SensorFacts
+from analytics.ingest.fold import Deltas, fold_alone
+from sensorapp.accounts.log import Actor, record
+from sensorapp.fleet.models import Sensor
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """What is set aside of one sensor: when it came, and how far ahead of that its newest events were."""
+
+    organisation: str
+    store: str
+    sensor: str
+    name: str
+    events: int
+    received_from: datetime
+    received_until: datetime
+    least_ahead: timedelta
+    most_ahead: timedelta
+
+
+LIST: Final[LiteralString] = """
+SELECT organisation.slug, store.slug, sensor.public_id, sensor.name, sum(cardinality(held.at)),
+       min(held.received_at), max(held.received_at),
+       min(newest.at - held.received_at), max(newest.at - held.received_at)
+FROM ingest_set_aside held
+CROSS JOIN LATERAL (SELECT to_timestamp(max(at) / 1000.0) AS at FROM unnest(held.at) AS at) newest
+JOIN fleet_sensor sensor ON sensor.id = held.sensor_id
+JOIN fleet_store store ON store.id = sensor.store_id
+JOIN accounts_organisation organisation ON organisation.id = store.organisation_id
+GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 4, 3
+"""
+
+
+def list_set_aside() -> list[SetAside]:
+    """One entry a sensor, in the order of organisations, stores and names."""
+    with connection.cursor() as cursor:
+        cursor.execute(LIST)
+        return [SetAside(*row) for row in cursor.fetchall()]
+
+
+@transaction.atomic
+def release_set_aside(
+    sensor: Sensor,
+    shift: timedelta = timedelta(0),
+    received_from: datetime | None = None,
+    received_until: datetime | None = None,
+    actor: Actor = None,
+) -> int:
+    """Count what is set aside of ``sensor``, its times moved by ``shift``; returns how many events.
+
+    Only what came in the given span of time, both ends included. They leave their place in the transaction
+    that counts them, so that none counts twice. Raises :class:`~django.core.exceptions.ValidationError`
+    where their times cannot be right after it.
+    """
+    connection.ensure_connection()
+    with Cursor(connection.connection) as cursor:
+        register(cursor)
+        facts = Directory().sensors(connection.connection, [sensor.public_id])[sensor.public_id]
+        group = Group(datetime.now(UTC))
+        # Whoever else counts this sensor's events waits here.
+        progress = lock(cursor, {facts.id: facts}, group.received_at)
+        group.stored = list(take(cursor, facts, shift, received_from, received_until))
+        check_times(group.stored, group.received_ms)
+        group.deltas = {facts.id: released(group.stored)}
+        if group.stored:
+            write_stored(cursor, group, progress)
+    events = sum(batch.count for batch in group.stored)
+    detail = {"events": events, "shift_s": shift.total_seconds()}
+    record(sensor.store.organisation, actor, "released events set aside", sensor, **detail)
+    return events
+
+
+TAKE: Final[LiteralString] = """
+WITH held AS (
+    DELETE FROM ingest_set_aside
+    WHERE organisation_id = %s AND sensor_id = %s AND received_at BETWEEN %s AND %s
+    RETURNING epoch, first_seq, config, model, kind, at, channel, value, extra
+)
+SELECT * FROM held ORDER BY epoch, first_seq
+"""
+EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+LATEST: Final = datetime.max.replace(tzinfo=UTC)
+
+
+def take(
+    cursor: Cursor,
+    sensor: SensorFacts,
+    shift: timedelta,
+    received_from: datetime | None,
+    received_until: datetime | None,
+) -> Iterator[Incoming]:
+    span = received_from or EARLIEST, received_until or LATEST
+    shift_ms = shift // timedelta(milliseconds=1)
+    for epoch, first_seq, config, model, *arrays in cursor.execute(
+        TAKE, [sensor.organisation_id, sensor.id, *span]
+    ).fetchall():
+        columns = c.Columns(*arrays)
+        columns = replace(columns, at=[at + shift_ms for at in columns.at])
+        yield Incoming(sensor, epoch, first_seq, len(columns), config, bytes(model), columns, released=True)
+
+
+def check_times(batches: Iterable[Incoming], now: int) -> None:
+    """Raise where a time still lies ahead, or so far back that no shift can have been meant."""
+    times = [at for batch in batches for at in batch.columns.at]
+    latest = now + settings.INGEST_FUTURE_TOLERANCE_SECONDS * 1000
+    if times and max(times) > latest:
+        seconds = -(-(max(times) - latest) // 1000)
+        raise ValidationError(
+            {
+                "shift": f"the newest of the events would lie {seconds} s too far ahead; shift them further back"
+            }
+        )
+    if times and min(times) < now - PAST_MS:
+        raise ValidationError({"shift": "the oldest of the events would lie over 400 days back; shift less"})
+
+
+def released(batches: Iterable[Incoming]) -> Deltas:
+    """What released batches count, each by itself."""
+    deltas: Deltas = {}
+    for batch in batches:
+        fold_alone(batch.columns, batch.sensor.channels, deltas)
+    return deltas

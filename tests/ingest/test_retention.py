@@ -1,0 +1,161 @@
+"""Batches go when their time is over; their counts stay, and what is left can still be computed again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import psycopg
+import pytest
+from django.core.management import CommandError
+from django.test import override_settings
+
+from analytics.ingest.archive import archive_locked
+from analytics.ingest.check import check_buckets
+from analytics.ingest.decode import incoming
+from analytics.ingest.partitions import create_partitions
+from analytics.ingest.retention import drop_expired, refuse_expired
+from analytics.ingest.tasks import check_buckets as check_task
+from analytics.ingest.tasks import drop_partitions
+from sensorapp import wire
+from sensorapp.fleet.scenes import publish_scene
+from tests.ingest.site import Site
+from tests.ingest.test_commit import MODEL, NOW, facts, heartbeat
+from tests.ingest.test_partitions import names
+from tests.ingest.test_rebuild import HOUR, Sender, assert_rebuilds, minutes, rows, run
+
+DAY = timedelta(days=1)
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+OLD = TODAY - 10 * DAY
+
+
+@pytest.fixture
+def old_days(connection: psycopg.Connection) -> Iterator[None]:
+    """Partitions for three old days, of which tests drop some."""
+    create_partitions(connection, OLD.date(), (OLD + 2 * DAY).date())
+    yield
+    for day in range(3):
+        connection.execute(f"DROP TABLE IF EXISTS ingest_batch_{OLD + day * DAY:%Y%m%d}")
+
+
+def received(connection: psycopg.Connection, when: datetime) -> None:
+    """Let what came today have come then."""
+    connection.execute("UPDATE ingest_batch SET received_at = %s WHERE received_at >= %s", [when, TODAY])
+
+
+def stored(connection: psycopg.Connection) -> int:
+    [count] = connection.execute("SELECT count(*) FROM ingest_batch").fetchone() or [None]
+    assert isinstance(count, int)
+    return count
+
+
+@pytest.mark.usefixtures("old_days")
+def test_only_days_that_are_over_go(connection: psycopg.Connection) -> None:
+    before = names()
+    assert drop_expired(connection, OLD + 4 * DAY - timedelta(seconds=1), 2) == [OLD.date()]
+    assert before - names() == {f"ingest_batch_{OLD:%Y%m%d}"}
+    assert drop_expired(connection, OLD + 4 * DAY, 2) == [(OLD + DAY).date()]
+    assert drop_expired(connection, OLD + 4 * DAY, 2) == []
+
+
+@pytest.mark.usefixtures("old_days")
+def test_the_task_drops_by_the_setting(connection: psycopg.Connection) -> None:
+    with override_settings(INGEST_RETENTION_DAYS=9):
+        drop_partitions()
+    assert f"ingest_batch_{OLD:%Y%m%d}" not in names()
+    assert f"ingest_batch_{OLD + DAY:%Y%m%d}" in names()
+
+
+@pytest.mark.usefixtures("old_days")
+@pytest.mark.parametrize("detach", ["", "detached", "half detached"])
+def test_a_drop_that_was_cut_off_is_finished(connection: psycopg.Connection, detach: str) -> None:
+    name = f"ingest_batch_{OLD:%Y%m%d}"
+    if detach == "detached":
+        connection.execute(f"ALTER TABLE ingest_batch DETACH PARTITION {name} CONCURRENTLY")
+    elif detach:
+        connection.execute("SET statement_timeout = '200ms'")
+        with psycopg.connect(connection.info.dsn) as reader:
+            reader.execute("SELECT FROM ingest_batch")
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                connection.execute(f"ALTER TABLE ingest_batch DETACH PARTITION {name} CONCURRENTLY")
+        connection.execute("RESET statement_timeout")
+    assert drop_expired(connection, OLD + 3 * DAY, 2) == [OLD.date()]
+    assert connection.execute("SELECT to_regclass(%s)", [name]).fetchone() == (None,)
+
+
+@pytest.mark.usefixtures("old_days")
+def test_what_is_left_goes_on_from_what_was_dropped(site: Site, connection: psycopg.Connection) -> None:
+    """Readings that were never repeated, a lost epoch, a scene without the zone, and a day dropped after another."""
+    random = Random(6)
+    door, shelf = Sender(connection, site.door), Sender(connection, site.shelf)
+    for sender in (door, shelf):
+        sender.send(minutes(NOW, 20, random))
+        sender.begin_epoch()
+        sender.send([wire.Shelf(NOW + HOUR, 0, 7, 1.0), wire.Occupancy(NOW + HOUR, 0, 3)])
+    received(connection, OLD)
+    shelf.send([heartbeat(NOW + HOUR + n * 60_000) for n in range(1, 20)])
+    door.publish(wire.Scene(version=0))
+    door.send([heartbeat(NOW + HOUR + 60_000)])
+    received(connection, OLD + DAY)
+    door.send([heartbeat(NOW + HOUR + n * 60_000) for n in range(2, 40)])
+    shelf.send([heartbeat(NOW + HOUR + n * 60_000) for n in range(20, 60)])
+    counted = rows(connection)
+    assert drop_expired(connection, OLD + 3 * DAY, 2) == [OLD.date()]
+    assert_rebuilds(site, connection, since="2026-05-28T21:45")
+    assert drop_expired(connection, OLD + 4 * DAY, 2) == [(OLD + DAY).date()]
+    assert stored(connection) == 2
+    assert assert_rebuilds(site, connection, since="2026-05-28T22:00") == counted
+    with pytest.raises(
+        CommandError, match=rf"from: retention has dropped what {site.shelf.public_id} counted before 2026-05"
+    ):
+        run(site, "--sensor", site.shelf.public_id, "--from", "2026-05-28T21:30")
+
+
+def test_nobody_drops_what_is_being_read(connection: psycopg.Connection, site: Site) -> None:
+    Sender(connection, site.door).send([heartbeat(NOW)])
+    with psycopg.connect(connection.info.dsn, autocommit=True) as dropper, archive_locked(dropper):
+        connection.execute("SET lock_timeout = '200ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            check_buckets(connection, datetime.now(UTC))
+
+
+@pytest.mark.parametrize(("age", "problem"), [(9.9, None), (11.5, ("$.batches[0].events[1].at", 11))])
+def test_events_older_than_batches_are_kept_are_refused(
+    site: Site, connection: psycopg.Connection, age: float, problem: tuple[str, int] | None
+) -> None:
+    """The sensor keeps them as dead letters, and the rejection says why."""
+    now = time.time_ns() // 1_000_000
+    sensor = facts(connection, site.door.public_id)
+    sent: list[wire.Event] = [
+        wire.Crossing(now - round(days * 86_400_000), 0, "forward") for days in (1, age)
+    ]
+    message = wire.Batch(sensor.public_id, 1, 0, MODEL, 1, sent)
+    judged = refuse_expired(incoming(message, sensor, "$.batches[0]", now), "$.batches[0]", now, 10)
+    reason = "lies {} days back; batches are kept for 10 days"
+    assert judged.problem == (problem and (problem[0], reason.format(problem[1])))
+
+
+def test_the_nightly_check_finds_what_differs(
+    site: Site, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    yesterday = round((TODAY - DAY).timestamp() * 1000)
+    for sensor in (site.door, site.shelf):
+        Sender(connection, sensor).send(minutes(yesterday + HOUR, 20, Random(7)))
+    publish_scene(site.door, wire.Scene(version=0))
+    check_task()
+    assert caplog.messages == []
+    connection.execute(
+        "UPDATE ingest_bucket SET value = value + 1 WHERE channel_id = ANY(%s) AND metric = 5",
+        [[*facts(connection, site.door.public_id).channels.values()]],
+    )
+    assert check_buckets(connection, datetime.now(UTC)) == 2
+    found = connection.execute(
+        "SELECT sensors, buckets, differing FROM ingest_check ORDER BY checked_at"
+    ).fetchall()
+    counted = len(rows(connection))
+    assert found == [(2, counted, 0), (2, counted, 2)]
+    assert caplog.messages == [
+        f"2 of {counted // 2} buckets of {site.door.public_id} differ from its batches; rebuild_buckets puts them right"
+    ]
