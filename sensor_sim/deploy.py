@@ -18,6 +18,7 @@ from sensor_sim.device.deployment import Deployer
 from sensor_sim.device.outbox import Outbox, OutboxError
 from sensor_sim.device.slots import SLOTS, Journal, Request, Slots, Step, read_journal
 from sensor_sim.device.uplink import RefusedError
+from sensor_sim.documents import LARGEST_MODEL
 from sensor_sim.errors import SensorError
 from sensor_sim.watch import print_event
 
@@ -27,10 +28,10 @@ INTERRUPTED = 130
 # The parts of a request but its rollout: kind, placeholder and what it is.
 OPTIONS: dict[str, tuple[Callable[[str], object], str, str]] = {
     "slot": (int, "NUMBER", "slot number, 0 to 3"),
-    "url": (str, "URL", "http or https address of the package, a zip"),
+    "url": (str, "URL", "http or https address of the package, a zip, at most 320 characters"),
     "hash": (str, "HASH", "the package's SHA-256 in base64, 44 characters"),
-    "size": (int, "BYTES", "the package's size, at most 64 MiB"),
-    "version": (str, "TEXT", "the package's version, at most 44 characters"),
+    "size": (int, "BYTES", f"the package's size in bytes, 1 to {LARGEST_MODEL}"),
+    "version": (str, "TEXT", "the package's version, 1 to 44 characters"),
 }
 
 
@@ -141,8 +142,9 @@ def _deploy(slots: Slots, arguments: argparse.Namespace, tell: Tell) -> int:
         deployer.run(_request(arguments))
     except msgspec.ValidationError as error:
         deployer.refuse(arguments.rollout)
-        reason, _, field = str(error).rstrip("`").partition(" - at `$.")
-        print(f"sensor_sim: --{field}: {reason}; give {OPTIONS[field][2]}", file=sys.stderr)
+        field = str(error).rstrip("`").partition(" - at `$.")[2]
+        given = getattr(arguments, field)
+        print(f"sensor_sim: --{field}: {given!r} is not valid; give {OPTIONS[field][2]}", file=sys.stderr)
         return 1
     except SensorError as error:
         print(f"sensor_sim: {error}", file=sys.stderr)

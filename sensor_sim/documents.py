@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from sensor_sim.errors import SensorError
+from sensor_sim.fields import known_fields
 
 T = TypeVar("T")
 
@@ -36,13 +37,15 @@ def parse(text: bytes, kind: type[T], name: str) -> T:
     """
     try:
         plain = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise SensorError(f"{name}: not readable as JSON: {error}") from None
+    try:
         return msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
         reason, _, field = str(error).partition(" - at `$")
         where = field.rstrip("`").removeprefix(".")
-        raise SensorError(f"{name}: {where + ': ' if where else ''}{reason}") from None
-    except (ValueError, RecursionError) as error:
-        raise SensorError(f"{name}: not readable as JSON: {error}") from None
+        remedy = known_fields(error, kind, plain)
+        raise SensorError(f"{name}: {where + ': ' if where else ''}{reason}{remedy}") from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The sources of pixels on the command line.
+"""The sources of pixels on the command line, and the options that only some of them know.
 
 OpenCV is imported when it is needed, so that the other commands start without it.
 """
@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sensor_sim.errors import SensorError
 from sensor_sim.pixels import Rectangle
+from sensor_sim.streams import first
 
 if TYPE_CHECKING:
     from sensor_sim.pixels import Source
@@ -25,6 +26,23 @@ if TYPE_CHECKING:
 LEAST_RATE, MOST_RATE = 0.5, 240.0
 # How many people, compared with a usual day.
 DENSITIES = {"low": 0.3, "normal": 1.0, "crowd": 3.0}
+WORLD_S = 60.0  # how long a rendered scene is watched if nobody says it
+
+SOURCES = ("video", "camera", "images", "world", "picamera")
+PIXELS = ("video", "camera", "images", "world")
+# The sources for which an option has a meaning, and what it is where it is not given.
+OPTIONS: dict[str, tuple[tuple[str, ...], Any]] = {
+    "start": (("video", "images", "world"), None),
+    "rate": (("images",), 1.0),
+    "region": (PIXELS, None),
+    "threads": (PIXELS, 1),
+    "ambient": (PIXELS, 25.0),
+    "weights": (PIXELS, None),
+    "seed": (("world",), 0),
+    "density": (("world",), "normal"),
+    "mode": (("world",), "binned"),
+    "truth": (("world",), None),
+}
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,41 +66,58 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: so that they end now)",
     )
     parser.add_argument(
-        "--rate", type=_rate, default=1.0, metavar="FPS", help="images a second of --images (default 1)"
+        "--seconds",
+        type=_seconds,
+        help=f"how long (default: to the source's end; {WORLD_S:g} of a rendered scene)",
     )
+    parser.add_argument("--rate", type=_rate, metavar="FPS", help="images a second of --images (default 1)")
     parser.add_argument(
         "--region",
         type=_region,
         metavar="LEFT,TOP,WIDTH,HEIGHT",
         help="what the network sees, in pixels of the whole 4056x3040 (default: all that is read)",
     )
+    parser.add_argument("--threads", type=_threads, help="threads for the network (default 1)")
+    parser.add_argument(
+        "--ambient",
+        type=_celsius,
+        metavar="CELSIUS",
+        help="temperature around the simulated chip, which stops at 80 degrees of its own (default 25)",
+    )
     _add_world_arguments(parser)
 
 
 def _add_world_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("rendered scenes")
-    group.add_argument("--seed", type=int, default=0, help="another seed is another shop (default 0)")
-    group.add_argument(
-        "--density", choices=DENSITIES, default="normal", help="how many people come (default normal)"
-    )
+    group.add_argument("--seed", type=int, help="another seed is another shop (default 0)")
+    group.add_argument("--density", choices=DENSITIES, help="how many people come (default normal)")
     group.add_argument(
         "--mode",
         choices=("full", "binned", "video"),
-        default="binned",
         help="readout mode: 4056x3040 at 10 frames a second, 2028x1520 at 30, 3840x2160 at 60 (default binned)",
     )
-    group.add_argument("--seconds", type=_seconds, default=60.0, help="how long (default 60)")
     group.add_argument(
         "--truth", type=Path, metavar="FILE", help="write what truly happened, as events are printed"
     )
 
 
+def settle_options(arguments: argparse.Namespace) -> None:
+    """Fill in what is not given; raises :class:`SensorError` for what means nothing to the source."""
+    source = next(name for name in SOURCES if getattr(arguments, name) is not None)
+    for option, (sources, default) in OPTIONS.items():
+        if getattr(arguments, option) is None:
+            setattr(arguments, option, default)
+        elif source not in sources:
+            others = " or ".join(f"--{name}" for name in sources)
+            raise SensorError(f"--{option}: it means nothing to --{source}; leave it out or give {others}")
+
+
 def open_world(arguments: argparse.Namespace) -> World | None:
-    """The rendered world, if the arguments name one; raises :class:`SensorError`."""
+    """The rendered world, if the arguments name one."""
     if arguments.world is None:
-        if arguments.truth is not None:
-            raise SensorError("--truth: only a rendered scene knows it; leave it out or give --world")
         return None
+    if arguments.seconds is None:
+        arguments.seconds = WORLD_S
     if arguments.start is None:
         arguments.start = time.time() - arguments.seconds
     if arguments.world == "shelf":
@@ -113,11 +148,14 @@ def open_source(
     if world is not None:
         mode, seconds = MODES[arguments.mode], arguments.seconds
         return Rendered(world, mode, start=arguments.start, seconds=seconds, seed=arguments.seed, tell=tell)
+    source: Source
     if arguments.images is not None:
-        return ImageFolder(arguments.images, arguments.rate, arguments.start)
-    if arguments.video is not None:
-        return VideoFile(arguments.video, arguments.start)
-    return Camera(arguments.camera, stop)
+        source = ImageFolder(arguments.images, arguments.rate, arguments.start)
+    elif arguments.video is not None:
+        source = VideoFile(arguments.video, arguments.start)
+    else:
+        source = Camera(arguments.camera, stop)
+    return source if arguments.seconds is None else first(source, arguments.seconds)
 
 
 def _moment(text: str) -> float:
@@ -159,3 +197,19 @@ def _number(text: str, least: float, most: float, what: str) -> float:
     if not least <= number <= most:
         raise argparse.ArgumentTypeError(f"{text!r} is no {what}; give {least:g} to {most:g}")
     return number
+
+
+def _celsius(text: str) -> float:
+    try:
+        celsius = float(text)
+    except ValueError:
+        celsius = math.nan
+    if not -60.0 <= celsius <= 120.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no temperature; give -60 to 120 degrees Celsius")
+    return celsius
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of threads; give 1 to 64")
+    return int(text)

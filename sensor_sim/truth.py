@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sensor_sim.errors import SensorError
-from sensor_sim.pixels.rendered import Crossed, Happening, Stayed
+from sensor_sim.pixels.rendered import Crossed, Happening, Occupied, Stayed
 from sensorapp import wire
 
 
@@ -16,6 +16,8 @@ def as_event(happening: Happening) -> wire.Event:
         return wire.Crossing(at, happening.line, happening.direction)
     if isinstance(happening, Stayed):
         return wire.Visit(at, happening.zone, round(happening.dwell * 1000))
+    if isinstance(happening, Occupied):
+        return wire.Occupancy(at, happening.zone, happening.people)
     return wire.Shelf(at, happening.slot, happening.units, 1.0)
 
 

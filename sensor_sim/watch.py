@@ -7,7 +7,6 @@ OpenCV and ONNX Runtime are imported when they are needed, so that the other com
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import signal
 import sys
@@ -26,7 +25,8 @@ from sensor_sim.package import Package, load_package
 from sensor_sim.perception import Perception
 from sensor_sim.picamera import PiCamera, open_camera
 from sensor_sim.scene import check_labels, load_scene
-from sensor_sim.sources import add_source_arguments, open_source, open_world
+from sensor_sim.sources import add_source_arguments, open_source, open_world, settle_options
+from sensor_sim.streams import Progress, first
 from sensor_sim.truth import writer
 from sensorapp import wire
 
@@ -75,14 +75,6 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="FILE",
         help="what to measure, and where (JSON); a rendered scene has one of its own",
     )
-    parser.add_argument("--threads", type=_threads, default=1, help="threads for the network (default 1)")
-    parser.add_argument(
-        "--ambient",
-        type=_celsius,
-        default=25.0,
-        metavar="CELSIUS",
-        help="temperature around the simulated chip, which stops at 80 degrees of its own (default 25)",
-    )
     add_uplink_arguments(parser, required=False)
     parser.set_defaults(run=run)
 
@@ -108,17 +100,18 @@ def start(arguments: argparse.Namespace, stop: threading.Event) -> Watching:
     """Get everything ready that the arguments name; raises :class:`SensorError`. ``stop`` ends the events."""
     from sensor_sim.pipeline import events
 
+    settle_options(arguments)
     world = open_world(arguments)
     scene = _scene(arguments.scene, world)
     model = arguments.model or active_package(arguments.slots)
     package = load_package(model, arguments.picamera or arguments.weights)
     check_labels(scene, package.card.labels)
     perception = Perception(scene)
-    metadata = _metadata(arguments, world, package, perception, stop)
+    progress = Progress(sys.stderr)
+    metadata = _metadata(arguments, world, package, perception, stop, progress)
     running = takewhile(lambda _: not stop.is_set(), metadata)
-    return Watching(
-        events(running, perception), package.digest, scene.version, scene.upload_interval_ms / 1000
-    )
+    told = progress.beside(events(running, perception))
+    return Watching(told, package.digest, scene.version, scene.upload_interval_ms / 1000)
 
 
 def _scene(path: Path | None, world: World | None) -> wire.Scene:
@@ -135,18 +128,18 @@ def _metadata(
     package: Package,
     perception: Perception,
     stop: threading.Event,
+    progress: Progress,
 ) -> Iterable[Metadata | None]:
     """What the chip says: a real one, or the simulated one of a source of pixels."""
     if arguments.picamera is not None:
-        if arguments.region:
-            raise SensorError("--region: a Raspberry Pi AI Camera looks at all it sees; leave it out")
         camera = open_camera(arguments.picamera, package.card)
-        return PiCamera(camera, package.card, perception.labels, perception.least_score)
+        chip = PiCamera(camera, package.card, perception.labels, perception.least_score)
+        return chip if arguments.seconds is None else first(chip, arguments.seconds)
     from sensor_sim.chip import Chip, Thermometer
     from sensor_sim.network import Network
     from sensor_sim.pixels.imx500 import ARRAY
 
-    source = open_source(arguments, world, stop, writer(arguments.truth))
+    source = progress.follow(open_source(arguments, world, stop, writer(arguments.truth)))
     network = Network(package, arguments.threads, arguments.region or ARRAY)
     thermometer = Thermometer(arguments.ambient)
     return Chip(network, perception.labels, perception.least_score, thermometer).watch(source)
@@ -163,19 +156,3 @@ def _stop_on_signals() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     return stop
-
-
-def _celsius(text: str) -> float:
-    try:
-        celsius = float(text)
-    except ValueError:
-        celsius = math.nan
-    if not -60.0 <= celsius <= 120.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no temperature; give -60 to 120 degrees Celsius")
-    return celsius
-
-
-def _threads(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of threads; give 1 to 64")
-    return int(text)

@@ -9,9 +9,8 @@ waits for ``minimum_crossing_threshold`` frames beyond the line, of which the be
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import supervision as sv
@@ -28,45 +27,25 @@ LEAST_SCORE = 0.1  # ByteTrack's second stage takes detections from here on
 LEAST_STAY = 1.0  # seconds: the truth counts no shorter stay, and no shorter absence ends one
 
 
-class Settings(NamedTuple):
-    """``frames`` is LineZone's minimum_crossing_threshold; the scores None stand for the scene's own."""
+THRESHOLDS = (1, 2, 3, 5)  # LineZone's minimum_crossing_threshold, in frames
 
-    name: str
-    frames: int
-    activation: float | None = None
-    high: float | None = None
+Tracked = Sequence[tuple[float, sv.Detections]]
 
 
-DEFAULTS = Settings("supervision, defaults", 1, 0.7, 0.6)
-SETTINGS = (DEFAULTS, *(Settings(f"supervision, threshold {n}", n) for n in (1, 2, 3, 5)))
+def people(recording: Recording) -> dict[str, list[Told]]:
+    """Crossings and stays: with all defaults, and as described above with each of ``THRESHOLDS``.
 
-
-def people(recording: Recording, settings: Settings) -> list[Told]:
-    """Crossings and stays."""
+    The tracks are the same for all thresholds and followed once: that is what takes the time.
+    """
+    defaults = _tracked(recording, activation=0.7, high=0.6)
     score = recording.scene.detect.score
-    tracker = ByteTrackTracker(
-        frame_rate=RATE,
-        track_activation_threshold=score if settings.activation is None else settings.activation,
-        high_conf_det_threshold=score if settings.high is None else settings.high,
-    )
-    lines = [(line.id, _line_zone(line, settings.frames)) for line in recording.scene.lines]
-    zones = [_Stays(zone) for zone in recording.scene.zones]
-    labels = set(recording.scene.detect.labels)
-    told = []
-    for at, found in recording.frames():
-        boxes = _detections([d for d in found if d.label in labels and d.score >= LEAST_SCORE])
-        tracked = tracker.update(boxes, timestamp=at)
-        for number, line in lines:
-            # "In" is what crosses from the left hand to the right hand of the line's way.
-            crossed_in, crossed_out = line.trigger(tracked)
-            told += [Told(at, Crossed(at, number, "backward"))] * int(crossed_in.sum())
-            told += [Told(at, Crossed(at, number, "forward"))] * int(crossed_out.sum())
-        for zone in zones:
-            told += zone.observe(at, tracked)
-    return told
+    helped = _tracked(recording, activation=score, high=score)
+    return {"supervision, defaults": _counted(recording.scene, defaults, 1)} | {
+        f"supervision, threshold {frames}": _counted(recording.scene, helped, frames) for frames in THRESHOLDS
+    }
 
 
-def shelf(recording: Recording) -> list[Told]:
+def shelf(recording: Recording) -> dict[str, list[Told]]:
     """Units a slot: the detections of its product whose middles lie in it, frame by frame."""
     zones = [
         (slot, sv.PolygonZone(_pixels(slot.polygon), triggering_anchors=[sv.Position.CENTER]))
@@ -80,6 +59,34 @@ def shelf(recording: Recording) -> list[Told]:
             if last.get(slot.id) != units:
                 last[slot.id] = units
                 told.append(Told(at, Stocked(at, slot.id, units)))
+    return {"supervision": told}
+
+
+def _tracked(recording: Recording, *, activation: float, high: float) -> Tracked:
+    """(time, detections with their tracks) of each frame."""
+    tracker = ByteTrackTracker(
+        frame_rate=RATE, track_activation_threshold=activation, high_conf_det_threshold=high
+    )
+    labels = set(recording.scene.detect.labels)
+    tracked = []
+    for at, found in recording.frames():
+        boxes = _detections([d for d in found if d.label in labels and d.score >= LEAST_SCORE])
+        tracked.append((at, tracker.update(boxes, timestamp=at)))
+    return tracked
+
+
+def _counted(scene: wire.Scene, frames: Tracked, threshold: int) -> list[Told]:
+    lines = [(line.id, _line_zone(line, threshold)) for line in scene.lines]
+    zones = [_Stays(zone) for zone in scene.zones]
+    told = []
+    for at, tracked in frames:
+        for number, line in lines:
+            # "In" is what crosses from the left hand to the right hand of the line's way.
+            crossed_in, crossed_out = line.trigger(tracked)
+            told += [Told(at, Crossed(at, number, "backward"))] * int(crossed_in.sum())
+            told += [Told(at, Crossed(at, number, "forward"))] * int(crossed_out.sum())
+        for zone in zones:
+            told += zone.observe(at, tracked)
     return told
 
 
@@ -115,13 +122,13 @@ def _detections(found: list[Detection]) -> sv.Detections:
     )
 
 
-def _line_zone(line: wire.Line, frames: int) -> sv.LineZone:
+def _line_zone(line: wire.Line, threshold: int) -> sv.LineZone:
     first, second = (sv.Point(x * WIDTH, y * HEIGHT) for x, y in line.points)
     return sv.LineZone(
         first,
         second,
         triggering_anchors=[sv.Position.BOTTOM_CENTER],
-        minimum_crossing_threshold=frames,
+        minimum_crossing_threshold=threshold,
     )
 
 

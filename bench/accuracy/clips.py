@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from bench.accuracy import baseline, figures
-from bench.accuracy.counting import Told, perceive
+from bench.accuracy import counters, figures
+from bench.accuracy.counting import Told
 from bench.accuracy.figures import Compared
 from bench.accuracy.recording import LEAST_SCORE, Recording, asked_for, detections
 from bench.accuracy.report import table
@@ -21,25 +21,21 @@ from sensor_sim.pixels.video import VideoFile
 from tests.real import test_bottles, test_people
 from tests.real.clips import CARD, START, WEIGHTS, missing, scene, video
 
-# The clip of people has ten frames a second; LineZone is given the threshold that counts it best.
-THRESHOLDS = (1, 2, 3, 5)
 
-
-def clips(folder: Path) -> str:
-    """Counts by hand beside those of both counters, on what NanoDet-m 320 finds."""
+def clips(folder: Path, *, supervision: bool) -> str:
+    """Counts by hand beside those of all counters, on what NanoDet-m 320 finds."""
     names = test_people.NAME, test_bottles.NAME
     if absent := next(filter(None, map(missing, names)), ""):
         return f"Not measured: {absent}.\n"
     people, bottles = (_recording(folder, name) for name in names)
-    return _people(people) + "\n" + _bottles(bottles)
+    return _people(people, supervision) + "\n" + _bottles(bottles, supervision)
 
 
-def _people(recording: Recording) -> str:
+def _people(recording: Recording, supervision: bool) -> str:
     six = len(test_people.COME)
-    rows = [["by hand", f"{six}", "0", f"{six}", "0"], ["sensorapp", *_passages(perceive(recording))]]
-    for frames in THRESHOLDS:
-        settings = baseline.Settings(f"supervision, threshold {frames}", frames)
-        rows.append([settings.name, *_passages(baseline.people(recording, settings))])
+    rows = [["by hand", f"{six}", "0", f"{six}", "0"]]
+    for name, told in counters.told(recording, supervision=supervision).items():
+        rows.append([name, *_passages(told)])
     return table(["people", "in by the door", "out by the door", "out by the exit", "in by the exit"], rows)
 
 
@@ -49,10 +45,10 @@ def _passages(told: list[Told]) -> Iterator[str]:
         yield from (f"{counts[line, direction]}" for direction in ("forward", "backward"))
 
 
-def _bottles(recording: Recording) -> str:
+def _bottles(recording: Recording, supervision: bool) -> str:
     changes = len(recording.stocked)
     rows = [["by hand", f"{changes}", ""]]
-    for name, told in (("sensorapp", perceive(recording)), ("supervision", baseline.shelf(recording))):
+    for name, told in counters.told(recording, supervision=supervision).items():
         off = np.abs(np.diff(figures.readings(Compared(recording, told)), axis=1))
         rows.append([name, f"{sum(isinstance(t.what, Stocked) for t in told)}", f"{(off == 0).mean():.1%}"])
     return table(["bottles", "counts told", "readings exact, one a second"], rows)

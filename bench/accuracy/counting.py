@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from bench.accuracy.recording import Recording
@@ -16,9 +15,6 @@ class Told(NamedTuple):
 
     at: float
     what: Happening
-
-
-Counter = Callable[[Recording], list[Told]]
 
 
 def perceive(recording: Recording) -> list[Told]:

@@ -111,7 +111,7 @@ def conclude(delivery: Delivery) -> int:
     print(json.dumps(asdict(totals)), flush=True)
     if totals.invalid:
         print(
-            f"the server refused {totals.invalid} events as invalid;"
+            f"sensor_sim: the server refused {totals.invalid} events as invalid;"
             f" see which and why in {delivery.outbox.dead_letters}",
             file=sys.stderr,
         )
@@ -141,5 +141,5 @@ def send(arguments: argparse.Namespace) -> int:
             totals = delivery.drain()
             return conclude(delivery) or (130 if totals.pending else 0)
     except (RefusedError, OutboxError) as error:
-        print(error, file=sys.stderr)
+        print(f"sensor_sim: {error}", file=sys.stderr)
         return 1

@@ -58,7 +58,7 @@ def fleet(arguments: argparse.Namespace) -> int:
     try:
         asyncio.run(until_told(plan.read(arguments.plan), arguments.url, Clock(arguments.speed)))
     except* (RefusedError, PlanError, SensorError) as group:
-        print(first(group), file=sys.stderr)
+        print(f"sensor_sim: {first(group)}", file=sys.stderr)
         status = 1
     return status
 

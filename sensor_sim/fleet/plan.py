@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from sensor_sim.fields import known_fields
 from sensor_sim.fleet import errors
 from sensorapp import wire
 
@@ -194,6 +195,9 @@ def read(path: Path) -> Plan:
         plan = msgspec.json.decode(path.read_bytes(), type=Plan)
     except OSError as error:
         raise PlanError(f"{path}: {error.strerror}; {WRITERS} writes it") from None
+    except msgspec.ValidationError as error:
+        known = known_fields(error, Plan)
+        raise PlanError(f"{path}: {error}{known}; give a plan as {WRITERS} writes it") from None
     except msgspec.DecodeError as error:
         raise PlanError(f"{path}: {error}; give a plan as {WRITERS} writes it") from None
     if plan.schedule != SCHEDULE:

@@ -115,7 +115,7 @@ class Rendered:
     """The frames of a world for ``seconds`` from ``start`` (seconds since 1970) at the mode's rate.
 
     They are raw, or with ``reduced`` (width, height) developed pictures of that size. What truly happens is
-    told to ``tell`` before the first frame that can show it. A frame's time is that of its middle row; of raw
+    told to ``tell`` before the first frame that can show it, and what the end cuts short after the last. A frame's time is that of its middle row; of raw
     frames each of ``bands`` bands of rows is drawn as the world is when the rolling shutter exposes it.
     """
 
@@ -138,12 +138,21 @@ class Rendered:
         self._bands = bands
         self._tell = tell
 
+    def __length_hint__(self) -> int:
+        return len(self._times)
+
     def __iter__(self) -> Iterator[Frame]:
-        for at in self._times:
-            if self._reduced:
-                yield Frame(at, self._array.reduced(self._view(at, self._reduced)))
-            else:
-                yield Frame(at, self._array.read_out(self._rolling_view(at)))
+        try:
+            for at in self._times:
+                yield self._frame(at)
+        finally:  # whoever watches may have had enough before
+            for happening in self._world.end():
+                self._tell(happening)
+
+    def _frame(self, at: float) -> Frame:
+        if self._reduced:
+            return Frame(at, self._array.reduced(self._view(at, self._reduced)))
+        return Frame(at, self._array.read_out(self._rolling_view(at)))
 
     def _rolling_view(self, at: float) -> View:
         """The whole array's view; what is read of it in bands, each at its time."""

@@ -33,6 +33,9 @@ class ImageFolder:
         self._rate = rate
         self._start = time.time() - (len(self._paths) - 1) / rate if start is None else start
 
+    def __length_hint__(self) -> int:
+        return len(self._paths)
+
     def __iter__(self) -> Iterator[Frame]:
         for number, path in enumerate(self._paths):
             yield Frame(self._start + number / self._rate, _read(path))

@@ -35,6 +35,9 @@ class VideoFile:
         self.duration = self._expected / rate if rate > 0 else 0.0
         self.start = time.time() - self.duration if start is None else start
 
+    def __length_hint__(self) -> int:
+        return self._expected
+
     def __iter__(self) -> Iterator[Frame | None]:
         count, shown, last = 0, 0, -1.0
         while True:

@@ -16,6 +16,7 @@ from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sensor_sim.device.uplink import RefusedError
@@ -307,10 +308,18 @@ def test_a_plan_that_is_missing_or_of_another_schedule_is_told(tmp_path: Path) -
         _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (
         1,
-        f"{path}: No such file or directory; `manage.py load_demo` or `manage.py create_fleet` writes it\n",
+        f"sensor_sim: {path}: No such file or directory; `manage.py load_demo` or `manage.py create_fleet` writes it\n",
     )
     path.write_text("{}")
     with pytest.raises(p.PlanError, match=r"give a plan as `manage\.py load_demo` or"):
+        p.read(path)
+    document = plan(store("Europe/Berlin", visitors=40.0), origin=ORIGIN)
+    plain = msgspec.to_builtins(document)
+    plain["stores"][0]["power_cuts"] = [{"day": 1, "begins": "10:00:00", "end": "11:00:00"}]
+    path.write_bytes(msgspec.json.encode(plain))
+    with pytest.raises(
+        p.PlanError, match=r"unknown field `end` .*; known are day, begins and ends; give a plan"
+    ):
         p.read(path)
     p.write(p.Plan(0, 1, ORIGIN, 0, []), path)
     with pytest.raises(p.PlanError, match="it was made for schedule 0 and this program has schedule"):

@@ -23,7 +23,7 @@ from sensor_sim.pixels.array import (
     expose,
 )
 from sensor_sim.pixels.imx500 import ARRAY, BINNED, BLACK, FULL, MODES, VIDEO, Mode
-from sensor_sim.pixels.rendered import Crossed, Happening, View
+from sensor_sim.pixels.rendered import Crossed, Happening, Stayed, View
 from tests.sensor_sim.people import START, unhurried
 
 modes = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
@@ -205,6 +205,9 @@ class Brightening:
         self.at = at
         return [self.passes] if passed else []
 
+    def end(self) -> Sequence[Happening]:
+        return [Stayed(self.at, 0, self.at - START)]
+
     def view(self, width: int, height: int) -> View:
         level = 100 + round(100 * (self.at - START))
         return plain((level, level, level), (width, height))
@@ -216,7 +219,16 @@ def test_frames_come_at_the_modes_rate() -> None:
     frames = list(Rendered(world, start=START, seconds=0.2, reduced=(64, 48), tell=told.append))
     assert [frame.at for frame in frames] == [START + i / 30 for i in range(6)]
     assert [frame.image.mean() for frame in frames] == pytest.approx([100, 103, 107, 110, 113, 117], abs=0.6)
-    assert told == [world.passes]
+    assert told == [world.passes, Stayed(START + 5 / 30, 0, pytest.approx(5 / 30))]
+
+
+def test_who_has_seen_enough_is_told_the_end() -> None:
+    told: list[Happening] = []
+    source = iter(Rendered(Brightening(), start=START, seconds=9.0, reduced=(64, 48), tell=told.append))
+    next(source)
+    assert told == []
+    del source
+    assert told == [Stayed(START, 0, 0.0)]
 
 
 def test_raw_frames_by_default() -> None:

@@ -105,6 +105,38 @@ def test_a_scene_that_cannot_be_meant(folder: Path, tmp_path: Path, name: str) -
     assert f"odd.json: {complaint}" in refusal(folder, scene=path)
 
 
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (
+            {"colour": "red"},
+            "odd.json: Object contains unknown field `colour`; known are version, upload_interval_ms, privacy, "
+            "detect, lines, zones and slots",
+        ),
+        (
+            {"lines": [{"id": 1, "name": "x", "points": [[0, 0], [1, 1]], "width": 2}]},
+            "odd.json: lines[0]: Object contains unknown field `width`; known are id, name and points",
+        ),
+        ({" - at `$.lines[0]": 1}, "unknown field"),
+    ],
+)
+def test_whoever_invents_a_field_is_told_those_that_there_are(
+    folder: Path, tmp_path: Path, changes: dict[str, Any], complaint: str
+) -> None:
+    path = tmp_path / "odd.json"
+    path.write_text(json.dumps(SCENE | changes))
+    assert complaint in refusal(folder, scene=path)
+
+
+def test_of_a_card_those_of_the_decoder_that_was_meant() -> None:
+    plain = card(decoder={"layout": "nanodet", "strides": [8], "bins": 8, "anchors": 3})
+    with pytest.raises(SensorError) as told:
+        networks.read(plain)
+    assert "decoder: Object contains unknown field `anchors`; known are layout, strides, bins" in str(
+        told.value
+    )
+
+
 TEXTS: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "not readable as JSON: Expecting value"),
     "NaN": (b'{"version": 1, "detect": {"score": NaN}}', "NaN is no number in JSON"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sensor_sim.errors import SensorError
-from sensor_sim.pixels.rendered import Crossed, Stayed, Stocked
+from sensor_sim.pixels.rendered import Crossed, Occupied, Stayed, Stocked
 from sensor_sim.truth import writer
 from sensorapp import wire
 from tests.sensor_sim.people import START
@@ -18,12 +18,14 @@ def test_happenings_are_written_as_events(tmp_path: Path) -> None:
     tell(Crossed(START, 1, "backward"))
     tell(Stayed(START + 1.0004, 2, 12.3456))
     tell(Stocked(START + 2, 17, 6))
+    tell(Occupied(START + 3, 2, 4))
     lines = (tmp_path / "truth.jsonl").read_bytes().splitlines()
     at = round(START * 1000)
     assert [wire.decode(line, wire.Event) for line in lines] == [  # type: ignore[arg-type]
         wire.Crossing(at, 1, "backward"),
         wire.Visit(at + 1000, 2, 12346),
         wire.Shelf(at + 2000, 17, 6, 1.0),
+        wire.Occupancy(at + 3000, 2, 4),
     ]
 
 

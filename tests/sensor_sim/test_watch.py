@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sensor_sim import pipeline
+from sensor_sim import pipeline, streams
 from sensor_sim.__main__ import main
 from sensor_sim.chip import Chip
 from sensor_sim.errors import SensorError
@@ -262,10 +262,77 @@ def test_what_to_measure_must_be_said(video: Path, package: Path) -> None:
     assert "--scene: say what to measure" in refused("--video", video, "--model", package)
 
 
+@pytest.mark.parametrize(
+    ("source", "option", "remedy"),
+    [
+        ("--video walk.mp4", "--rate 2", "--images"),
+        ("--video walk.mp4", "--seed 0", "--world"),
+        ("--images .", "--mode binned", "--world"),
+        ("--camera 97", "--density normal", "--world"),
+        ("--camera 97", "--start 2026-03-01", "--video or --images or --world"),
+        ("--world shelf", "--rate 1", "--images"),
+        ("--picamera net.rpk", "--threads 1", "--video or --camera or --images or --world"),
+        ("--picamera net.rpk", "--ambient 25", "--video or --camera or --images or --world"),
+        ("--picamera net.rpk", "--region 0,0,9,9", "--video or --camera or --images or --world"),
+        ("--picamera net.rpk", "--weights net.onnx", "--video or --camera or --images or --world"),
+    ],
+)
+def test_an_option_that_means_nothing_to_the_source_is_refused(
+    package: Path, scene: Path, source: str, option: str, remedy: str
+) -> None:
+    sentence = refused(*source.split(), "--model", package, "--scene", scene, *option.split())
+    name, given = option.split()[0], source.split()[0]
+    assert sentence == f"sensor_sim: {name}: it means nothing to {given}; leave it out or give {remedy}"
+
+
 def test_only_a_rendered_scene_has_a_truth(tmp_path: Path, video: Path, package: Path, scene: Path) -> None:
     sentence = refused("--video", video, "--model", package, "--scene", scene, "--truth", tmp_path / "truth")
-    assert sentence == "sensor_sim: --truth: only a rendered scene knows it; leave it out or give --world"
+    assert sentence == "sensor_sim: --truth: it means nothing to --video; leave it out or give --world"
     assert not (tmp_path / "truth").exists()
+
+
+def test_seconds_end_a_video_and_a_folder_of_images(tmp_path: Path, package: Path, scene: Path) -> None:
+    """Two seconds of ten frames each: the figure is not at the line yet."""
+    (folder := tmp_path / "images").mkdir()
+    for number, image in enumerate(networks.walk_down()):
+        assert cv2.imwrite(str(folder / f"{number:03}.png"), image)
+    video = networks.write_video(tmp_path / "walk.mkv", networks.walk_down())
+    rest = ("--model", package, "--scene", scene, "--start", "2026-03-01T09:00:00Z", "--seconds", "2")
+    for source in (("--video", video), ("--images", folder, "--rate", "10")):
+        ran = watch_here(*source, *rest)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert heartbeats(read(ran.stdout)) == [(1.9, 1900, 20)]
+
+
+def test_progress_on_a_terminal_leaves_the_events_as_they_are(
+    video: Path, package: Path, scene: Path
+) -> None:
+    """Each line of it is erased before the next event, and at the end nothing is left of it."""
+    terminal, errors = os.openpty()
+    words = command("--video", video, "--model", package, "--scene", scene)
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors) as process:
+        os.close(errors)
+        assert process.stdout
+        output = process.stdout.read().decode()
+    shown = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    assert process.returncode == 0
+    assert [type(event) for event in read(output)] == [wire.Crossing, wire.Heartbeat]
+    assert shown.startswith(f"{streams.ERASE}1 of 60 frames in ")
+    assert shown.endswith(streams.ERASE)
+
+
+def test_seconds_end_a_camera_that_is_away() -> None:
+    """Where nothing comes the clock counts, or it would be waited for forever."""
+
+    def away() -> Iterator[Frame | None]:
+        while True:
+            time.sleep(0.01)
+            yield None
+
+    lost = list(streams.first(away(), 0.1))
+    assert 1 <= len(lost) <= 11
+    assert set(lost) == {None}
 
 
 def test_a_model_that_is_not_what_its_card_says(video: Path, tmp_path: Path, scene: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sensor_sim import sources
+from sensor_sim import sources, watch
 from sensor_sim.pixels.rendered import World
 from sensorapp import wire
 from tests.sensor_sim import networks
@@ -23,8 +23,10 @@ worlds = pytest.mark.parametrize("name", ["entrance", "shelf"])
 
 def opened(name: str, *words: str) -> World:
     parser = argparse.ArgumentParser()
-    sources.add_source_arguments(parser)
-    world = sources.open_world(parser.parse_args(["--world", name, "--start", WHEN, *words]))
+    watch.add_parser(parser.add_subparsers())
+    arguments = parser.parse_args(["watch", "--model", "none", "--world", name, "--start", WHEN, *words])
+    sources.settle_options(arguments)
+    world = sources.open_world(arguments)
     assert world is not None
     return world
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sensorapp.stack.bootstrap import GROUPS
 from sensorapp.stack.paths import ROOT
 
 SCRIPT = Path("sensorapp/stack/bootstrap.py")
@@ -94,7 +96,25 @@ def test_what_is_in_place_is_left_alone_without_a_word() -> None:
 
 
 def test_no_lock_file_names_a_download_address() -> None:
-    for name in ("requirements.lock", "requirements-dev.lock", "package-lock.json"):
-        assert "://" not in (ROOT / name).read_text(), name
-    for lock in (ROOT / "sensorapp" / "stack").glob("*.lock"):
+    locks = [*ROOT.glob("requirements*.lock"), *(ROOT / "sensorapp" / "stack").glob("*.lock")]
+    assert len(locks) >= 5
+    for lock in (*locks, ROOT / "package-lock.json"):
         assert "://" not in lock.read_text(), lock
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_what_a_group_adds_leaves_the_versions_of_the_tests_packages(group: str) -> None:
+    """Both are installed into one environment, and the later one must not undo the earlier."""
+    ours, added = (pinned(ROOT / f"requirements-{name}.lock") for name in ("dev", group))
+    assert added.keys() - ours.keys()
+    assert {name: added[name] for name in added.keys() & ours.keys()} == {
+        name: ours[name] for name in added.keys() & ours.keys()
+    }
+
+
+def pinned(lock: Path) -> dict[str, set[str]]:
+    """The versions of each package; several for different versions of Python."""
+    found: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([\w.-]+)==(\S+)", lock.read_text(), re.MULTILINE):
+        found.setdefault(name, set()).add(version)
+    return found

@@ -34,6 +34,14 @@ class Stayed(NamedTuple):
     dwell: float
 
 
+class Occupied(NamedTuple):
+    """At ``at`` it became ``people`` who are in a zone for good: not only for a step, and not yet gone."""
+
+    at: float
+    zone: int
+    people: int
+
+
 class Stocked(NamedTuple):
     """From ``at`` on, ``units`` items of the slot's own product stand in it."""
 
@@ -42,7 +50,7 @@ class Stocked(NamedTuple):
     units: int
 
 
-Happening = Crossed | Stayed | Stocked
+Happening = Crossed | Stayed | Occupied | Stocked
 
 
 class Thing(NamedTuple):
@@ -74,6 +82,10 @@ class World(Protocol):
 
     def advance(self, at: float) -> Sequence[Happening]:
         """Move on to ``at`` (seconds since 1970, growing); returns what truly happened since, in order."""
+        ...
+
+    def end(self) -> Sequence[Happening]:
+        """Nobody looks any longer: returns what that cuts short, with the time so far."""
         ...
 
     def view(self, width: int, height: int) -> View:

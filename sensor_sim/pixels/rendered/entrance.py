@@ -38,7 +38,8 @@ class Entrance:
         self._start, self._steps, self._at = start, 0, start
         self._arrivals = Arrivals(np.random.default_rng([seed, 0xE7]), self.shop, density)
         self._stage = Stage(self.shop.room, self.shop.camera, self.shop.look)
-        self._truths = (LineTruth(LINE, *self.shop.line), ZoneTruth(FOYER, self.shop.foyer))
+        self._foyer = ZoneTruth(FOYER, self.shop.foyer)
+        self._truths = (LineTruth(LINE, *self.shop.line), self._foyer)
         self._open = self._was_open = 0.0
         self._certain: list[tuple[int, Happening]] = []  # with the step at which it became certain
 
@@ -50,6 +51,9 @@ class Entrance:
         happened = [happening for when, happening in self._certain if when <= passed]
         self._certain = [one for one in self._certain if one[0] > passed]
         return happened
+
+    def end(self) -> Sequence[Happening]:
+        return list(self._foyer.end(self._at))
 
     def view(self, width: int, height: int) -> View:
         share = 1.0 - (self._steps - (self._at - self._start) / STEP)
@@ -71,6 +75,7 @@ class Entrance:
             if walker.done:
                 for truth in self._truths:
                     self._note(truth.forget(walker.number))
+        self._note(self._foyer.settle(at))
         self.walkers = [walker for walker in self.walkers if not walker.done]
         self._move_door()
 

@@ -42,6 +42,9 @@ class Shelf:
     def advance(self, at: float) -> Sequence[Stocked]:
         return self.story.advance(at)
 
+    def end(self) -> Sequence[Stocked]:
+        return []
+
     def view(self, width: int, height: int) -> View:
         self._still.update(self.story.stock, max(width, -(-height * 4 // 3)))
         canvas, plan = self._still.picture.copy(), self._still.plan.copy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sensor_sim.pixels.rendered import Crossed, Happening, Stayed
+from sensor_sim.pixels.rendered import Crossed, Happening, Occupied, Stayed
 
 Spot = tuple[float, float]
 
@@ -70,6 +70,10 @@ class _Stay:
     since: float
     last: float
 
+    @property
+    def counts(self) -> bool:
+        return self.last - self.since >= LEAST_STAY
+
 
 @dataclass
 class ZoneTruth:
@@ -78,6 +82,7 @@ class ZoneTruth:
     number: int
     corners: Sequence[Spot]
     stays: dict[int, _Stay] = field(default_factory=dict, init=False)
+    count: int | None = field(default=None, init=False)
 
     def observe(self, at: float, who: int, spot: Spot) -> Iterator[Happening]:
         stay = self.stays.get(who)
@@ -91,8 +96,22 @@ class ZoneTruth:
 
     def forget(self, who: int) -> Iterator[Happening]:
         stay = self.stays.pop(who, None)
-        if stay and stay.last - stay.since >= LEAST_STAY:
+        if stay and stay.counts:
             yield Stayed(stay.last, self.number, stay.last - stay.since)
+
+    def settle(self, at: float) -> Iterator[Happening]:
+        """After everybody was observed at ``at``: how many they are, if that is new."""
+        count = sum(stay.counts for stay in self.stays.values())
+        if count != self.count:
+            self.count = count
+            yield Occupied(at, self.number, count)
+
+    def end(self, at: float) -> Iterator[Happening]:
+        """Stays that are cut short at ``at``; how many stay on is not known any more."""
+        for stay in self.stays.values():
+            stay.last = min(stay.last, at)
+        for who in list(self.stays):
+            yield from self.forget(who)
 
     def _holds(self, spot: Spot) -> bool:
         turns = [

@@ -58,6 +58,9 @@ class Varied:
         self._share = 1.0 - (self._steps - passed)
         return []
 
+    def end(self) -> Sequence[Happening]:
+        return []
+
     def view(self, width: int, height: int) -> View:
         cast = actors(self.walkers, self._share, self._shutter)
         return self._stage.draw(cast, width, height, self._light)

@@ -124,7 +124,7 @@ def test_invalid_events_give_status_1_and_name_the_file(
     output, errors = capsys.readouterr()
     assert json.loads(output)["invalid"] == 1
     assert errors == (
-        "the server refused 1 events as invalid;"
+        "sensor_sim: the server refused 1 events as invalid;"
         f" see which and why in {arguments.outbox / 'dead-letter.jsonl'}\n"
     )
 

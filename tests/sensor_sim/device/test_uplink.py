@@ -332,7 +332,7 @@ def test_send_says_in_one_sentence_why_it_cannot(server: Server, full: tuple[Pat
     server.faults = [refuse(401, "The token is not known.")]
     status, output, errors = send(full[0], server.url, full[1])
     assert (status, output) == (1, "")
-    assert errors == "the server answered 401: The token is not known; check the token\n"
+    assert errors == "sensor_sim: the server answered 401: The token is not known; check the token\n"
 
 
 def test_send_names_the_file_of_what_was_refused(server: Server, full: tuple[Path, Path]) -> None:
@@ -340,7 +340,7 @@ def test_send_names_the_file_of_what_was_refused(server: Server, full: tuple[Pat
         outbox.append([wire.Shelf(START, 0, BROKEN, 1.0)], model=MODEL, config=2)
     status, output, errors = send(full[0], server.url, full[1])
     assert (status, json.loads(output)["stored"], json.loads(output)["invalid"]) == (1, 3, 1)
-    last = f"the server refused 1 events as invalid; see which and why in {full[0] / 'dead-letter.jsonl'}"
+    last = f"sensor_sim: the server refused 1 events as invalid; see which and why in {full[0] / 'dead-letter.jsonl'}"
     assert errors.splitlines()[-1] == last
 
 

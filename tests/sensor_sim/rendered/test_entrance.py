@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from sensor_sim.pixels.rendered import Crossed, Happening, Stayed
+from sensor_sim.pixels.rendered import Crossed, Happening, Occupied, Stayed
 from sensor_sim.pixels.rendered.arrivals import RATES, Arrivals, Density
 from sensor_sim.pixels.rendered.crowd import STEP, Leg, State, Walker, step
 from sensor_sim.pixels.rendered.entrance import Entrance, daylight
@@ -51,7 +51,7 @@ def test_happenings_do_not_depend_on_the_steps(step: float) -> None:
     for at in np.arange(step, SECONDS, step):
         found.extend(world.advance(NOON + float(at)))
     found.extend(world.advance(NOON + SECONDS))
-    assert {type(happening) for happening in found} == {Crossed, Stayed}
+    assert {type(happening) for happening in found} == {Crossed, Occupied, Stayed}
     assert found == run(3, "normal").happenings
 
 
@@ -195,6 +195,41 @@ def test_a_stay_lasts_a_second_at_least_and_bridges_a_step_out() -> None:
     assert [*stays([(2, outside), (2.1, inside), (0.5, outside), (2.1, inside), (3, outside)])] == [
         Stayed(pytest.approx(6.6), 1, pytest.approx(4.6))
     ]
+
+
+def test_occupancy_is_told_when_it_changes_and_open_stays_end_with_the_last_look() -> None:
+    """Number 1 comes at 1 s and leaves at 4 s, number 2 comes at 3 s and stays, number 3 comes too late."""
+    truth = ZoneTruth(1, ((-1, 2), (1, 2), (1, 1), (-1, 1)))
+    found: list[Happening] = []
+    for at in np.arange(0.0, 6.5, 0.5).tolist():
+        inside = {1: 1.0 <= at <= 4.0, 2: at >= 3.0, 3: at >= 5.5}
+        for who, is_inside in inside.items():
+            found.extend(truth.observe(at, who, (0.0, 1.5 if is_inside else 3.0)))
+        found.extend(truth.settle(at))
+    assert found == [
+        Occupied(0.0, 1, 0),
+        Occupied(2.0, 1, 1),
+        Occupied(4.0, 1, 2),
+        Stayed(4.0, 1, 3.0),
+        Occupied(5.0, 1, 1),
+    ]
+    assert [*truth.end(5.8)] == [Stayed(5.8, 1, pytest.approx(2.8))]
+    assert [*truth.end(5.8)] == []
+
+
+def test_occupancy_and_stays_are_of_the_same_people() -> None:
+    world, found = Entrance(1, NOON, "crowd"), list[Happening]()
+    for second in range(1, SECONDS + 1):
+        found.extend(world.advance(NOON + second))
+    counts = [0, *(one.people for one in found if isinstance(one, Occupied))]
+    ended = sum(isinstance(one, Stayed) for one in found)
+    assert ended >= 5
+    assert sum(max(before - after, 0) for before, after in itertools.pairwise(counts)) == ended
+    cut_short = world.end()
+    assert len(cut_short) == counts[-1] > 0
+    for stay in cut_short:
+        assert isinstance(stay, Stayed)
+        assert stay.at <= NOON + SECONDS
 
 
 @pytest.mark.parametrize(("density", "seconds"), [("low", 7200), ("normal", 1200), ("crowd", 360)])
