@@ -22,6 +22,7 @@ from sensor_sim.pixels.rendered import Crossed, Happening, Stayed, Stocked
 
 QUARTER_S = 900.0
 DRAWS = 1000
+SETTLE_S = 2.0  # what happens so shortly before a recording's end cannot be told any more, and is left out
 WITHIN_S = 3.0  # a counted crossing or stay within so many seconds of a true one is the same
 
 T = TypeVar("T")
@@ -42,6 +43,16 @@ class Compared(NamedTuple):
     recording: Recording
     told: Sequence[Told]
 
+    def crossed(self) -> list[Crossed]:
+        return [true for true in self.recording.crossed if true.at < self._settled]
+
+    def told_crossed(self) -> list[Told]:
+        return [t for t in self.told if isinstance(t.what, Crossed) and t.what.at < self._settled]
+
+    @property
+    def _settled(self) -> float:
+        return self.recording.times[-1] - SETTLE_S
+
 
 # --- crossings -------------------------------------------------------------------------------------
 
@@ -50,8 +61,8 @@ def counts(compared: Iterable[Compared], direction: str) -> Counts:
     return np.array(
         [
             (
-                sum(c.direction == direction for c in one.recording.crossed),
-                sum(isinstance(t.what, Crossed) and t.what.direction == direction for t in one.told),
+                sum(true.direction == direction for true in one.crossed()),
+                sum(told.what[2] == direction for told in one.told_crossed()),
             )
             for one in compared
         ]
@@ -125,10 +136,7 @@ def crossings(compared: Iterable[Compared]) -> Matched:
     def alike(a: Happening, b: Happening) -> bool:
         return isinstance(a, Crossed) and isinstance(b, Crossed) and a[1:] == b[1:]
 
-    return _together(
-        match(one.recording.crossed, [t for t in one.told if isinstance(t.what, Crossed)], alike)
-        for one in compared
-    )
+    return _together(match(one.crossed(), one.told_crossed(), alike) for one in compared)
 
 
 def stays(compared: Iterable[Compared]) -> Matched:

@@ -10,11 +10,14 @@ from collections.abc import Iterator, Sequence
 from sensor_sim.detection import Detection
 from sensor_sim.perception.lines import LineCounter
 from sensor_sim.perception.shelves import SlotCounter
-from sensor_sim.perception.tracking import DIM_SHARE, Tracker
+from sensor_sim.perception.tracking import DIM_SHARE, Tracker, TrackerSettings
 from sensor_sim.perception.zones import ZoneCounter
 from sensorapp import wire
 
 __all__ = ["Perception"]
+
+# Items stand still: whoever hides one for a while gives it back where it was.
+ITEMS = TrackerSettings(patience=1.5)
 
 
 class Perception:
@@ -37,7 +40,7 @@ class Perception:
         self._tracker = Tracker(scene.detect.score)
         self._lines = [LineCounter(line) for line in scene.lines]
         self._zones = [ZoneCounter(zone) for zone in scene.zones]
-        self._items = {slot.item: Tracker(scene.detect.score) for slot in scene.slots}
+        self._items = {slot.item: Tracker(scene.detect.score, ITEMS) for slot in scene.slots}
         self._slots = [SlotCounter(slot) for slot in scene.slots]
 
     def observe(self, at: float, detections: Sequence[Detection]) -> Iterator[wire.Event]:

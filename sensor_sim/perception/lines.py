@@ -21,8 +21,8 @@ DEAD_BAND = 0.045
 # Beyond doubt is whoever is farther from the line than so many standard deviations of the trembling, or than
 # the widest band; they must stay there for HOLD seconds, others for LONG_HOLD.
 TREMBLING = 4.0
-WIDEST_BAND = 0.15
-HOLD, LONG_HOLD = 0.2, 0.7
+WIDEST_BAND = 0.25
+HOLD, LONG_HOLD = 0.4, 0.8
 # It is this many times as wide, up and down, for a person who has only been seen in part.
 UNSURE = 3
 

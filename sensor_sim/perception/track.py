@@ -33,7 +33,10 @@ class Motion:
     first_speed: float = 1.5  # standard deviation of the unknown first velocity, boxes/s: a brisk walk
     coasting: float = 0.5  # an unseen object keeps its velocity for about this long
     memory: float = 1.0  # for how many seconds trembling is remembered
-    widest: float = 0.3  # the uncertainty of the position counts at most this much when matching
+    least_leap: float = 0.05  # when matching, the position's uncertainty counts at most so much,
+    leap: float = (
+        1.0  # or so much for each second between two frames: what is hidden for long waits for its own
+    )
 
 
 PEOPLE = Motion()
@@ -69,7 +72,7 @@ class Track:
     """
 
     __slots__ = (
-        "_motion", "_pp", "_pv", "_ss", "_velocity", "_vv", "at", "box", "clear_sightings", "confirmed", "cut_off",
+        "_leap", "_motion", "_pp", "_pv", "_ss", "_velocity", "_vv", "at", "box", "clear_sightings", "confirmed", "cut_off",
         "detected", "detected_foot", "foot", "foot_seen", "last_seen", "number", "trembling",
     )  # fmt: skip
 
@@ -88,10 +91,12 @@ class Track:
         self._pp = self._ss = motion.edge**2
         self._pv = 0.0
         self._vv = motion.first_speed**2
+        self._leap = motion.least_leap**2
 
     def predict(self, at: float) -> None:
         """Move on to the time ``at`` (white-noise acceleration, Bar-Shalom et al. 2001, section 6.2)."""
         dt = at - self.at
+        self._leap = max(self._motion.least_leap, self._motion.leap * dt) ** 2
         vx, vy = self._velocity
         if self.last_seen < self.at:
             keep = math.exp(-dt / self._motion.coasting)
@@ -107,7 +112,7 @@ class Track:
 
     def reach(self, gate: float) -> Box:
         """What any box must touch to be within ``gate`` standard deviations."""
-        margin = gate * math.sqrt(min(self._pp, self._motion.widest**2) + self._motion.cut_edge**2)
+        margin = gate * math.sqrt(min(self._pp, self._leap) + self._motion.cut_edge**2)
         left, top, right, bottom = self.box
         x, y = margin * (right - left), margin * (bottom - top)
         return Box(left - x, top - y, right + x, bottom + y)
@@ -132,7 +137,7 @@ class Track:
                 x, doubt = min(left, right, key=abs), abs(wider)
             if abs(taller) > bound:
                 y, doubt = min(top, bottom, key=abs), max(abs(taller), doubt)
-        off = (x * x + y * y) / (min(self._pp, m.widest**2) + edge**2)
+        off = (x * x + y * y) / (min(self._pp, self._leap) + edge**2)
         differs = (wider * wider + taller * taller) / (self._ss + size**2)
         return Innovation(off + differs, x, y, wider, taller, doubt)
 

@@ -19,11 +19,9 @@ DIM_SHARE = 0.3
 
 @dataclass(frozen=True)
 class TrackerSettings:
-    patience: float = (
-        1.5  # an unseen track is kept for so many seconds: somebody walking past hides it for 1 s
-    )
+    patience: float = 1.0  # an unseen track is kept for so many seconds: somebody walking past hides it
     clear_sightings: int = 2  # so many clear detections make a track real
-    gate: float = 4.0  # a detection farther from the prediction than so many standard deviations is another's
+    gate: float = 5.0  # a detection farther from the prediction than so many standard deviations is another's
     duplicate_overlap: float = 0.5  # a box that covers a tracked one this much is the same object again
     most_tracks: int = 256
     motion: Motion = PEOPLE

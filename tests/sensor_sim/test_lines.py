@@ -172,7 +172,7 @@ def test_a_crossing_is_told_within_a_second_and_dated_to_the_moment() -> None:
     ]
     [(at, event)] = told
     assert abs(event.at / 1000 - (START + 2.75)) < 0.1
-    assert at - (START + 2.75) < 0.5
+    assert at - (START + 2.75) < 0.6
 
 
 def test_memory_is_bounded() -> None:

@@ -113,7 +113,7 @@ class Arrivals:
 
     def _beside(self, leg: Leg, side: float) -> Leg:
         x = leg.x + side
-        if abs(leg.y - self._shop.threshold) < 0.8:
+        if abs(leg.y - self._shop.threshold) < 0.8 and self._shop.before_door(leg.x):
             door = self._shop.door
             x = min(max(x, door.left + BODY + 0.05), door.right - BODY - 0.05)
         return leg._replace(x=x)

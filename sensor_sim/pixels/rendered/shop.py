@@ -28,6 +28,7 @@ LINE, FOYER = 0, 1
 BODY = 0.25  # metres that a person's middle keeps from a wall
 # A box ends at the toes of the foremost foot, so many metres nearer to the camera than where the person stands.
 TOES = 0.15
+SCORE = 0.5  # from which on the bundled model's detections count; those between people score less
 BESIDE = 0.6  # metres by which the line goes on beyond the door, for boxes of people who are seen leaning
 
 
@@ -50,6 +51,7 @@ class Shop(NamedTuple):
         line = tuple((x, y - TOES) for x, y in self.line)
         return {
             "version": 1,
+            "detect": {"labels": ["person"], "score": SCORE},
             "lines": [{"id": LINE, "name": "door", "points": self._seen(line)}],
             "zones": [{"id": FOYER, "name": "foyer", "polygon": self._seen(self.foyer)}],
         }
@@ -65,12 +67,12 @@ class Shop(NamedTuple):
         pitch = radians(self.camera.pitch)
         # A head is nearer to the camera than the feet, so the feet decide.
         depth = max(y, 0.0) * np.cos(pitch) + self.camera.height * np.sin(pitch)
-        return side * float(depth * 0.5 / self.camera.focal + 0.9)
+        return side * float(depth * 0.5 / self.camera.focal + 1.4)
 
     def fence(self, walker: Walker, x: float, y: float) -> tuple[float, float]:
         """Nobody walks through the front but by its door."""
         if abs(y - self.threshold) < BODY:
-            if self._before_door(walker.before.x):
+            if self.before_door(walker.before.x):
                 x = min(max(x, self.door.left + BODY), self.door.right - BODY)
             else:
                 y = self.threshold + (BODY if walker.before.y > self.threshold else -BODY)
@@ -78,11 +80,12 @@ class Shop(NamedTuple):
 
     def way(self, x: float, y: float, leg: Leg) -> tuple[float, float]:
         """Whoever was pushed away from the door before being through goes back to it."""
-        if (y > self.threshold) == (leg.y > self.threshold) or self._before_door(x):
+        if (y > self.threshold) == (leg.y > self.threshold) or self.before_door(x):
             return leg.x, leg.y
         return min(max(leg.x, self.door.left + BODY), self.door.right - BODY), self.threshold
 
-    def _before_door(self, x: float) -> bool:
+    def before_door(self, x: float) -> bool:
+        """Whether the door, and no wall, is there."""
         return self.door.left < x < self.door.right
 
 

@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -53,6 +54,19 @@ def test_happenings_do_not_depend_on_the_steps(step: float) -> None:
     found.extend(world.advance(NOON + SECONDS))
     assert {type(happening) for happening in found} == {Crossed, Occupied, Stayed}
     assert found == run(3, "normal").happenings
+
+
+@pytest.mark.parametrize("density", ["normal", "crowd"])
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_nobody_vanishes_where_the_camera_sees_them(seed: int, density: Density) -> None:
+    shop, places = Entrance(seed, NOON, density).shop, run(seed, density).places
+    raster = shop.camera.raster(400, 300)
+    gone = [at for then, now in pairwise(places) for one, at in then.items() if one not in now]
+    assert gone
+    for x, y in gone:
+        if y > 0:  # else behind the camera
+            [(column, row)] = shop.camera.project(np.array([[x, y, 0.0]]), raster)
+            assert not (0 < column < raster.width and 0 < row < raster.height)
 
 
 @pytest.fixture(scope="module")
