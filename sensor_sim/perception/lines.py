@@ -16,10 +16,10 @@ from sensor_sim.perception.track import Track
 from sensor_sim.perception.tracking import Sighting
 from sensorapp import wire
 
-# Half the width of the dead band in units of the box: about 8 cm on a standing person.
-DEAD_BAND = 0.045
+# Half the width of the dead band in units of the box: about 6 cm on a standing person.
+DEAD_BAND = 0.035
 # Seconds for which the foot must stay clear of the line; the longer ones where somebody hides it.
-HOLD, HIDDEN_HOLD = 0.5, 1.2
+HOLD, HIDDEN_HOLD = 0.3, 1.2
 # It is this many times as wide, up and down, for a person who has only been seen in part.
 UNSURE = 3
 

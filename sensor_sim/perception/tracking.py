@@ -21,7 +21,7 @@ BESIDE = 0.2
 
 @dataclass(frozen=True)
 class TrackerSettings:
-    patience: float = 1.0  # an unseen track is kept for so many seconds: somebody walking past hides it
+    patience: float = 0.8  # an unseen track is kept for so many seconds: somebody walking past hides it
     clear_sightings: int = 2  # so many clear detections make a track real
     gate: float = 5.0  # a detection farther from the prediction than so many standard deviations is another's
     duplicate_overlap: float = 0.5  # a box that covers a tracked one this much is the same object again

@@ -196,7 +196,7 @@ def test_feet_that_somebody_hides_must_stay_clear_for_longer() -> None:
         assert isinstance(event, wire.Crossing)
         assert event.direction == "forward"
         delays.append(at - event.at / 1000)
-    assert delays == [pytest.approx(0.55, abs=0.1), pytest.approx(1.25, abs=0.1)]
+    assert delays == [pytest.approx(0.35, abs=0.1), pytest.approx(1.25, abs=0.1)]
 
 
 def test_memory_is_bounded() -> None:
