@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -132,8 +133,8 @@ def _metadata(
 ) -> Iterable[Metadata | None]:
     """What the chip says: a real one, or the simulated one of a source of pixels."""
     if arguments.picamera is not None:
-        camera = open_camera(arguments.picamera, package.card)
-        chip = PiCamera(camera, package.card, perception.labels, perception.least_score)
+        opener = partial(open_camera, arguments.picamera, package.card)
+        chip = PiCamera(opener, package.card, perception.labels, perception.least_score, stop)
         return chip if arguments.seconds is None else first(chip, arguments.seconds)
     from sensor_sim.chip import Chip, Thermometer
     from sensor_sim.network import Network
