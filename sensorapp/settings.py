@@ -210,6 +210,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-rejections": {"task": "analytics.ingest.tasks.forget_rejections", "schedule": 86_400},
     "create-partitions": {"task": "analytics.ingest.tasks.create_partitions", "schedule": 3600},
     "drop-partitions": {"task": "analytics.ingest.tasks.drop_partitions", "schedule": 3600},
+    "expire-set-aside": {"task": "analytics.ingest.tasks.expire_set_aside", "schedule": 86_400},
     "check-buckets": {"task": "analytics.ingest.tasks.check_buckets", "schedule": crontab(hour=3, minute=17)},
     "notice-silent-sensors": {"task": "analytics.ingest.tasks.notice_silent_sensors", "schedule": 60},
 }
@@ -224,7 +225,7 @@ INGEST_FUTURE_TOLERANCE_SECONDS = env.integer("INGEST_FUTURE_TOLERANCE_SECONDS",
 # How fast a sensor and an organisation may send to one web process for longer than a minute; 0 is no limit.
 INGEST_SENSOR_EVENTS_PER_SECOND = env.integer("INGEST_SENSOR_EVENTS_PER_SECOND", 10_000)
 INGEST_ORGANISATION_EVENTS_PER_SECOND = env.integer("INGEST_ORGANISATION_EVENTS_PER_SECOND", 200_000)
-# Batches are kept for so many days after the day of their receipt, and older events are refused.
+# Batches, and events set aside, are kept for so many days after the day of their receipt; older events are refused.
 INGEST_RETENTION_DAYS = env.integer("INGEST_RETENTION_DAYS", 400)
 if INGEST_RETENTION_DAYS < 2:
     raise ImproperlyConfigured(f"INGEST_RETENTION_DAYS is {INGEST_RETENTION_DAYS}; it must be at least 2")
