@@ -32,6 +32,7 @@ class Incoming:
     """A batch of a known sensor. ``problem`` is the path and the reason for which it is invalid.
 
     Events after ``trusted_until`` (Unix ms) are set aside. ``released`` is a batch that was, and is counted.
+    ``known`` of its events came with an earlier batch, as committing finds.
     """
 
     sensor: SensorFacts
@@ -45,6 +46,7 @@ class Incoming:
     sent_at: int | None = None
     trusted_until: int | None = None
     released: bool = False
+    known: int = 0
 
     @property
     def last_seq(self) -> int:
@@ -110,12 +112,13 @@ def settle(batch: Incoming, progress: Progress, group: Group) -> Ack:
         return ack(batch, "gap", batch.epoch, expected - 1)
     if batch.last_seq < expected:
         return ack(batch, "duplicate", batch.epoch, expected - 1)
+    batch.known = expected - batch.first_seq
     progress.epoch, progress.next_seq = batch.epoch, batch.last_seq + 1
     if batch.problem:
         group.rejected.append((batch, expected))
         path, reason = batch.problem
         return ack(batch, "invalid", batch.epoch, batch.last_seq, path, reason)
-    count_events(batch, batch.columns.without_first(expected - batch.first_seq), progress, group)
+    count_events(batch, batch.columns.without_first(batch.known), progress, group)
     return ack(batch, "stored", batch.epoch, batch.last_seq)
 
 

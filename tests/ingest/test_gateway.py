@@ -340,7 +340,7 @@ async def test_todays_partition_is_made_when_it_is_missing(
 async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
     assert (await client.get("http://gateway/healthz")).status_code == 200
     ready = await client.get("http://gateway/readyz")
-    assert (ready.status_code, ready.text) == (200, "database: ok\nvalkey: ok\n")
+    assert (ready.status_code, ready.text) == (200, "database: ok\nvalkey: ok\nbuckets: not checked yet\n")
     assert (await client.get(URL)).status_code == 405
 
 
