@@ -232,6 +232,7 @@ if INGEST_RETENTION_DAYS < 2:
 # A sensor that has delivered nothing for this long is silent.
 SILENT_AFTER_SECONDS = env.integer("SILENT_AFTER_SECONDS", 300)
 
+LOG_LEVEL = env.text("LOG_LEVEL", "INFO")
 # "plain" for people, "json" for machines: one object a line.
 LOG_FORMAT = env.choice("LOG_FORMAT", "plain", {"plain", "json"})
 LOGGING = {
@@ -241,11 +242,13 @@ LOGGING = {
         "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
         "json": {"()": "sensorapp.logs.JsonFormatter"},
     },
+    "filters": {"no addresses": {"()": "sensorapp.logs.NoAddresses"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
-    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         # An address belongs to a person: uvicorn's log of requests is kept nowhere.
         "uvicorn.access": {"handlers": [], "propagate": False},
         "uvicorn": {"handlers": ["stderr"], "propagate": False},
+        "uvicorn.error": {"filters": ["no addresses"], "level": LOG_LEVEL},
     },
 }
