@@ -106,13 +106,13 @@ def settle(batch: Incoming, progress: Progress, group: Group) -> Ack:
     if batch.sent_at is not None:
         progress.skew_ms = batch.sent_at - group.received_ms
     expected = progress.expects(batch)
+    batch.known = min(max(expected - batch.first_seq, 0), batch.count)
     if batch.epoch < progress.epoch:
         return ack(batch, "stale_epoch", progress.epoch, progress.next_seq - 1)
     if batch.first_seq > expected:
         return ack(batch, "gap", batch.epoch, expected - 1)
     if batch.last_seq < expected:
         return ack(batch, "duplicate", batch.epoch, expected - 1)
-    batch.known = expected - batch.first_seq
     progress.epoch, progress.next_seq = batch.epoch, batch.last_seq + 1
     if batch.problem:
         group.rejected.append((batch, expected))

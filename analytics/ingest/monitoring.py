@@ -68,7 +68,7 @@ def settled(
     """Note what became of an upload that came at ``received`` (Unix seconds), once that is durable."""
     number, events, dropped = Tally[str](), Tally[str](), Tally[str]()
     for batch, entry, ack in zip(batches, judged, acks, strict=True):
-        known = entry.known if isinstance(entry, Incoming) else 0
+        known = entry.known if isinstance(entry, Incoming) and ack.status != "stale_epoch" else 0
         new = decode.count(batch) - known
         number[ack.status] += 1
         events[ack.status] += new
