@@ -58,7 +58,8 @@ class Gateway:
         try:
             status, headers, body = await self._answer(scope, receive)
         except RefusedError as refused:
-            monitoring.REFUSED.labels(refused.status).inc()
+            if scope["path"].startswith("/ingest/"):
+                monitoring.REFUSED.labels(refused.status).inc()
             status, headers, body = refused.response()
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -87,10 +87,14 @@ def settled(
 def stored(batch: Incoming) -> None:
     """Note how old a batch's newest event is that counts, and how many lie ahead and do not."""
     new, until = batch.columns.at[batch.known :], batch.trusted_until
-    counted = new if until is None or max(new) <= until else [at for at in new if at <= until]
-    SET_ASIDE.inc(len(new) - len(counted))
-    if counted:
-        LAG.labels(batch.sensor.organisation_id).observe(max(0.0, time.time() - max(counted) / 1000))
+    newest = max(new)
+    if until is not None and newest > until:
+        counted = [at for at in new if at <= until]
+        SET_ASIDE.inc(len(new) - len(counted))
+        if not counted:
+            return
+        newest = max(counted)
+    LAG.labels(batch.sensor.organisation_id).observe(max(0.0, time.time() - newest / 1000))
 
 
 # --- what the tables say -----------------------------------------------------------------------------

@@ -235,6 +235,7 @@ def test_what_the_nightly_check_says_in_words(age: timedelta, differing: int, wo
 async def test_a_database_without_tables_is_not_ready(site: Site) -> None:
     empty = psycopg.conninfo.make_conninfo(database_url(), dbname="postgres")
     gateway = Gateway(empty, nobody_looks, Options())
+    growth = Growth()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway)) as client:
         ready = await client.get("http://gateway/readyz")
         headers = {"authorization": f"Bearer {site.door_token}", "content-type": wire.JSON}
@@ -245,6 +246,7 @@ async def test_a_database_without_tables_is_not_ready(site: Site) -> None:
             503,
             {"title": "The database lacks tables.", "detail": "Run manage.py migrate."},
         )
+    assert growth() == {"refused_total 503": 1}
 
 
 async def test_without_its_committing_thread_a_process_is_not_well(gateway: Gateway) -> None:
