@@ -14,6 +14,7 @@ from sensorapp.fleet.models import Store
 TROUBLED_AT_ONCE: Final = 100
 LIVE_AT_ONCE: Final = 500
 REJECTIONS: Final = 1_000
+NEVER_COUNTED_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +48,5 @@ def sensors_page(stores: Collection[Store], at: datetime) -> SensorsPage:
         live=live[:LIVE_AT_ONCE],
         live_in_all=len(live),
         set_aside=sum(sensor.set_aside for sensor in sensors),
-        never_counted=read_never_counted(stores, REJECTIONS),
+        never_counted=read_never_counted(stores, REJECTIONS)[:NEVER_COUNTED_AT_ONCE],
     )

@@ -90,9 +90,9 @@ def test_what_never_counts_is_told_with_where_and_why_alike_ones_together(shop: 
         shop.shelf, "", "lay ahead of the clock, and was not released within 400 days", 12, timedelta(days=6)
     )
     said = page(shop.cast.manager)
-    assert said[said.index("in time. ") :] == words(
+    assert said[said.index("newest first. ") :] == words(
         f"""
-        in time.
+        newest first.
         {line.capitalize()} Main door · Hamburg · line 1,002 events, 2 h ago
         {line.capitalize()} Shelf A · Hamburg · line 1 event, 4 days ago
         Object missing required field Shelf A · Hamburg · events 5 events, 5 days ago
@@ -125,12 +125,16 @@ def test_lists_end_where_nobody_reads_on_but_all_are_counted(
 ) -> None:
     monkeypatch.setattr(module, "TROUBLED_AT_ONCE", 2)
     monkeypatch.setattr(module, "LIVE_AT_ONCE", 1)
+    monkeypatch.setattr(module, "NEVER_COUNTED_AT_ONCE", 1)
+    for number in range(2):
+        refuse(shop.door, "$.batches[0].config", f"reason {number}", 1, timedelta(hours=number))
     for number in range(3):
         make_sensor(shop.store, f"New {number}")
     shown = sensors_page([shop.store], NOW)
     assert [sensor.name for sensor in shown.troubled] == ["New 0", "New 1"]
     assert [sensor.name for sensor in shown.live] == ["Main door"]
     assert (shown.troubled_in_all, shown.live_in_all) == (3, 2)
+    assert [one.why for one in shown.never_counted] == ["reason 0"]
     assert shown.tally == [("never heard", 3), ("live", 2)]
     said = page(shop.cast.manager)
     assert "The first 2 of 3." in said
