@@ -352,7 +352,10 @@ def test_a_camera_that_is_not_there(package: Path, scene: Path) -> None:
     "words",
     [
         ["--start", "yesterday"],
+        ["--start", "1999-12-31T23:59:59Z"],
+        ["--start", "2099-01-01"],
         ["--threads", "0"],
+        ["--seed", "-1"],
         ["--rate", "0.4"],
         ["--seconds", "nan"],
         ["--region", "0,0,9"],
