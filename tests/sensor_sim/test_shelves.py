@@ -82,6 +82,11 @@ class Shelf:
             self.episodes.append((self.at, self.at + seconds, item, 0.0, 0.0, item not in items))
         self.at += seconds
 
+    def stand_before(self, items: set[int], seconds: float) -> None:
+        """Hide more than a hand does, for long."""
+        if len(items & self.standing) >= 3:
+            self.hide(items, seconds)
+
     def nudge(self, items: set[int], seconds: float) -> None:
         """Touch items: they rock by a fifth of their width and stand again."""
         for share in (0.2, -0.2):
@@ -117,12 +122,14 @@ def reports(shelf: Shelf, rate: float, seed: int) -> list[wire.Event]:
 
 
 items = st.sets(st.integers(0, 3), min_size=1)
+handful = st.sets(st.integers(0, 3), min_size=1, max_size=2)
 deeds = st.one_of(
-    st.tuples(st.just("take"), items, st.floats(0.3, 1.0)),
-    st.tuples(st.just("snatch"), items, st.floats(0.3, 1.0)),
+    st.tuples(st.just("take"), handful, st.floats(0.3, 1.0)),
+    st.tuples(st.just("snatch"), handful, st.floats(0.3, 1.0)),
     st.tuples(st.just("put"), items, st.floats(0.3, 1.0)),
     st.tuples(st.just("hide"), items, st.floats(0.1, 1.0)),
     st.tuples(st.just("hide"), st.just({0, 1, 2, 3}), st.floats(0.1, 1.0)),
+    st.tuples(st.just("stand_before"), st.just({0, 1, 2, 3}), st.floats(1.0, 40.0)),
     st.tuples(st.just("nudge"), items, st.floats(0.2, 1.0)),
 )
 

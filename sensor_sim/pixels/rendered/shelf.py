@@ -91,7 +91,14 @@ class Shelf:
 
 def _scene(bay: Bay) -> dict[str, Any]:
     slots = [
-        {"id": slot.id, "name": slot.name, "item": slot.product.label, "polygon": bay.polygon(slot)}
+        {
+            "id": slot.id,
+            "name": slot.name,
+            "item": slot.product.label,
+            "polygon": bay.polygon(slot),
+            "facings": len(slot.columns),
+            "deep": len(slot.rows),
+        }
         for slot in bay.slots
         if bay.sees(slot)
     ]
