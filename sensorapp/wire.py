@@ -297,6 +297,8 @@ class Scene(Message):
             _check_polygon(f"zones[{i}].polygon", zone.polygon)
         for i, slot in enumerate(self.slots):
             _check_polygon(f"slots[{i}].polygon", slot.polygon)
+            if slot.deep > 1 and slot.facings is None:
+                raise ValueError(f"slots[{i}].deep: it counts within facings; say how many facings there are")
 
 
 # --- what can be meant by points ---------------------------------------------------------------------

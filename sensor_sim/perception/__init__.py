@@ -22,7 +22,7 @@ class Perception:
     """Measures what one scene configuration asks for.
 
     Call :meth:`observe` with each frame's detections in order of time and :meth:`interrupt` when the view
-    is lost or ends. Memory is bounded by the number of tracks.
+    is lost or ends. Memory is bounded by the numbers of tracks and places.
     """
 
     def __init__(self, scene: wire.Scene) -> None:

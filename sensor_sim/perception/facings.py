@@ -21,16 +21,19 @@ def find_spot(slot: wire.Slot, box: Box) -> Spot:
     """Where an item stands that has its middle in the slot.
 
     The polygon reaches from the feet of the front row to the heads of the back row: rows have their middles
-    evenly around the polygon's. A box as high as the whole polygon holds an item in front and what shows
-    behind it.
+    evenly around the polygon's. A box that is higher than the polygon may hold an item in front and what shows
+    behind it; then it reaches beyond the feet of the front row.
     """
     facings, deep = slot.facings or 1, slot.deep
     x, y = box.centre
     left, right = _extent(slot.polygon, y)
     top, bottom = _extent([(y, x) for x, y in slot.polygon], x)
     facing = int((x - left) / (right - left) * facings)
-    reach = bottom - top - box.height
-    row = round(((y - (top + bottom) / 2) / reach + 0.5) * (deep - 1)) if reach > 0.0 else deep - 1
+    room = bottom - top - box.height
+    if room > 0.0:
+        row = round(((y - (top + bottom) / 2) / room + 0.5) * (deep - 1))
+    else:
+        row = deep - 1 if box.bottom > bottom else 0
     return Spot(_limited(facing, facings), _limited(row, deep))
 
 

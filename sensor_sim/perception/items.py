@@ -28,8 +28,11 @@ FORGOTTEN = 1.5  # seconds, counted alike, until which one that is seen again at
 SAME_PLACE = 0.2  # in units of the item's box: what is farther away, or differs so much in size, is another
 DUPLICATE = 0.5  # a box that covers a surer one this much (intersection over union) is the same item again
 BEHIND = 0.3  # one that covers a hidden one this much may be a part of it, or have stood behind it
-NEIGHBOURS = 6  # so many items around one tell whether it is hidden:
+NEIGHBOURS = 8  # so many items around one tell whether it is hidden:
 HIDDEN_TOGETHER = 2  # so many of them are not seen either; a hand takes two at most
+TALL = (
+    0.35  # people are tall: what stands above or below one counts as this much nearer than what is beside it
+)
 MEMORY = 5.0  # for so many seconds is remembered how an item was called, and where exactly it was seen
 MOST_PLACES = 512
 
@@ -64,7 +67,10 @@ class Place:
 
 
 class Places:
-    """All items in view; ``clear_score`` is the score from which on a detection can be a new one."""
+    """All items in view; ``clear_score`` is the score from which on a detection can be a new one.
+
+    ``standing`` are those that are taken to stand, seen or hidden; those behind others too, where they are seen.
+    """
 
     def __init__(self, clear_score: float) -> None:
         self.clear_score = clear_score
@@ -74,6 +80,11 @@ class Places:
         self._neighbours = np.zeros((0, 0), np.int64)
         self._at = math.inf
         self._next = 0
+
+    @property
+    def known(self) -> int:
+        """How many places are remembered, at most ``MOST_PLACES``."""
+        return len(self.standing) + len(self._gone) + len(self._coming)
 
     def observe(self, at: float, detections: Sequence[Detection]) -> None:
         """Take in all detections of one frame at ``at`` seconds, growing."""
@@ -120,12 +131,10 @@ class Places:
             self.standing[i].missed += passed * (GONE / LONGEST_HIDDEN if hidden[i] else 1.0)
 
     def _come(self, at: float, others: Sequence[Detection]) -> None:
-        known = [*self.standing, *self._gone, *self._coming]
         for detection in others:
-            if len(known) < MOST_PLACES and detection.score >= self.clear_score:
-                place = Place(self._next, detection.box, at, at, {detection.label: detection.score})
-                self._coming.append(place)
-                known.append(place)
+            if self.known < MOST_PLACES and detection.score >= self.clear_score:
+                labels = {detection.label: detection.score}
+                self._coming.append(Place(self._next, detection.box, at, at, labels))
                 self._next += 1
 
     def _settle(self, at: float) -> None:
@@ -135,8 +144,9 @@ class Places:
         hidden = [place for place in standing if place.seen_at < at]
         coming = []
         for place in self._coming:
-            rested = place.seen_at - place.since >= REST
-            if rested and not any(overlap(place.box, other.box) >= BEHIND for other in hidden):
+            if any(overlap(place.box, other.box) >= BEHIND for other in hidden):
+                place.since = at
+            if place.seen_at - place.since >= REST:
                 standing.append(place)
             elif at - place.seen_at <= BLINK:
                 coming.append(place)
@@ -172,8 +182,8 @@ def _centres(places: Sequence[Place]) -> Floats:
 
 
 def _nearest(points: Floats) -> NDArray[np.int64]:
-    """For each of n points (n x 2) the ``NEIGHBOURS`` nearest others."""
-    away = np.hypot(*(points[:, None] - points).transpose(2, 0, 1))
+    """For each of n points (n x 2) the ``NEIGHBOURS`` nearest others, as what hides one would hide them."""
+    away = np.hypot(*((points[:, None] - points) * (1.0, TALL)).transpose(2, 0, 1))
     np.fill_diagonal(away, -1.0)
     return np.argsort(away, axis=1, kind="stable")[:, 1 : 1 + NEIGHBOURS]
 

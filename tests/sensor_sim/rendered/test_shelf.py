@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sensor_sim.detection import Box
+from sensor_sim.perception.facings import find_spot
 from sensor_sim.perception.geometry import inside
 from sensor_sim.pixels.rendered import Stocked, Thing, View, World
 from sensor_sim.pixels.rendered.products import LABELS
@@ -119,6 +120,17 @@ def test_what_stands_in_a_slot_has_its_middle_there(seed: int) -> None:
         found = {slot for slot, polygon in polygons.items() if inside(middle, polygon)}
         own = item.product is shelf.bay.slot(spot.slot).product
         assert found == {spot.slot} or (not own and found == set())
+
+
+@few
+@given(SEEDS)
+def test_an_item_is_found_at_the_spot_where_it_stands(seed: int) -> None:
+    shelf = Shelf(seed, START)
+    slots = {slot.id: slot for slot in wire.convert(dict(shelf.scene), wire.Scene).slots}
+    shelf.advance(START)
+    boxes = {thing.number: thing.box for thing in shelf.view(WIDTH, HEIGHT).things}
+    for spot, item in shelf.story.stock.standing():
+        assert find_spot(slots[spot.slot], boxes[item.number]) == (spot.column, spot.row)
 
 
 def test_some_items_are_misplaced_and_never_counted() -> None:
