@@ -1,0 +1,44 @@
+"""Requests that are cut, late, doubled, replayed, in another order, or not to be stored."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from tests.cutting_proxy import Fate
+from tests.faults.relay import Relay
+from tests.faults.site import Site, until, wait_for_progress
+
+
+def storm(chance: random.Random, longest: int = 6_000) -> Iterator[Fate]:
+    """Connections that last for some requests, or not for one, and for some of which there is much time."""
+    while True:
+        sent, answered = chance.choice(
+            [(chance.randrange(longest), None), (None, chance.randrange(longest // 6))]
+        )
+        yield Fate(sent, answered, chance.choice([0.0, 0.0, 0.05]))
+
+
+def test_a_line_that_cuts_and_delays(site: Site, chance: random.Random) -> None:
+    devices = site.devices(site.shop())
+    site.proxy.fates = storm(chance)
+    for device in devices:
+        device.start()
+    for _ in range(5):
+        wait_for_progress(devices)
+    site.settle(devices)
+
+
+def test_doubled_reordered_replayed_and_truncated_requests(site: Site, chance: random.Random) -> None:
+    with Relay(site.port, chance) as relay:
+        devices = site.devices(site.shop())
+        for device in devices:
+            device.url = f"http://127.0.0.1:{relay.port}"
+            device.start()
+        until(lambda: min(relay.mischief.values()) >= 3, "each kind of mischief was done")
+        site.settle(devices)
+        for request in chance.sample(relay.requests, len(relay.requests)):
+            status, _, _ = relay.forward(request)
+            assert status == 200
+    for device in devices:
+        site.check([device])
