@@ -17,7 +17,7 @@ from typing import Protocol
 
 import httpx
 
-from sensor_sim.device.outbox import Outbox
+from sensor_sim.device.outbox import Outbox, concerned
 from sensorapp import wire
 
 log = logging.getLogger(__name__)
@@ -265,12 +265,13 @@ class Delivery:
     def _deliver(self, batch: wire.Batch) -> bool:
         batch.sent_at = time.time_ns() // 1_000_000
         ack = self.uplink.post(batch)
+        events = concerned(batch, ack)
         if ack.status == "stored":
-            self._totals.stored += len(batch.events)
+            self._totals.stored += events
         elif ack.status == "duplicate":
-            self._totals.duplicate += len(batch.events)
+            self._totals.duplicate += events
         elif ack.status == "invalid":
-            self._totals.invalid += len(batch.events)
+            self._totals.invalid += events
             log.error("events refused as invalid: %s: %s", ack.path, ack.reason)
         else:
             log.warning("%s: the server has epoch %d up to %d", ack.status, ack.epoch, ack.acked_seq)

@@ -24,8 +24,14 @@ def postgres_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDis
         yield None
 
 
+@pytest.fixture
+def site(shared_site: Site) -> Iterator[Site]:
+    yield shared_site
+    shared_site.clear()
+
+
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory, postgres_disk: SmallDisk | None) -> Iterator[Site]:
+def shared_site(tmp_path_factory: pytest.TempPathFactory, postgres_disk: SmallDisk | None) -> Iterator[Site]:
     data = postgres_disk.folder / "data" if postgres_disk else None
     with Site(tmp_path_factory.mktemp("faults"), stores=STORES, sensors=SENSORS, postgres_data=data) as site:
         yield site

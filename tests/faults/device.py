@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import msgspec
 
 from sensorapp import wire
 from sensorapp.stack.paths import ROOT
+from sensorapp.stack.processes import die_with_parent
 from tests.faults.sensor import known
 
 Events = Counter[bytes]
@@ -63,6 +65,7 @@ class Device:
                 cwd=ROOT,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGKILL),
             )
 
     @property

@@ -139,6 +139,7 @@ class Site:
         self.proxy = CuttingProxy(self.port)
         self._furnish = (str(stores), str(sensors))
         self._shops: list[Shop] = []
+        self._devices: list[Device] = []
         self._running = ExitStack()
 
     def __enter__(self) -> Site:
@@ -150,6 +151,7 @@ class Site:
             self.web.start()
             starting.callback(self.worker.stop)
             starting.enter_context(self.proxy)
+            starting.callback(self.clear)
             self._running = starting.pop_all()
         return self
 
@@ -196,7 +198,15 @@ class Site:
         claims = sensor or token.partition(".")[0]
         folder = self.folder / "devices" / (name or claims)
         url = f"{'ws' if stream else 'http'}://127.0.0.1:{self.proxy.port}"
-        return Device(folder, folder / "outbox", url, token, claims, options)
+        device = Device(folder, folder / "outbox", url, token, claims, options)
+        self._devices.append(device)
+        return device
+
+    def clear(self) -> None:
+        """Let no sensor run any more, and nothing be cut."""
+        self.proxy.fates = iter(())
+        while self._devices:
+            self._devices.pop().kill()
 
     def devices(self, shop: Shop, *options: str) -> list[Device]:
         """The store's sensors, every second one with a stream."""

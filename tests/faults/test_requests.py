@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 
 from tests.cutting_proxy import Fate
@@ -42,3 +43,32 @@ def test_doubled_reordered_replayed_and_truncated_requests(site: Site, chance: r
             assert status == 200
     for device in devices:
         site.check([device])
+
+
+def test_poisonous_batches_whose_answers_are_lost(site: Site, chance: random.Random) -> None:
+    """They are dead letters then, with nothing that was counted among them, and block nothing."""
+    devices = site.devices(site.shop(), "--poison", "40")
+    site.proxy.fates = storm(chance, longest=3_000)
+    for device in devices:
+        device.start()
+    until(lambda: all(len(device.dead_letters()) > 3 for device in devices), "there are dead letters")
+    for _ in range(3):
+        wait_for_progress(devices)
+    site.settle(devices)
+
+
+def test_two_gateways_that_claim_one_sensor(site: Site, chance: random.Random) -> None:
+    """Each with an outbox of its own, over a line that loses answers."""
+    shop = site.shop()
+    sensor = shop.sensors[0].partition(".")[0]
+    devices = [
+        site.device(token, "--late-ms", str(number * 3_600_000), sensor=sensor, name=f"{sensor}-{number}")
+        for number, token in enumerate(shop.gateways)
+    ]
+    site.proxy.fates = storm(chance)
+    for device in devices:
+        device.start()
+    for _ in range(3):
+        wait_for_progress(devices)
+    site.settle(devices)
+    assert Counter() not in [device.recorded() for device in devices]
