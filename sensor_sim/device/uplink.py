@@ -182,6 +182,14 @@ class Uplink:
         self._client.close()
 
 
+def now_ms() -> int | None:
+    """This machine's clock, None where it cannot be right: events that wait must not be refused for it."""
+    try:
+        return wire.convert(time.time_ns() // 1_000_000, wire.Milliseconds)
+    except wire.WireError:
+        return None
+
+
 @dataclass(slots=True)
 class Totals:
     """Events by what became of them."""
@@ -263,7 +271,7 @@ class Delivery:
             raise self._failure
 
     def _deliver(self, batch: wire.Batch) -> bool:
-        batch.sent_at = time.time_ns() // 1_000_000
+        batch.sent_at = now_ms()
         ack = self.uplink.post(batch)
         events = concerned(batch, ack)
         if ack.status == "stored":

@@ -73,6 +73,11 @@ class Device:
         return self.folder / "log"
 
     @property
+    def clock(self) -> Path:
+        """A file by which its clock is put wrong."""
+        return self.folder / "clock"
+
+    @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
