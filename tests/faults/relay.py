@@ -36,13 +36,15 @@ class Relay:
         self._server.shutdown()
         self._server.server_close()
 
-    def forward(self, request: Request) -> Answer:
+    def forward(self, request: Request) -> Answer | None:
+        """The server's answer, None where it has none."""
         headers, body = request
         connection = http.client.HTTPConnection("127.0.0.1", self.server_port, timeout=10)
-        with contextlib.closing(connection):
+        with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
             connection.request("POST", "/ingest/v1/batches", body, headers)
             response = connection.getresponse()
             return response.status, dict(response.getheaders()), response.read()
+        return None
 
     # --- what becomes of a request; None: the connection is cut ---
 
@@ -71,7 +73,10 @@ class Relay:
     def without_its_end(self, request: Request) -> Answer | None:
         headers, body = request
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        with socket.create_connection(("127.0.0.1", self.server_port)) as connection:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.server_port)) as connection,
+        ):
             connection.sendall(
                 f"POST /ingest/v1/batches HTTP/1.1\r\n{head}content-length: {len(body)}\r\n\r\n".encode()
                 + body[: self.chance.randrange(len(body))]
@@ -100,6 +105,9 @@ class RelayServer(ThreadingHTTPServer):
     def __init__(self, relay: Relay) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.relay = relay
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """The sensor has hung up."""
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import signal
 import subprocess
 import sys
 import time
@@ -60,6 +62,11 @@ def wait_for_progress(devices: list[Device]) -> None:
         lambda: all(now > then for now, then in zip(acknowledgements(devices), before, strict=True)),
         "something new is acknowledged to each sensor",
     )
+
+
+def refusals(devices: list[Device]) -> int:
+    """How often they were told that the backend cannot take anything."""
+    return sum(device.log.read_text().count("503") for device in devices)
 
 
 @dataclass
@@ -184,6 +191,30 @@ class Site:
         assert self.valkey.child
         self.valkey.child.process.kill()
         self.valkey.child.process.wait()
+
+    def kill_a_session(self, chance: random.Random) -> None:
+        with self.connect() as connection:
+            sessions = connection.execute(
+                "SELECT pid FROM pg_stat_activity"
+                " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            ).fetchall()
+        [(pid,)] = chance.sample(sessions, 1)
+        os.kill(pid, signal.SIGKILL)
+
+    def recover_postgres(self) -> None:
+        """Start PostgreSQL again where a full disk has ended it, and wait until it takes connections."""
+
+        def serves() -> bool:
+            assert self.postgres.child
+            if not self.postgres.child.running:
+                self.postgres.start()
+            try:
+                with self.connect():
+                    return True
+            except psycopg.OperationalError:
+                return False
+
+        until(serves, "PostgreSQL takes connections")
 
     # --- sensors ---
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import random
 import time
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.faults.device import Device
-from tests.faults.site import Site, until, wait_for_progress
+from tests.faults.site import Site, refusals, until, wait_for_progress
 from tests.faults.small_disk import MountError, SmallDisk, small_disk
 
 
@@ -26,22 +27,21 @@ def test_full_under_postgres(
         device.start()
     wait_for_progress(devices)
     for log_as_well in (False, True):
+        before = refusals(devices)
         postgres_disk.fill()
-        until(lambda: refusals(devices[0]) > 0, "the backend refuses")
+        until(partial(refused_since, devices, before), "the backend refuses")
         time.sleep(chance.uniform(0.0, 0.3))
         if log_as_well:
             with contextlib.suppress(psycopg.Error), site.connect() as connection:
                 connection.execute("SELECT pg_switch_wal()")
         postgres_disk.free()
-        assert site.postgres.child
-        if not site.postgres.child.running:
-            site.postgres.start()
+        site.recover_postgres()
         wait_for_progress(devices)
     site.settle(devices)
 
 
-def refusals(device: Device) -> int:
-    return device.log.read_text().count("503")
+def refused_since(devices: list[Device], before: int) -> bool:
+    return refusals(devices) > before
 
 
 def test_full_under_an_outbox(site: Site, tmp_path: Path, chance: random.Random) -> None:

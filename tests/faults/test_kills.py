@@ -52,15 +52,7 @@ def test_postgres(site: Site, chance: random.Random) -> None:
 def test_a_session_of_postgres(site: Site, chance: random.Random) -> None:
     """PostgreSQL then ends all sessions and recovers by itself."""
 
-    def kill() -> None:
-        with site.connect() as connection:
-            sessions = connection.execute(
-                "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-            ).fetchall()
-        [(pid,)] = chance.sample(sessions, 1)
-        os.kill(pid, signal.SIGKILL)
-
-    kill_again_and_again(site, chance, kill, lambda: None)
+    kill_again_and_again(site, chance, lambda: site.kill_a_session(chance), lambda: None)
 
 
 def test_sensors(site: Site, chance: random.Random) -> None:
