@@ -437,3 +437,62 @@ def test_an_event_that_breaks_the_contract_is_refused_with_all_beside_it(tmp_pat
         batch = outbox.pending()
     assert batch is not None
     assert (batch.first_seq, batch.events) == (0, [good(1)])
+
+
+def test_an_answer_about_a_part_of_a_batch_settles_that_part(tmp_path: Path) -> None:
+    """Its beginning was stored, what follows was refused, and nothing is known of the end."""
+    with Outbox(tmp_path, SENSOR, now=lambda: 7) as outbox:
+        append(outbox, *range(6))
+        batch = outbox.pending()
+        assert batch is not None
+        assert outbox.settle(batch, wire.Ack(SENSOR, 7, 1, "duplicate"))
+        batch = outbox.pending()
+        assert batch is not None
+        assert (batch.first_seq, batch.events) == (2, [good(number) for number in range(2, 6)])
+        assert outbox.settle(batch, wire.Ack(SENSOR, 7, 3, "invalid", "$.batches[0].events[0]", "no"))
+        rest = outbox.pending()
+    assert rest == wire.Batch(SENSOR, 7, 4, MODELS[0], 1, [good(4), good(5)])
+    assert dead_letters(tmp_path) == {START + 2, START + 3}
+
+
+def test_an_answer_about_a_part_does_not_say_how_far_the_server_is(tmp_path: Path) -> None:
+    """A copy put back: the server has other events under the numbers that are stamped now."""
+    with Outbox(tmp_path, SENSOR, now=lambda: 7) as outbox:
+        append(outbox, 0, 1)
+    with Outbox(tmp_path, SENSOR) as outbox:
+        append(outbox, 2)
+        batch = outbox.pending()
+        assert batch is not None
+        outbox.settle(batch, wire.Ack(SENSOR, 7, 0, "duplicate"))
+        batch = outbox.pending()
+        assert batch is not None
+        assert batch.events == [good(1)]
+        outbox.settle(batch, wire.Ack(SENSOR, 7, 5, "duplicate"))
+        assert outbox.pending() == wire.Batch(SENSOR, 8, 0, MODELS[0], 1, [good(2)])
+
+
+def test_events_under_numbers_that_are_anothers_are_numbered_anew(tmp_path: Path) -> None:
+    """The answer is stale_epoch in the epoch that both use, whether or not a process has just begun."""
+    with Outbox(tmp_path, SENSOR, now=lambda: 7) as outbox:
+        append(outbox, 0, 1)
+    with Outbox(tmp_path, SENSOR) as outbox:
+        batch = outbox.pending()
+        assert batch is not None
+        outbox.settle(batch, wire.Ack(SENSOR, 7, 9, "stale_epoch"))
+        assert outbox.pending() == wire.Batch(SENSOR, 8, 0, MODELS[0], 1, [good(0), good(1)])
+
+
+def test_asking_with_a_refused_event_writes_no_second_letter(tmp_path: Path) -> None:
+    ledger = Ledger()
+    with Outbox(tmp_path, SENSOR, now=lambda: 7) as outbox:
+        outbox.append([broken(0)], model=MODELS[0], config=1)
+        drain(outbox, ledger)
+    with Outbox(tmp_path, SENSOR) as outbox:
+        append(outbox, 1)
+        batch = outbox.pending()
+        assert batch is not None
+        assert batch.events == [broken(0)]
+        outbox.settle(batch, wire.Ack(SENSOR, 7, 0, "invalid", "$.batches[0].events[0].units", "too many"))
+        drain(outbox, ledger)
+    assert len((tmp_path / "dead-letter.jsonl").read_text().splitlines()) == 1
+    assert list(ledger.events.values()) == [good(1)]
