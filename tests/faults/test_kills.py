@@ -50,8 +50,6 @@ def test_postgres(site: Site, chance: random.Random) -> None:
 
 
 def test_a_session_of_postgres(site: Site, chance: random.Random) -> None:
-    """PostgreSQL then ends all sessions and recovers by itself."""
-
     kill_again_and_again(site, chance, lambda: site.kill_a_session(chance), lambda: None)
 
 
@@ -152,14 +150,14 @@ def test_worker(site: Site, chance: random.Random) -> None:
         device.start()
     for _ in range(ROUNDS):
         site.worker.start()
-        until(partial(closes_after, last_closed(site, shop)), "a day is closed")
+        until(partial(closes_after, last_closed(site, shop)), "a day is closed", pause_s=0.3)
         for _ in range(10):
             close_days()
         time.sleep(chance.uniform(0.0, 0.1))
         site.worker.kill()
     site.settle(devices)
     site.worker.start()
-    until(closed, "closed days say what the ledgers name")
+    until(closed, "closed days say what the ledgers name", pause_s=0.3)
     site.worker.stop()
 
 
