@@ -26,6 +26,7 @@ def postgres_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDis
 
 @pytest.fixture
 def site(shared_site: Site) -> Iterator[Site]:
+    shared_site.mend()
     yield shared_site
     shared_site.clear()
 

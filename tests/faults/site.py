@@ -65,9 +65,14 @@ def wait_for_progress(devices: list[Device]) -> None:
     )
 
 
-def refusals(devices: list[Device]) -> int:
-    """How often they were told that the backend cannot take anything."""
-    return sum(device.log.read_text().count("answered 503") for device in devices)
+def wait_for_refusal(devices: list[Device]) -> None:
+    """Until one of them is told that the backend cannot take anything."""
+
+    def refusals() -> int:
+        return sum(device.log.read_text().count("answered 503") for device in devices)
+
+    before = refusals()
+    until(lambda: refusals() > before, "the backend refuses")
 
 
 def kill(child: Child | None) -> None:
@@ -203,12 +208,21 @@ class Site:
         with contextlib.suppress(ProcessLookupError):  # it has ended by itself
             os.kill(chance.choice(sessions)[0], signal.SIGKILL)
 
+    @property
+    def postgres_runs(self) -> bool:
+        return self.postgres.child is not None and self.postgres.child.running
+
+    def use_up_the_log(self) -> None:
+        """Write PostgreSQL's log until it cannot begin another file of it, whereupon it ends."""
+        with contextlib.suppress(psycopg.Error), self.connect() as connection:
+            while True:
+                connection.execute("SELECT pg_logical_emit_message(true, '', ''), pg_switch_wal()")
+
     def recover_postgres(self) -> None:
         """Start PostgreSQL again where a full disk has ended it, and wait until it takes connections."""
 
         def serves() -> bool:
-            assert self.postgres.child
-            if not self.postgres.child.running:
+            if not self.postgres_runs:
                 self.postgres.start()
             try:
                 with self.connect():
@@ -234,6 +248,12 @@ class Site:
         device = Device(folder, folder / "outbox", url, token, claims, options)
         self._devices.append(device)
         return device
+
+    def mend(self) -> None:
+        """Start again what a test that failed has left dead."""
+        for each in (self.postgres, self.valkey, self.web):
+            if not each.child or not each.child.running:
+                each.start()
 
     def clear(self) -> None:
         """Let no sensor run any more, and nothing be cut."""

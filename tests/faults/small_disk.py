@@ -17,16 +17,21 @@ class SmallDisk:
         self.folder = folder
         self._ballast = folder / "ballast"
 
-    def fill(self) -> None:
-        """Leave not one block free."""
+    @contextlib.contextmanager
+    def full(self) -> Iterator[None]:
+        """Not one block is free meanwhile."""
+        self._fill()
+        try:
+            yield
+        finally:
+            self._ballast.unlink()
+
+    def _fill(self) -> None:
         with self._ballast.open("ab", buffering=0) as file:
             for block in (bytes(1 << 20), bytes(1 << 12)):
                 with contextlib.suppress(OSError):
                     while file.write(block) == len(block):
                         pass
-
-    def free(self) -> None:
-        self._ballast.unlink()
 
 
 @contextlib.contextmanager

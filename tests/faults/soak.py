@@ -20,12 +20,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import psycopg
-
 from tests.faults import clock
 from tests.faults.device import Device
 from tests.faults.relay import Relay
-from tests.faults.site import Site, refusals, until, wait_for_progress
+from tests.faults.site import Site, wait_for_progress, wait_for_refusal
 from tests.faults.small_disk import MountError, SmallDisk, small_disk
 from tests.faults.test_requests import storm
 
@@ -172,14 +170,11 @@ class Soak:
 
     def fill_the_disk(self) -> None:
         assert self.disk
-        before = refusals(self.devices)
-        self.disk.fill()
-        until(lambda: refusals(self.devices) > before, "the backend refuses")
-        if self.chance.random() < 0.5:
-            with contextlib.suppress(psycopg.Error), self.site.connect() as connection:
-                connection.execute("SELECT pg_switch_wal()")
-        self.pause(2)
-        self.disk.free()
+        with self.disk.full():
+            wait_for_refusal(self.devices)
+            if self.chance.random() < 0.5:
+                self.site.use_up_the_log()
+            self.pause(2)
         self.site.recover_postgres()
 
     # --- what came of it ---

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import time
-from functools import partial
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from tests.faults.device import Device
-from tests.faults.site import Site, refusals, until, wait_for_progress
+from tests.faults.site import Site, until, wait_for_progress, wait_for_refusal
 from tests.faults.small_disk import MountError, SmallDisk, small_disk
 
 
-def test_full_under_postgres(
-    site: Site, postgres_disk: SmallDisk | None, chance: random.Random, pytestconfig: pytest.Config
-) -> None:
+def test_full_under_postgres(site: Site, postgres_disk: SmallDisk | None, chance: random.Random) -> None:
     """First tables cannot grow, then not even the log, whereupon PostgreSQL ends."""
     if postgres_disk is None:
         pytest.skip("a disk that can be filled needs the right to mount")
@@ -27,24 +21,18 @@ def test_full_under_postgres(
         device.start()
     wait_for_progress(devices)
     for log_as_well in (False, True):
-        before = refusals(devices)
-        postgres_disk.fill()
-        until(partial(refused_since, devices, before), "the backend refuses")
-        time.sleep(chance.uniform(0.0, 0.3))
-        if log_as_well:
-            with contextlib.suppress(psycopg.Error), site.connect() as connection:
-                connection.execute("SELECT pg_switch_wal()")
-        postgres_disk.free()
+        with postgres_disk.full():
+            wait_for_refusal(devices)
+            time.sleep(chance.uniform(0.0, 0.3))
+            if log_as_well:
+                site.use_up_the_log()
+                until(lambda: not site.postgres_runs, "PostgreSQL ends")
         site.recover_postgres()
         wait_for_progress(devices)
     site.settle(devices)
 
 
-def refused_since(devices: list[Device], before: int) -> bool:
-    return refusals(devices) > before
-
-
-def test_full_under_an_outbox(site: Site, tmp_path: Path, chance: random.Random) -> None:
+def test_full_under_an_outbox(site: Site, tmp_path: Path) -> None:
     """Neither an event nor an acknowledgement nor a dead letter can be kept."""
     try:
         with small_disk(tmp_path / "disk", "1m") as disk:
@@ -60,12 +48,11 @@ def fill_and_free(site: Site, disk: SmallDisk) -> None:
     for _ in range(2):
         device.start()
         wait_for_progress([device])
-        disk.fill()
-        until(lambda: not device.running, "the sensor gives up")
-        device.start()
-        until(lambda: not device.running, "a sensor with a full disk does not begin")
+        with disk.full():
+            until(lambda: not device.running, "the sensor gives up")
+            device.start()
+            until(lambda: not device.running, "a sensor with a full disk does not begin")
         assert device.log.read_text().count("free some space") >= 2
-        disk.free()
         site.check_nothing_lost(device)
     site.settle([device])
 

@@ -87,8 +87,10 @@ def test_everything_at_once(site: Site, chance: random.Random) -> None:
 @contextlib.contextmanager
 def valkey_killed(site: Site) -> Iterator[None]:
     site.kill_valkey()
-    yield
-    site.valkey.start()
+    try:
+        yield
+    finally:
+        site.valkey.start()
 
 
 @contextlib.contextmanager
@@ -96,8 +98,10 @@ def valkey_hanging(site: Site) -> Iterator[None]:
     assert site.valkey.child
     pid = site.valkey.child.process.pid
     os.kill(pid, signal.SIGSTOP)
-    yield
-    os.kill(pid, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_valkey_away_or_hanging_keeps_nothing_from_being_counted(site: Site, chance: random.Random) -> None:
