@@ -26,7 +26,7 @@ test:  ## all tests, against real services of their own (ARGS="-k name -x")
 	@$(bootstrap) --dev
 	@exec $(python) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
-soak:  ## half an hour of random faults, after which nothing may be lost or doubled (ARGS="--minutes 5 --seed 7")
+soak:  ## half an hour of random faults, in which no event may be lost or counted twice (ARGS="--minutes 5 --seed 7")
 	@$(bootstrap) --dev
 	@exec $(python) -m tests.faults.soak $(ARGS)
 

@@ -34,6 +34,7 @@ class Incoming:
     """A batch of a known sensor. ``problem`` is the path and the reason for which it is invalid.
 
     Events after ``trusted_until`` (Unix ms) are set aside. ``released`` is a batch that was, and is counted.
+    ``known`` of its events came with an earlier batch, as committing finds.
     """
 
     sensor: SensorFacts
@@ -47,6 +48,7 @@ class Incoming:
     sent_at: int | None = None
     trusted_until: int | None = None
     released: bool = False
+    known: int = 0
 
     @property
     def last_seq(self) -> int:
@@ -116,10 +118,12 @@ def settle(batch: Incoming, progress: Progress, group: Group) -> Ack:
     if batch.sent_at is not None:
         progress.skew_ms = batch.sent_at - group.received_ms
     expected = progress.expects(batch)
+    batch.known = min(max(expected - batch.first_seq, 0), batch.count)
     past = group.past[batch.sensor.id, batch.epoch]
     if progress.has_passed(batch) and (verdict := judge(batch, past, progress.present(batch))):
         if verdict.status == "stale_epoch":
             return ack(batch, "stale_epoch", progress.epoch, progress.next_seq - 1)
+        batch.known = batch.count  # what is not comes again, by itself
         return ack(batch, verdict.status, batch.epoch, verdict.acked_seq, *verdict.problem)
     if batch.first_seq > expected:
         return ack(batch, "gap", batch.epoch, expected - 1)
@@ -132,7 +136,7 @@ def settle(batch: Incoming, progress: Progress, group: Group) -> Ack:
         group.rejected.append((batch, expected))
         path, reason = batch.problem
         return ack(batch, "invalid", batch.epoch, batch.last_seq, path, reason)
-    count_events(batch, batch.columns.without_first(expected - batch.first_seq), progress, group)
+    count_events(batch, batch.columns.without_first(batch.known), progress, group)
     return ack(batch, "stored", batch.epoch, batch.last_seq)
 
 

@@ -11,9 +11,11 @@ from typing import Final, TypeVar
 import psycopg
 import redis
 import redis.asyncio
+from psycopg import Connection
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from analytics.ingest import decode
+from analytics.ingest import decode, monitoring
+from analytics.ingest.check import Check, last_check
 from analytics.ingest.committer import (
     TOLERANCE_MS,
     Committer,
@@ -33,6 +35,7 @@ T = TypeVar("T")
 LOOK_UPS_AT_ONCE: Final = 4
 RETRY_AFTER_SECONDS: Final = 1
 RECONNECT_SECONDS: Final = 4
+HEALTH_TIMEOUT_S: Final = 2.0
 # Larger or packed bodies are decoded beside the event loop.
 DECODED_AT_ONCE_BYTES: Final = 64 * 1024
 
@@ -106,22 +109,34 @@ class Reception:
         return device
 
     async def _look_up(self, public_id: str) -> Sender | None:
+        return await self._read(lambda connection: self._directory.device(connection, public_id))
+
+    async def _read(self, read: Callable[[Connection], T], timeout: float | None = None) -> T:
+        """What ``read`` reads, in a thread; a database that does not answer refuses the request."""
         pool, _ = self.open()
 
-        def read() -> Sender | None:
-            with pool.connection() as connection:
-                return self._directory.device(connection, public_id)
+        def connect_and_read() -> T:
+            with pool.connection(timeout) as connection:
+                return read(connection)
 
-        return await database(read)
+        try:
+            return await asyncio.to_thread(connect_and_read)
+        except (psycopg.OperationalError, PoolTimeout):
+            raise later("The database is not available.") from None
+        except psycopg.errors.UndefinedTable:
+            raise RefusedError(503, "The database lacks tables.", "Run manage.py migrate.") from None
 
-    async def check_database(self) -> None:
-        pool, _ = self.open()
+    # --- health ---
 
-        def read() -> None:
-            with pool.connection(timeout=2) as connection:
-                connection.execute("SELECT 1")
+    async def last_check(self) -> Check | None:
+        return await self._read(last_check, HEALTH_TIMEOUT_S)
 
-        await database(read)
+    async def standing(self) -> bytes:
+        """What the tables say, for ``/metrics``; nothing without them, as a process has its own to tell."""
+        try:
+            return await self._read(monitoring.standing, HEALTH_TIMEOUT_S)
+        except RefusedError:
+            return b""
 
     async def reaches_valkey(self) -> bool:
         client = redis.asyncio.from_url(self.options.valkey_url, socket_timeout=2, socket_connect_timeout=2)
@@ -174,14 +189,6 @@ def open_pool(database_url: str, connections: int) -> ConnectionPool:
         check=ConnectionPool.check_connection,
         open=True,
     )
-
-
-async def database(read: Callable[[], T]) -> T:
-    """Run ``read`` in a thread; a database that does not answer refuses the request."""
-    try:
-        return await asyncio.to_thread(read)
-    except (psycopg.OperationalError, PoolTimeout):
-        raise later("The database is not available.") from None
 
 
 async def read_batches(body: bytes, media_type: str, encoding: str = "") -> Batches:
