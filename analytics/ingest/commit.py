@@ -67,7 +67,7 @@ class Progress:
     skew_ms: int = NOT_MEASURED
 
     def expects(self, batch: Incoming) -> int:
-        return self.next_seq if batch.epoch == self.epoch else 0
+        return self.present(batch) or 0
 
     def present(self, batch: Incoming) -> int | None:
         """The next number in the batch's epoch, None where that is an earlier one."""
