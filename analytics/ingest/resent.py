@@ -24,7 +24,7 @@ from sensorapp.wire import AckStatus
 if TYPE_CHECKING:
     from analytics.ingest.commit import Incoming
 
-# Looked at is what was received since then: of many partitions, two or three.
+# How long ago what is compared may have been received: of many partitions, three are read.
 COMPARED: Final = timedelta(days=2)
 ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -143,7 +143,8 @@ class Site:
             host=str(run / "postgres"), dbname=paths.DATABASE, user=paths.DATABASE_USER
         )
         self.redis_url = paths.redis_url(socket=run / "valkey.sock")
-        self.environment = environment = os.environ | {
+        given = {name: value for name, value in os.environ.items() if not name.endswith("_URL_FILE")}
+        self.environment = environment = given | {
             "SENSORAPP_VAR": str(folder),
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
