@@ -7,6 +7,7 @@ import http.client
 import random
 import socket
 import threading
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 
@@ -16,11 +17,15 @@ HOP = ("connection", "transfer-encoding", "content-length", "date", "server")
 
 
 class Relay:
-    """For a ``with`` block. ``requests`` are all that came, ``mischief`` how often each kind was done."""
+    """For a ``with`` block. ``requests`` are all that came, ``mischief`` how often each kind was done.
 
-    def __init__(self, server_port: int, chance: random.Random) -> None:
+    With ``gateways`` it is so many gateways as these are tokens, of which each request takes any.
+    """
+
+    def __init__(self, server_port: int, chance: random.Random, gateways: Sequence[str] = ()) -> None:
         self.server_port = server_port
         self.chance = chance
+        self.gateways = gateways
         self.requests: list[Request] = []
         self.mischief = dict.fromkeys(MISCHIEF, 0)
         self._server = RelayServer(self)
@@ -39,6 +44,8 @@ class Relay:
     def forward(self, request: Request) -> Answer | None:
         """The server's answer, None where it has none."""
         headers, body = request
+        if self.gateways:
+            headers = headers | {"Authorization": f"Bearer {self.chance.choice(self.gateways)}"}
         connection = http.client.HTTPConnection("127.0.0.1", self.server_port, timeout=10)
         with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
             connection.request("POST", "/ingest/v1/batches", body, headers)

@@ -6,6 +6,8 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 
+import pytest
+
 from tests.cutting_proxy import Fate
 from tests.faults.relay import Relay
 from tests.faults.site import Site, until, wait_for_progress
@@ -30,9 +32,14 @@ def test_a_line_that_cuts_and_delays(site: Site, chance: random.Random) -> None:
     site.settle(devices)
 
 
-def test_doubled_reordered_replayed_and_truncated_requests(site: Site, chance: random.Random) -> None:
-    with Relay(site.port, chance) as relay:
-        devices = site.devices(site.shop())
+@pytest.mark.parametrize("gateways", [0, 2])
+def test_doubled_reordered_replayed_and_truncated_requests(
+    site: Site, chance: random.Random, gateways: int
+) -> None:
+    """By whoever is in between, or by two gateways that both carry what the sensors number."""
+    shop = site.shop()
+    with Relay(site.port, chance, shop.gateways[:gateways]) as relay:
+        devices = site.devices(shop)
         for device in devices:
             device.url = f"http://127.0.0.1:{relay.port}"
             device.start()
