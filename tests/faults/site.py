@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import httpx
 import psycopg
@@ -329,9 +330,10 @@ class Site:
             return
         acknowledged = device.acknowledged()
         kept = acknowledged + device.waiting() + device.dead_letters() + device.lost_with_disk
-        assert device.given() - kept == Counter(), device.claims
+        demand_none(device.given() - kept, f"{device.claims}: neither acknowledged nor in the outbox")
         stored = self.stored(device.claims)
-        assert {event: stored[event] for event in acknowledged} == acknowledged, device.claims
+        wrong = Counter({event: 1 for event in acknowledged if stored[event] != 1})
+        demand_none(wrong, f"{device.claims}: acknowledged and not stored exactly once")
 
     def check(self, devices: Sequence[Device]) -> None:
         """Of the devices that have sent for one sensor: the backend has what the ledgers name, and counts that."""
@@ -344,13 +346,20 @@ class Site:
         )
         stored = self.stored(sensor)
         missing = recorded - stored - dead
-        assert stored + dead - recorded == Counter(), f"{sensor}: more than its ledger names"
-        assert missing - lost == Counter(), f"{sensor}: less than its ledger names"
         assert recorded, f"{sensor}: nothing happened"
-        assert self.buckets(sensor) == counts(recorded - dead - missing - self.set_aside(sensor))
-        assert self.differing_buckets(sensor) == 0
+        demand_none(stored + dead - recorded, f"{sensor}: more than its ledger names")
+        demand_none(missing - lost, f"{sensor}: less than its ledger names")
+        expected = counts(recorded - dead - missing - self.set_aside(sensor))
+        buckets = self.buckets(sensor)
+        demand_none((buckets - expected) + (expected - buckets), f"{sensor}: not as the ledger counts")
+        differing = self.differing_buckets(sensor)
+        assert not differing, f"{sensor}: {differing} buckets are not what the batches give"
         for device in devices:
-            assert device.waiting() == Counter()
+            demand_none(device.waiting(), f"{sensor}: still in the outbox")
+
+
+def demand_none(found: Counter[Any], what: str) -> None:
+    assert not found, f"{what}: {found.total()}, such as {next(iter(found))}"
 
 
 COUNTED = (metrics.FORWARD, metrics.BACKWARD, metrics.VISITS, metrics.DWELL)

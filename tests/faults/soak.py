@@ -64,6 +64,12 @@ class Soak:
         minutes, seconds = divmod(int(time.monotonic() - self.begun), 60)
         print(f"{minutes:3}:{seconds:02}  {text}", flush=True)
 
+    def run(self, seconds: float) -> None:
+        """One round at least."""
+        while not self.done or time.monotonic() < self.begun + seconds:
+            self.round()
+            self.say(self.totals())
+
     def round(self) -> None:
         for device in self.devices:
             if not device.running:
@@ -221,12 +227,10 @@ def keep_after_a_difference(data: Path, kept: Path, kind: type[BaseException] | 
 def run(minutes: float, seed: int) -> int:
     print(f"seed {seed}, {minutes:g} minutes", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="sensorapp-soak-"))
-    end, code = time.monotonic() + minutes * 60, 0
+    code = 0
     try:
         with soaking(folder, random.Random(seed)) as soak:
-            while time.monotonic() < end:
-                soak.round()
-                soak.say(soak.totals())
+            soak.run(minutes * 60)
             print(", ".join(f"{name.replace('_', ' ')} {times}" for name, times in sorted(soak.done.items())))
     except AssertionError as difference:
         print(f"seed {seed}: {difference}; see {folder}", file=sys.stderr)
