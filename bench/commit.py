@@ -3,6 +3,8 @@
 Both sides start from events in memory, in one Python process, and take turns, one transaction a round:
 `commit` with a batch from each of 20 sensors, and COPY of the same events as bare rows, without a key, without
 counting, without cursors. Works in a database of its own, which is removed afterwards.
+
+    python -m sensorapp.stack.run .venv/bin/python -m bench.commit
 """
 
 from __future__ import annotations
