@@ -28,11 +28,6 @@ from tests.faults import clock
 MODEL = "0123456789abcdef"
 KINDS = 6
 NUMBERS_OF_A_LIFE = 1_000_000
-# Patience for a person is too long for a test.
-uplink.TIMEOUT = httpx.Timeout(5.0)
-uplink.FIRST_BACK_OFF_S = 0.02
-uplink.LONGEST_BACK_OFF_S = 0.5
-uplink.LONGEST_RETRY_AFTER_S = 0.5
 
 
 class Noting:
@@ -98,6 +93,14 @@ def events(arguments: argparse.Namespace) -> Iterator[tuple[int, wire.Event]]:
             yield number, event
 
 
+def lose_patience() -> None:
+    """What is right for a server that is away for hours is too long for a test."""
+    uplink.TIMEOUT = httpx.Timeout(5.0)
+    uplink.FIRST_BACK_OFF_S = 0.02
+    uplink.LONGEST_BACK_OFF_S = 0.5
+    uplink.LONGEST_RETRY_AFTER_S = 0.5
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
@@ -111,6 +114,7 @@ def main() -> None:
     parser.add_argument("--late-ms", type=int, default=0)
     parser.add_argument("--poison", type=int, default=0)
     arguments = parser.parse_args()
+    lose_patience()
     clock.follow(arguments.folder / "clock")
     with (
         (arguments.folder / "acknowledged.jsonl").open("ab") as acknowledged,

@@ -137,7 +137,7 @@ def test_worker(site: Site, chance: random.Random) -> None:
     """Late events mark closed days, which it is summing again when it dies; the marks of none are lost."""
     shop = site.shop()
     devices = site.devices(shop, "--late-ms", str(TWO_DAYS_MS))
-    tasks = celery.Celery(broker=paths.broker_url(site.redis_url))
+    tasks = celery.Celery(broker=paths.broker_url(site.redis_url), set_as_current=False)
 
     def close_days() -> None:
         tasks.send_task("analytics.counts.tasks.close_days")
