@@ -21,8 +21,6 @@ Shape = tuple[int, ...]
 Measure = Callable[[bytes], Mapping[str, Shape]]
 STANDARD = ("", "ai.onnx")
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
-# What the operator Constant may hold its values in, when they are not in a tensor of their own.
-PLAIN_FLOATS = ("value_float", "value_floats")
 # The converter turns sizes, indices and switches into instructions; they are no weights.
 NO_WEIGHTS = (TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING)
 
@@ -138,14 +136,17 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:
             name = node.output[0] if node.output else node.name
             if attribute.HasField("t"):
                 yield name, attribute.t
-            if attribute.name in PLAIN_FLOATS:
-                yield name, _tensor(attribute)
+            # The operator Constant may hold its values without a tensor.
+            if attribute.name == "value_float":
+                yield name, _tensor(attribute.f)
+            if attribute.name == "value_floats":
+                yield name, _tensor(attribute.floats)
             for body in (attribute.g, *attribute.graphs):
                 yield from _tensors(body)
 
 
-def _tensor(attribute: onnx.AttributeProto) -> onnx.TensorProto:
-    return numpy_helper.from_array(np.asarray(onnx.helper.get_attribute_value(attribute), np.float32))
+def _tensor(values: float | Sequence[float]) -> onnx.TensorProto:
+    return numpy_helper.from_array(np.asarray(values, np.float32))
 
 
 def _sparse(graph: onnx.GraphProto) -> Iterator[str]:

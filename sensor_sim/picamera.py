@@ -73,8 +73,8 @@ class PiCamera:
 
     ``opener`` starts the camera. One that gives no frame for :data:`PATIENCE_S` seconds is started again, every
     ``retry`` seconds until that works; meanwhile None is given out, so that the time is known not to be observed.
-    Raises :class:`SensorError` if it cannot be started at first, and for metadata that contradicts itself or the
-    card.
+    Raises :class:`SensorError` if it cannot be started at first or closed in between, and for metadata that
+    contradicts itself or the card.
     """
 
     def __init__(
@@ -101,18 +101,27 @@ class PiCamera:
         while not self._stop.is_set():
             try:
                 metadata = self._camera.capture_metadata(wait=PATIENCE_S)
-            except (TimeoutError, RuntimeError, OSError):
+            except (RuntimeError, OSError):  # a TimeoutError is one
                 log.warning("--picamera: no picture; trying again every %g s", self._retry)
-                self._camera.cancel_all_and_flush()  # what waits for a frame would keep it from closing
-                self._camera.close()
+                self._close()
                 yield from self._reopen()
             else:
                 yield self._metadata(read(metadata))
 
+    def _close(self) -> None:
+        try:
+            self._camera.cancel_all_and_flush()  # what waits for a frame would keep it from closing
+            self._camera.close()
+        except (RuntimeError, OSError) as error:  # this process would keep it from being started again
+            raise SensorError(
+                f"--picamera: the camera that went away cannot be closed: {error}; start this program again"
+            ) from None
+
     def _reopen(self) -> Iterator[None]:
         while not self._stop.is_set():
             yield None
-            self._stop.wait(self._retry)
+            if self._stop.wait(self._retry):
+                return
             try:
                 self._camera = self._opener()
             except SensorError:

@@ -83,7 +83,11 @@ class Occupancy(Message, tag="occupancy", tag_field="type"):
 
 
 class Shelf(Message, tag="shelf", tag_field="type"):
-    """From now on ``units`` items stand in the slot."""
+    """From now on ``units`` items stand in the slot.
+
+    ``confidence`` is the share of them that was seen, and not only remembered, just before; where there are none,
+    the share of those that stand around.
+    """
 
     at: Milliseconds
     slot: ChannelNumber
@@ -264,7 +268,7 @@ class Slot(Message, omit_defaults=True):
     name: Name
     item: Name
     polygon: Polygon
-    facings: Annotated[int, Meta(ge=1, le=1_000)] | None = None
+    facings: Annotated[int, Meta(ge=1, le=100)] | None = None
     deep: Annotated[int, Meta(ge=1, le=100)] = 1
 
 

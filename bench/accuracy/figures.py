@@ -23,9 +23,8 @@ from sensor_sim.pixels.rendered import Crossed, Happening, Stayed, Stocked
 QUARTER_S = 900.0
 DRAWS = 1000
 SETTLE_S = 2.0  # what happens so shortly before a recording's end cannot be told any more, and is left out
-SURE_STAY_S = (
-    2.0  # people who walk through a zone are in it for about the shortest stay that counts, a second
-)
+# People who walk through a zone are in it for about the shortest stay that counts, a second.
+SURE_STAY_S = 2.0
 WITHIN_S = 3.0  # a counted crossing or stay within so many seconds of a true one is the same
 
 T = TypeVar("T")

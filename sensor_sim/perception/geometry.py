@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from sensor_sim.detection import Box
@@ -10,6 +11,8 @@ Point = tuple[float, float]
 
 # Closer to the picture's edge than this, a box is cut off by it.
 EDGE = 0.015
+# The picture's right and lower edge as ``inside`` has it, to which they do not belong.
+LAST = math.nextafter(1.0, 0.0)
 # The foot of a person cut off by an edge is farther out by at least this share of what is seen.
 BEYOND = 0.1
 
@@ -41,7 +44,7 @@ def foot(box: Box) -> Point:
 
 def clamped(point: Point) -> Point:
     """The nearest point inside the picture."""
-    return min(max(point[0], 0.0), 1.0), min(max(point[1], 0.0), 1.0)
+    return min(max(point[0], 0.0), LAST), min(max(point[1], 0.0), LAST)
 
 
 def inside(point: Point, polygon: Sequence[Point]) -> bool:

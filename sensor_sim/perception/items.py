@@ -30,11 +30,10 @@ DUPLICATE = 0.5  # a box that covers a surer one this much (intersection over un
 BEHIND = 0.3  # one that covers a hidden one this much may be a part of it, or have stood behind it
 NEIGHBOURS = 8  # so many items around one tell whether it is hidden:
 HIDDEN_TOGETHER = 2  # so many of them are not seen either; a hand takes two at most
-TALL = (
-    0.35  # people are tall: what stands above or below one counts as this much nearer than what is beside it
-)
+# People are tall: what stands above or below one is taken for nearer, by this factor, than what is beside it.
+TALL = 0.35
 MEMORY = 5.0  # for so many seconds is remembered how an item was called, and where exactly it was seen
-MOST_PLACES = 512
+MOST_PLACES = 512  # and so many detections of a frame are looked at, the surest
 
 
 @dataclass(eq=False)
@@ -158,8 +157,8 @@ class Places:
 
 
 def _distinct(found: Sequence[Detection]) -> list[Detection]:
-    """Without second boxes around the same item, the surest first."""
-    found = sorted(found, key=lambda d: -d.score)
+    """Without second boxes around the same item, the surest first, of at most ``MOST_PLACES``."""
+    found = sorted(found, key=lambda d: -d.score)[:MOST_PLACES]
     boxes = np.array([d.box for d in found], np.float64).reshape(-1, 4)
     low, high = np.maximum(boxes[:, None, :2], boxes[:, :2]), np.minimum(boxes[:, None, 2:], boxes[:, 2:])
     shared = np.maximum(high - low, 0.0).prod(axis=2)

@@ -3,9 +3,9 @@
 A person counts when the foot has come clear of the line on the other side: farther than a dead band of a
 few hundredths of the person's own size, and for more than a moment. Inside the band the person may linger,
 jitter or turn round without effect. Where somebody nearer hides the feet, the detected box ends higher or takes in
-the other person's, so the foot must stay clear for longer. Who comes towards the camera close behind somebody else
-may come into sight beyond the line only, and counts beside whom they came with. A way round the end of the line is
-no crossing.
+the other person's, so the foot must stay clear for longer. Whoever the picture's edge cuts off may be gone in the
+next frame and counts at once. Who comes towards the camera close behind somebody else may come into sight beyond the
+line only, and counts beside whom they came with. A way round the end of the line is no crossing.
 """
 
 from __future__ import annotations

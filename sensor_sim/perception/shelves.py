@@ -79,7 +79,7 @@ class SlotCounter:
             self._views.popleft()
 
     def _confidence(self) -> float:
-        """That share on average since the number kept still."""
+        """That share on average over the last ``STEADY`` seconds."""
         return round(sum(view for _, view in self._views) / len(self._views), 3)
 
 

@@ -137,7 +137,8 @@ class Track:
 
     def correct(self, detection: Detection, innovation: Innovation, clear_score: float) -> None:
         """Take in a detection of the time that was predicted last; the dimmer it is, the less it moves."""
-        noise = (self._motion.edge * max(1.0, clear_score / detection.score)) ** 2
+        dimness = clear_score / detection.score if detection.score < clear_score else 1.0
+        noise = (self._motion.edge * dimness) ** 2
         gain, drift = self._pp / (self._pp + noise), self._pv / (self._pp + noise)
         resize = self._ss / (self._ss + noise + innovation.doubt**2)
         left, top, right, bottom = self.box

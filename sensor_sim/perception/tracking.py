@@ -1,4 +1,4 @@
-"""Detections of single frames → tracks of persons or items over time.
+"""Detections of single frames → tracks of people over time.
 
 Association in two stages after ByteTrack (Zhang et al., ECCV 2022): clear detections first, then the dim
 ones, because a person who is blurred, cut off or half hidden scores low and is still there.
@@ -48,7 +48,7 @@ class Sighting:
 
 
 class Tracker:
-    """Follows the objects of one kind; ``clear_score`` is the score from which on a detection counts."""
+    """Follows people; ``clear_score`` is the score from which on a detection counts."""
 
     def __init__(self, clear_score: float, settings: TrackerSettings | None = None) -> None:
         self.settings = settings or TrackerSettings()

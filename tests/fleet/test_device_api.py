@@ -12,12 +12,19 @@ from pytest_django import DjangoAssertNumQueries
 from sensorapp import wire
 from sensorapp.fleet.enrolment import enrol_gateway, enrol_sensor, replace_token, revoke
 from sensorapp.fleet.scenes import publish_scene
-from tests.cast import Cast, build_cast
+from tests.cast import SQUARE, Cast, build_cast
 
 pytestmark = pytest.mark.django_db
 
 ADDRESS = "/device/v1/scene"
-SCENE = wire.Scene(version=0, lines=[wire.Line(0, "door", ((0.1, 0.8), (0.9, 0.8)))])
+SCENE = wire.Scene(
+    version=0,
+    lines=[wire.Line(0, "door", ((0.1, 0.8), (0.9, 0.8)))],
+    slots=[
+        wire.Slot(1, "A-01", "bottle", SQUARE),
+        wire.Slot(2, "A-02", "can", SQUARE, facings=4, deep=3),
+    ],
+)
 
 
 @pytest.fixture

@@ -92,6 +92,14 @@ def with_constant(**values: Any) -> bytes:
     return saved(model)
 
 
+def with_words_for_floats() -> bytes:
+    model = good()
+    constant = n("Constant", [], ["constant"], value_strings=["high"])
+    constant.attribute[0].name = "value_floats"
+    model.graph.node.extend([constant, n("Mul", ["image", "constant"], ["product"])])
+    return saved(model)
+
+
 def sparse(values: Any = (1.0, 2.0)) -> onnx.SparseTensorProto:
     weights = helper.make_tensor("kernel", TensorProto.FLOAT, [len(values)], values)
     indices = helper.make_tensor("places", TensorProto.INT64, [len(values)], range(len(values)))
@@ -130,6 +138,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "NaN in a branch": (in_a_branch([0.0, np.nan]), f"the weights 'hidden' {NOT_FINITE}"),
     "NaN in an attribute": (with_constant(value_floats=[1.0, np.nan]), f"the weights 'constant' {NOT_FINITE}"),
     "infinite in an attribute": (with_constant(value_float=np.inf), f"the weights 'constant' {NOT_FINITE}"),
+    "words for floats": (with_words_for_floats(), "not a network that ONNX Runtime can load"),
     "sparse weights": (with_sparse_weights(), "the weights 'kernel' are stored sparsely"),
     "a sparse constant": (with_constant(sparse_value=sparse()), "the weights 'constant' are stored sparsely"),
     "weights of another size": (with_weights([1.0, 2.0], shortened), "do not have the size they state"),

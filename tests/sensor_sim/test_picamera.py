@@ -189,7 +189,7 @@ def test_a_camera_that_disappears_is_started_again_and_its_time_not_observed() -
     """Two frames, 40 s without the camera of which three tries fail, two more frames."""
     before = Recorded([frame(START, [PERSON]), frame(START + 1, [PERSON])])
     after = Recorded([frame(START + 41, [PERSON]), frame(START + 42, [PERSON])])
-    tries: Iterator[Recorded | None] = iter([before, None, None, None, after, None])
+    tries: Iterator[Recorded | None] = iter([before, None, None, None, after])
 
     def start() -> Recorded:
         if (camera := next(tries)) is None:
@@ -212,6 +212,21 @@ def test_a_camera_that_disappears_is_started_again_and_its_time_not_observed() -
     ]
     start_ms = round(START * 1000)
     assert beats == [(start_ms + 1000, 1000, 2), (start_ms + 42_000, 1000, 2)]
+
+
+def test_a_camera_that_cannot_be_closed_ends_the_stream_with_a_sentence() -> None:
+    class Stuck(Recorded):
+        def close(self) -> None:
+            raise RuntimeError("Failed to release camera: Device or resource busy")
+
+    perception = Perception(wire.convert({"version": 1, "detect": {"labels": ["person"]}}, wire.Scene))
+    camera = PiCamera(Stuck([frame(START, [PERSON]), frame(START + 1, [PERSON])]), card(), {"person"}, 0.3)
+    events: list[wire.Event] = []
+    with pytest.raises(SensorError, match=r"cannot be closed: Failed .* busy; start this program again"):
+        events.extend(pipeline.events(camera, perception))
+    [beat] = events
+    assert isinstance(beat, wire.Heartbeat)
+    assert (beat.observed_ms, beat.frames) == (1000, 2)
 
 
 def test_a_camera_that_does_not_start_at_first_is_an_error() -> None:

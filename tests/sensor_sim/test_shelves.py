@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from dataclasses import dataclass, field
 
 import pytest
@@ -155,8 +156,7 @@ def test_only_real_changes_are_reported_once_and_in_time(
     for event, (moment, _) in zip(events, shelf.ledger, strict=True):
         assert isinstance(event, wire.Shelf)
         assert event.slot == 17
-        # On top come a frame or two, and what a fast hand leaves to find again: items that the tracker lost
-        # on the way come to rest one after the other.
+        # On top come a frame or two, and items that come to rest one after the other.
         assert -0.3 <= event.at / 1000 - START - moment <= STATED_DELAY + 0.6
 
 
@@ -231,6 +231,19 @@ def test_how_deep_a_slot_is_needs_its_facings() -> None:
         wire.convert({"version": 1, "slots": [deep]}, wire.Scene)
 
 
+def test_a_slot_holds_no_more_than_can_be_told() -> None:
+    """The units of an event have a bound."""
+    largest = {"id": 1, "name": "A-01", "item": "jar", "polygon": [(0, 0), (1, 0), (1, 1)]}
+    [slot] = wire.convert(
+        {"version": 1, "slots": [largest | {"facings": 100, "deep": 100}]}, wire.Scene
+    ).slots
+    full = wire.Shelf(at=round(START * 1000), slot=1, units=(slot.facings or 0) * slot.deep, confidence=1.0)
+    assert wire.decode(wire.encode(full), wire.Shelf) == full
+    for name in ("facings", "deep"):
+        with pytest.raises(wire.WireError, match=rf"\$\.slots\[0\]\.{name}: .*<= 100"):
+            wire.convert({"version": 1, "slots": [largest | {"facings": 100, name: 101}]}, wire.Scene)
+
+
 def test_before_anything_was_seen_nobody_is_sure_that_nothing_is_there() -> None:
     """Somebody may stand before the shelf."""
     perception = Perception(wire.Scene(version=1, slots=[SLOT]))
@@ -249,6 +262,20 @@ def test_a_hidden_shelf_is_given_up_after_a_minute() -> None:
     assert isinstance(event, wire.Shelf)
     assert event.units == 0
     assert 60.0 <= event.at / 1000 - START - 3.0 <= 61.0
+
+
+def test_a_frame_full_of_noise_takes_little_memory_and_leaves_the_surest() -> None:
+    scores = [0.4] * 2500 + [0.9] * MOST_PLACES
+    found = [Detection("bottle", score, Box(i, 0.1, i + 1, 0.9)) for i, score in enumerate(scores)]
+    places = Places(0.35)
+    tracemalloc.start()
+    places.observe(START, found)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    for i in range(1, 7):
+        places.observe(START + i / 10, found)
+    assert most < 50_000_000
+    assert sorted(place.box for place in places.standing) == [d.box for d in found[2500:]]
 
 
 def test_memory_is_bounded() -> None:

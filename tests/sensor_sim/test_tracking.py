@@ -46,6 +46,11 @@ def test_dim_detections_keep_a_track_and_begin_none() -> None:
     assert walk(Tracker(0.35), 10.0, 1.0, 0.1, score=0.05) == Sighting([], [], [])
 
 
+def test_where_every_score_counts_so_does_none_at_all() -> None:
+    sighting = walk(Tracker(0.0), 10.0, 1.0, 0.1, score=0.0)
+    assert [track.number for track in sighting.seen] == [0]
+
+
 def test_one_clear_sighting_is_no_person() -> None:
     tracker = Tracker(0.35)
     [track] = tracker.update(0.0, [seen(0.5)]).seen

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensor_sim.detection import Box, Detection
 from sensor_sim.perception import Perception
 from sensor_sim.perception.zones import SETTLE
 from sensorapp import wire
@@ -101,6 +103,19 @@ def test_somebody_who_vanishes_inside_has_left_when_seen_last(detector: Detector
     occupancy = [event for event in events if isinstance(event, wire.Occupancy)]
     assert [event.count for event in occupancy] == [0, 1, 0]
     assert occupancy[2].at / 1000 - START - person.end < 2.0
+
+
+@pytest.mark.parametrize(
+    "box",
+    [Box(0.4, 0.7, 0.6, 1.0), Box(0.4, 0.0, 0.6, 0.3), Box(0.0, 0.4, 0.1, 0.8), Box(0.9, 0.4, 1.0, 0.8)],
+    ids=["bottom", "top", "left", "right"],
+)
+def test_a_zone_that_reaches_the_edge_holds_whom_the_edge_cuts_off(box: Box) -> None:
+    whole = wire.Zone(id=1, name="all", polygon=[(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)])
+    perception = Perception(wire.Scene(version=1, zones=[whole]))
+    found = [Detection("person", 0.9, box)]
+    events = [event for i in range(20) for event in perception.observe(START + i / 10, found)]
+    assert [event.count for event in events if isinstance(event, wire.Occupancy)] == [0, 1]
 
 
 def test_when_the_view_is_lost_visits_end_and_occupancy_is_not_known() -> None:
