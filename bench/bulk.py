@@ -1,0 +1,172 @@
+"""How fast batches go over HTTP into committed batches and buckets, beside COPY of the same events as bare rows.
+
+One side is the whole server as a process of its own, fed by this process, either by each sensor over its own
+connection with a batch in each request, or by stores' gateways with a batch of each of their sensors; a connection
+has one request in flight. The other is this process, which writes the same events as rows with COPY in binary, without
+HTTP, key, counting or cursors, in transactions as large as the server makes them at most. Both sides take
+turns on the same cores; everything that is sent is encoded, and every row made, before a turn begins.
+
+    python bench/bulk.py [--rounds 7] [--events 200000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+
+import psycopg
+import uvloop
+
+from bench import _load, _site
+from sensorapp import wire
+
+STORES, SENSORS = 20, 20
+WARM_UP = 2
+# The most that the server commits at once.
+EVENTS_A_TRANSACTION = 20_000
+CREATE = """CREATE TABLE bench_event
+(sensor int8, epoch int8, seq int8, received_at timestamptz, kind int2, at int8, channel int4, value int4)"""
+COPY = "COPY bench_event FROM STDIN (FORMAT binary)"
+TYPES = ("int8", "int8", "int8", "timestamptz", "int2", "int8", "int4", "int4")
+
+Row = tuple[int, int, int, datetime, int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How events come: so many in a batch, each sensor's batches by themselves or a store's together."""
+
+    events: int
+    by_gateways: bool
+    media_type: str
+
+
+SHAPES = (
+    Shape(100, False, wire.JSON),
+    Shape(100, False, wire.MSGPACK),
+    Shape(100, True, wire.JSON),
+    Shape(100, True, wire.MSGPACK),
+    Shape(1000, False, wire.MSGPACK),
+    Shape(1000, True, wire.MSGPACK),
+)
+
+
+class Feed:
+    """What the sensors of a few stores send next."""
+
+    def __init__(self, stores: Sequence[_site.Store]) -> None:
+        self.stores = stores
+        self.next_seq = {sensor: 0 for store in stores for sensor in store.sensors}
+        self.random = Random(1)
+
+    def take(self, events: int, size: int) -> list[list[wire.Batch]]:
+        """By store, so many events in all, in batches of ``size`` whose events lie within the last hour."""
+        rounds = max(1, events // size // len(self.next_seq))
+        return [
+            [self.batch(sensor, size) for _ in range(rounds) for sensor in store.sensors]
+            for store in self.stores
+        ]
+
+    def batch(self, sensor: str, size: int) -> wire.Batch:
+        first_seq = self.next_seq[sensor]
+        self.next_seq[sensor] += size
+        begin = _site.now_ms() - 3_600_000
+        return _site.batch(sensor, first_seq, _site.events(begin, 3_600_000, size, self.random))
+
+
+def requests(store: _site.Store, batches: Sequence[wire.Batch], shape: Shape) -> Iterator[list[bytes]]:
+    """By connection, what goes over it."""
+    if shape.by_gateways:
+        groups = [batches[place : place + SENSORS] for place in range(0, len(batches), SENSORS)]
+        yield [_load.request(store.token, group, shape.media_type) for group in groups]
+    else:
+        for sensor, token in store.sensors.items():
+            its = [batch for batch in batches if batch.sensor == sensor]
+            yield [_load.request(token, [batch], shape.media_type) for batch in its]
+
+
+def rows(batch: wire.Batch, now: datetime) -> Iterator[Row]:
+    """A batch's events as rows; the sensor as a number, as the backend knows it."""
+    sensor = int.from_bytes(batch.sensor.encode()[-6:], "big")
+    for seq, event in enumerate(batch.events, batch.first_seq):
+        if isinstance(event, wire.Crossing):
+            yield sensor, batch.epoch, seq, now, 1, event.at, event.line, int(event.direction == "forward")
+        elif isinstance(event, wire.Heartbeat):
+            yield sensor, batch.epoch, seq, now, 5, event.at, 0, event.observed_ms
+
+
+def copy(connection: psycopg.Connection, ready: list[Row]) -> float:
+    begin = time.perf_counter()
+    for place in range(0, len(ready), EVENTS_A_TRANSACTION):
+        with connection.transaction(), connection.cursor().copy(COPY) as out:
+            out.set_types(TYPES)
+            for row in ready[place : place + EVENTS_A_TRANSACTION]:
+                out.write_row(row)
+    return time.perf_counter() - begin
+
+
+async def upload(port: int, uploads: Sequence[Sequence[bytes]]) -> float:
+    totals = _load.Totals()
+    connections = [_load.Http(totals, port) for _ in uploads]
+    for connection in connections:
+        await connection.open()
+    took = await _load.at_once(connections, uploads)
+    for connection in connections:
+        connection.close()
+    return took
+
+
+def measure(
+    connection: psycopg.Connection, port: int, feed: Feed, shape: Shape, events: int, rounds: int
+) -> tuple[float, float, float]:
+    """Events a second of the server and of COPY, and the ratio: medians over the rounds."""
+    results = []
+    for _ in range(WARM_UP + rounds):
+        batches = feed.take(events, shape.events)
+        now = datetime.now(UTC)
+        ready = [row for batch in itertools.chain(*batches) for row in rows(batch, now)]
+        uploads = [
+            its_requests
+            for store, its in zip(feed.stores, batches, strict=True)
+            for its_requests in requests(store, its, shape)
+        ]
+        copied = copy(connection, ready)
+        uploaded = uvloop.run(upload(port, uploads))
+        connection.execute("TRUNCATE bench_event")
+        results.append((len(ready) / uploaded, len(ready) / copied, copied / uploaded))
+    uploaded, copied, ratio = (statistics.median(side) for side in zip(*results[WARM_UP:], strict=True))
+    return uploaded, copied, ratio
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--events", type=int, default=200_000, help="in a turn")
+    arguments = parser.parse_args()
+    with _site.database() as connection, _site.server() as server:
+        connection.execute(CREATE)
+        feed = Feed(_site.enrol(STORES, SENSORS))
+        print(
+            f"events/s, {STORES * SENSORS} sensors in {STORES} stores, median of {arguments.rounds} rounds"
+            f" of {arguments.events:,} events, fsync on"
+        )
+        print(f"{'events':>6} {'sent by':>8} {'form':>12} {'HTTP':>10} {'COPY':>10} {'ratio':>6}")
+        for shape in SHAPES:
+            uploaded, copied, ratio = measure(
+                connection, server.port, feed, shape, arguments.events, arguments.rounds
+            )
+            form = shape.media_type.removeprefix("application/")
+            print(
+                f"{shape.events:6} {'gateways' if shape.by_gateways else 'sensors':>8} {form:>12} {uploaded:10,.0f} {copied:10,.0f} {ratio:6.2f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
