@@ -44,6 +44,13 @@ def frame(opcode: int, body: bytes) -> bytes:
     return head + bytes(4) + body
 
 
+def stored(answer: wire.Answer) -> int:
+    """How many batches are; raises where any is not."""
+    if refused := [ack for ack in answer.acks if ack.status != "stored"]:
+        raise AssertionError(f"not stored: {refused[0]}")
+    return len(answer.acks)
+
+
 @dataclass(slots=True)
 class Totals:
     """What was answered: batches, and the seconds from when each upload was due to its answer."""
@@ -72,10 +79,9 @@ class Connection(asyncio.Protocol):
         self.idle.clear()
         self.transport.write(upload)
 
-    def answered(self, answer: wire.Answer) -> None:
-        if refused := [ack for ack in answer.acks if ack.status != "stored"]:
-            raise AssertionError(f"not stored: {refused[0]}")
-        self.totals.batches += len(answer.acks)
+    def answered(self, batches: int) -> None:
+        """Note the answer to the oldest upload that has none, which stored so many batches."""
+        self.totals.batches += batches
         self.totals.seconds.append(self.loop.time() - self.due.popleft())
         if not self.due:
             self.idle.set()
@@ -133,11 +139,15 @@ class Http(Connection):
 
     def on_message_complete(self) -> None:
         status, body, self.body = self.parser.get_status_code(), self.body, b""
-        if status != 200:
-            raise AssertionError(f"{status}: {body!r}")
-        self.answered(wire.decode(body, wire.Answer, wire.JSON if body[:1] == b"{" else wire.MSGPACK))
+        self.answered(self.stored(status, body))
         if self.waiting:
             self.transport.write(self.waiting.popleft())
+
+    def stored(self, status: int, body: bytes) -> int:
+        """How many batches an answer says are stored."""
+        if status != 200:
+            raise AssertionError(f"{status}: {body!r}")
+        return stored(wire.decode(body, wire.Answer, wire.JSON if body[:1] == b"{" else wire.MSGPACK))
 
 
 class Stream(Connection):
@@ -184,7 +194,7 @@ class Stream(Connection):
 
     def take(self, opcode: int, body: bytes) -> None:
         if opcode == 2:
-            self.answered(wire.decode(body, wire.Answered, wire.MSGPACK))
+            self.answered(stored(wire.decode(body, wire.Answered, wire.MSGPACK)))
         elif opcode == 9:
             self.transport.write(frame(10, body))
         elif opcode != 1:  # the window, which nothing here uses up

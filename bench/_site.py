@@ -29,7 +29,12 @@ from tests.ingest.site import SCENE, database_url  # noqa: E402
 from tests.server import Server  # noqa: E402
 
 MODEL = "0123456789abcdef"
-UNLIMITED = {"INGEST_SENSOR_EVENTS_PER_SECOND": "0", "INGEST_ORGANISATION_EVENTS_PER_SECOND": "0"}
+SETTINGS = {
+    "INGEST_SENSOR_EVENTS_PER_SECOND": "0",
+    "INGEST_ORGANISATION_EVENTS_PER_SECOND": "0",
+    # Connections stay open while uploads for them are being made.
+    "UVICORN_TIMEOUT_KEEP_ALIVE": "600",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ def database() -> Iterator[psycopg.Connection]:
 
 def server() -> Server:
     """The whole server as its own process, without limits of rate."""
-    return Server(database_url(), **UNLIMITED)
+    return Server(database_url(), **SETTINGS)
 
 
 def enrol(stores: int, sensors: int) -> list[Store]:

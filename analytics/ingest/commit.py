@@ -94,9 +94,7 @@ def commit(connection: Connection, batches: Sequence[Incoming]) -> tuple[list[Ac
         group = Group(datetime.now(UTC))
         progress = lock(cursor, {batch.sensor.id: batch.sensor for batch in batches}, group.received_at)
         acks = [settle(batch, progress[batch.sensor.id], group) for batch in batches]
-        table = c.join([batch.columns for batch in group.stored])
-        fold_all(table, group.runs)
-        return acks, write(cursor, group, progress, table)
+        return acks, write(cursor, group, progress)
 
 
 # --- judging ---------------------------------------------------------------------------------------
@@ -247,8 +245,10 @@ RETURNING store_id, version, statement_timestamp()
 """
 
 
-def write(cursor: Cursor, group: Group, progress: dict[int, Progress], stored: c.Table) -> dict[int, int]:
-    """Write a group in one go; returns the new versions of the stores it changed. ``stored`` is what it keeps."""
+def write(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> dict[int, int]:
+    """Count and write a group in one go; returns the new versions of the stores it changed."""
+    stored = c.join([batch.columns for batch in group.stored])
+    fold_all(stored, group.runs)
     move_cursors(cursor, progress, group.received_at)
     if group.rejected:
         cursor.executemany(NOTE_REJECTIONS, [rejection_row(group, *entry) for entry in group.rejected])
@@ -261,7 +261,7 @@ def write(cursor: Cursor, group: Group, progress: dict[int, Progress], stored: c
 def write_stored(
     cursor: Cursor, group: Group, progress: dict[int, Progress], stored: c.Table
 ) -> dict[int, int]:
-    """Write what a group keeps and counts; returns the new versions of the stores it changed."""
+    """Write what a group keeps, whose events are ``stored``, and counts; returns the stores' new versions."""
     kept = zip(rows(group.stored, stored, group.received_at), group.stored, strict=True)
     batches = ((*row, batch.released) for row, batch in kept)
     copy_rows(cursor, COPY_BATCHES, (*BATCH_TYPES, "bool"), batches)
