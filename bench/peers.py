@@ -92,26 +92,6 @@ def groups(batches: Store) -> Iterator[Store]:
 # --- PostgreSQL ------------------------------------------------------------------------------------
 
 
-class Sensorapp(Side):
-    name = "sensorapp"
-
-    def __init__(self, stack: ExitStack, database: psycopg.Connection, stores: Sequence[_site.Store]) -> None:
-        self.database, self.stores = database, stores
-        self.server = stack.enter_context(_site.server())
-
-    def pids(self) -> list[int]:
-        return [self.server.pid, _site.postgres_pid(self.database)]
-
-    def encode(self, stores: list[Store]) -> list[list[bytes]]:
-        return [
-            [_load.request(store.token, group) for group in groups(batches)]
-            for store, batches in zip(self.stores, stores, strict=True)
-        ]
-
-    def connection(self, totals: _load.Totals) -> _load.Connection:
-        return _load.Http(totals, self.server.port)
-
-
 class Postgres(Side):
     database: psycopg.Connection
     tables: str
