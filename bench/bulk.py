@@ -25,6 +25,7 @@ import uvloop
 
 from bench import _load, _site
 from sensorapp import wire
+from tests.server import Server
 
 STORES, SENSORS = 20, 20
 WARM_UP = 2
@@ -122,26 +123,40 @@ async def upload(port: int, uploads: Sequence[Sequence[bytes]]) -> float:
     return took
 
 
+@dataclass(slots=True)
+class Turn:
+    """Seconds an event that a side took, and of CPU time that all its processes used."""
+
+    seconds: float
+    cpu: float
+
+
 def measure(
-    connection: psycopg.Connection, port: int, feed: Feed, shape: Shape, events: int, rounds: int
-) -> tuple[float, float, float]:
-    """Events a second of the server and of COPY, and the ratio: medians over the rounds."""
-    results = []
-    for _ in range(WARM_UP + rounds):
-        batches = feed.take(events, shape.events)
-        now = datetime.now(UTC)
-        ready = [row for batch in itertools.chain(*batches) for row in rows(batch, now)]
-        uploads = [
-            its_requests
-            for store, its in zip(feed.stores, batches, strict=True)
-            for its_requests in requests(store, its, shape)
-        ]
-        copied = copy(connection, ready)
-        uploaded = uvloop.run(upload(port, uploads))
-        connection.execute("TRUNCATE bench_event")
-        results.append((len(ready) / uploaded, len(ready) / copied, copied / uploaded))
-    uploaded, copied, ratio = (statistics.median(side) for side in zip(*results[WARM_UP:], strict=True))
-    return uploaded, copied, ratio
+    connection: psycopg.Connection, server: Server, feed: Feed, shape: Shape, events: int
+) -> tuple[Turn, Turn]:
+    """One turn of each side: of the server, and of COPY."""
+    batches = feed.take(events, shape.events)
+    now = datetime.now(UTC)
+    ready = [row for batch in itertools.chain(*batches) for row in rows(batch, now)]
+    uploads = [
+        its_requests
+        for store, its in zip(feed.stores, batches, strict=True)
+        for its_requests in requests(store, its, shape)
+    ]
+    pids = _site.postgres_pid(connection), server.pid
+
+    def used() -> float:
+        return time.process_time() + sum(map(_site.cpu_seconds, pids))
+
+    begin = used()
+    copied = copy(connection, ready)
+    between = used()
+    uploaded = uvloop.run(upload(server.port, uploads))
+    end = used()
+    connection.execute("TRUNCATE bench_event")
+    return Turn(uploaded / len(ready), (end - between) / len(ready)), Turn(
+        copied / len(ready), (between - begin) / len(ready)
+    )
 
 
 def main() -> None:
@@ -156,14 +171,24 @@ def main() -> None:
             f"events/s, {STORES * SENSORS} sensors in {STORES} stores, median of {arguments.rounds} rounds"
             f" of {arguments.events:,} events, fsync on"
         )
-        print(f"{'events':>6} {'sent by':>8} {'form':>12} {'HTTP':>10} {'COPY':>10} {'ratio':>6}")
+        print(
+            f"{'events':>6} {'sent by':>8} {'form':>8} {'HTTP':>10} {'COPY':>10} {'ratio':>6}"
+            f"   {'CPU µs an event':>15} {'COPY':>5}"
+        )
         for shape in SHAPES:
-            uploaded, copied, ratio = measure(
-                connection, server.port, feed, shape, arguments.events, arguments.rounds
-            )
-            form = shape.media_type.removeprefix("application/")
+            turns = [
+                measure(connection, server, feed, shape, arguments.events)
+                for _ in range(WARM_UP + arguments.rounds)
+            ][WARM_UP:]
+            ratio = statistics.median(copied.seconds / uploaded.seconds for uploaded, copied in turns)
+            uploads, copies = zip(*turns, strict=True)
             print(
-                f"{shape.events:6} {'gateways' if shape.by_gateways else 'sensors':>8} {form:>12} {uploaded:10,.0f} {copied:10,.0f} {ratio:6.2f}",
+                f"{shape.events:6} {'gateways' if shape.by_gateways else 'sensors':>8}"
+                f" {shape.media_type.removeprefix('application/'):>8}"
+                f" {1 / statistics.median(turn.seconds for turn in uploads):10,.0f}"
+                f" {1 / statistics.median(turn.seconds for turn in copies):10,.0f} {ratio:6.2f}"
+                f"   {statistics.median(turn.cpu for turn in uploads) * 1e6:15.2f}"
+                f" {statistics.median(turn.cpu for turn in copies) * 1e6:5.2f}",
                 flush=True,
             )
 

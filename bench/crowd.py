@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import resource
 import statistics
 from collections.abc import Callable, Sequence
@@ -158,7 +157,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with _site.database() as database, _site.server() as server:
         stores = _site.enrol(STORES, SENSORS)
-        pids = {"server": server.pid, "database": _site.postgres_pid(database), "load": os.getpid()}
+        pids = {"server": server.pid, "database": _site.postgres_pid(database)}
         print(f"{STORES * SENSORS} sensors in {STORES} stores, {EVENTS} events a batch, fsync on")
         for by in arguments.by:
             print(f"by {by}")
