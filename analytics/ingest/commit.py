@@ -125,7 +125,9 @@ def keep(batch: Incoming, columns: c.Columns, progress: Progress, group: Group) 
     scene = batch.sensor.scenes.get(batch.config)
     first_seq = batch.last_seq - len(columns) + 1
     for part, ahead in parts(columns, batch.trusted_until):
-        kept = replace(batch, first_seq=first_seq, count=len(part), columns=part)
+        kept = batch
+        if len(part) < batch.count:
+            kept = replace(batch, first_seq=first_seq, count=len(part), columns=part)
         first_seq += len(part)
         if ahead:
             group.set_aside.append(kept)

@@ -129,13 +129,19 @@ class Directory:
         return self._sensors.get(connection, public_ids, fresh)
 
     def known_device(self, public_id: str) -> SensorFacts | GatewayFacts | None:
-        """The same as :meth:`device`, from what was read a few seconds ago."""
+        """A sensor or gateway, whichever it is, as it was a few seconds ago; None if it was not looked up then."""
         kept = self._gateways.kept if public_id.startswith("g-") else self._sensors.kept
         until, facts = kept.get(public_id, (0.0, None))
         return facts if until > time.monotonic() else None
 
-    def device(self, connection: Connection, public_id: str) -> SensorFacts | GatewayFacts | None:
-        """The sensor or gateway of this public id, whichever it is, read anew."""
-        if public_id.startswith("g-"):
-            return self._gateways.get(connection, [public_id], fresh=True).get(public_id)
-        return self._sensors.get(connection, [public_id], fresh=True).get(public_id)
+    def devices(
+        self, connection: Connection, public_ids: Iterable[str]
+    ) -> dict[str, SensorFacts | GatewayFacts]:
+        """The sensors and gateways of these public ids, read anew."""
+        sensors, gateways = set[str](), set[str]()
+        for public_id in public_ids:
+            (gateways if public_id.startswith("g-") else sensors).add(public_id)
+        return {
+            **self._sensors.get(connection, sensors, fresh=True),
+            **self._gateways.get(connection, gateways, fresh=True),
+        }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -62,6 +62,7 @@ class Reception:
         self._committer_pool: ConnectionPool | None = None
         self._committer: Committer | None = None
         self._directory = Directory()
+        self._look_ups = LookUps(self._read_devices)
 
     # --- life ---
 
@@ -76,6 +77,7 @@ class Reception:
                 publisher.publish,
                 self.options.max_waiting_events,
                 self.options.tolerance_ms,
+                self._directory,
             )
         return self._pool, self._committer
 
@@ -97,21 +99,18 @@ class Reception:
         device = self._directory.known_device(public_id)
         if device is None or device.revoked or not secrets.matches(device.digest, digest):
             # What is known may be a few seconds old, and a refusal makes a sensor give up.
-            device = await self._look_up(public_id)
+            self.open()  # here, for it needs the event loop
+            device = await self._look_ups.find(public_id)
         if device is None or not secrets.matches(device.digest, digest):
             raise RefusedError(401, "The token is not known.", "Enrol the sensor or replace its token.")
         if device.revoked:
             raise RefusedError(403, f"{public_id} is revoked.", "Enrol it again.")
         return device
 
-    async def _look_up(self, public_id: str) -> Sender | None:
+    def _read_devices(self, public_ids: Collection[str]) -> dict[str, Sender]:
         pool, _ = self.open()
-
-        def read() -> Sender | None:
-            with pool.connection() as connection:
-                return self._directory.device(connection, public_id)
-
-        return await database(read)
+        with pool.connection() as connection:
+            return self._directory.devices(connection, public_ids)
 
     async def check_database(self) -> None:
         pool, _ = self.open()
@@ -155,6 +154,30 @@ class Reception:
             return await asyncio.wrap_future(answer)
         except UnavailableError:
             raise later("The database is not available.") from None
+
+
+class LookUps:
+    """Looking devices up: all that are asked for while one query runs are read by the next."""
+
+    def __init__(self, read: Callable[[Collection[str]], dict[str, Sender]]) -> None:
+        self._read = read
+        self._wanted: set[str] = set()
+        self._running: asyncio.Task[dict[str, Sender]] | None = None
+        self._next: asyncio.Task[dict[str, Sender]] | None = None
+
+    async def find(self, public_id: str) -> Sender | None:
+        self._wanted.add(public_id)
+        if self._next is None:
+            self._next = asyncio.create_task(self._run(self._running))
+        # Others wait for the same task, whatever becomes of this request.
+        return (await asyncio.shield(self._next)).get(public_id)
+
+    async def _run(self, before: asyncio.Task[dict[str, Sender]] | None) -> dict[str, Sender]:
+        if before is not None and not before.done():
+            await asyncio.wait([before])
+        wanted, self._wanted = self._wanted, set()
+        self._running, self._next = self._next, None
+        return await database(lambda: self._read(wanted))
 
 
 def later(title: str) -> RefusedError:
