@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from tests.cast import make_store  # noqa: E402
 from tests.ingest.site import SCENE, database_url  # noqa: E402
 from tests.server import Server  # noqa: E402
 
+HOUR_MS = 3_600_000
 MODEL = "0123456789abcdef"
 SETTINGS = {
     "INGEST_SENSOR_EVENTS_PER_SECOND": "0",
@@ -83,13 +84,40 @@ def enrol_store(chain: Organisation, slug: str, sensors: int) -> Store:
 
 def events(begin: int, span_ms: int, count: int, random: Random) -> list[wire.Event]:
     """Crossings in both directions, in the order of their times (Unix ms), with a heartbeat at the end."""
-    times = sorted(begin + random.randrange(span_ms) for _ in range(count - 1))
-    crossings = [wire.Crossing(at, 0, random.choice(("forward", "backward"))) for at in times]
+    times = sorted(random.choices(range(begin, begin + span_ms), k=count - 1))
+    directions = random.choices(("forward", "backward"), k=count - 1)
+    crossings = [wire.Crossing(at, 0, which) for at, which in zip(times, directions, strict=True)]
     return [*crossings, wire.Heartbeat(begin + span_ms, min(span_ms, 60_000), 1_800, 1_740, 41.5, 13_960)]
 
 
 def batch(sensor: str, first_seq: int, its_events: list[wire.Event]) -> wire.Batch:
     return wire.Batch(sensor, 1, first_seq, MODEL, 1, its_events)
+
+
+class Feed:
+    """What the sensors of a few stores send next."""
+
+    def __init__(self, stores: Sequence[Store]) -> None:
+        self.stores = stores
+        self.next_seq = {sensor: 0 for store in stores for sensor in store.sensors}
+        self.random = Random(1)
+
+    def take(self, count: int, size: int) -> list[list[wire.Batch]]:
+        """By store, so many events in all, in batches of ``size``."""
+        rounds = max(1, count // size // len(self.next_seq))
+        return [
+            [self.batch(sensor, size) for _ in range(rounds) for sensor in store.sensors]
+            for store in self.stores
+        ]
+
+    def batch(self, sensor: str, size: int) -> wire.Batch:
+        first_seq = self.next_seq[sensor]
+        self.next_seq[sensor] += size
+        return batch(sensor, first_seq, events(self.begin(first_seq), HOUR_MS, size, self.random))
+
+    def begin(self, first_seq: int) -> int:
+        """When the hour (Unix ms) begins in which a batch's events lie: each in the last one."""
+        return now_ms() - HOUR_MS
 
 
 # --- what it takes ---------------------------------------------------------------------------------

@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from random import Random
 
 import psycopg
 import uvloop
@@ -56,29 +55,6 @@ SHAPES = (
     Shape(1000, False, wire.MSGPACK),
     Shape(1000, True, wire.MSGPACK),
 )
-
-
-class Feed:
-    """What the sensors of a few stores send next."""
-
-    def __init__(self, stores: Sequence[_site.Store]) -> None:
-        self.stores = stores
-        self.next_seq = {sensor: 0 for store in stores for sensor in store.sensors}
-        self.random = Random(1)
-
-    def take(self, events: int, size: int) -> list[list[wire.Batch]]:
-        """By store, so many events in all, in batches of ``size`` whose events lie within the last hour."""
-        rounds = max(1, events // size // len(self.next_seq))
-        return [
-            [self.batch(sensor, size) for _ in range(rounds) for sensor in store.sensors]
-            for store in self.stores
-        ]
-
-    def batch(self, sensor: str, size: int) -> wire.Batch:
-        first_seq = self.next_seq[sensor]
-        self.next_seq[sensor] += size
-        begin = _site.now_ms() - 3_600_000
-        return _site.batch(sensor, first_seq, _site.events(begin, 3_600_000, size, self.random))
 
 
 def requests(store: _site.Store, batches: Sequence[wire.Batch], shape: Shape) -> Iterator[list[bytes]]:
@@ -132,7 +108,7 @@ class Turn:
 
 
 def measure(
-    connection: psycopg.Connection, server: Server, feed: Feed, shape: Shape, events: int
+    connection: psycopg.Connection, server: Server, feed: _site.Feed, shape: Shape, events: int
 ) -> tuple[Turn, Turn]:
     """One turn of each side: of the server, and of COPY."""
     batches = feed.take(events, shape.events)
@@ -166,7 +142,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with _site.database() as connection, _site.server() as server:
         connection.execute(CREATE)
-        feed = Feed(_site.enrol(STORES, SENSORS))
+        feed = _site.Feed(_site.enrol(STORES, SENSORS))
         print(
             f"events/s, {STORES * SENSORS} sensors in {STORES} stores, median of {arguments.rounds} rounds"
             f" of {arguments.events:,} events, fsync on"

@@ -33,11 +33,11 @@ import psycopg
 import uvloop
 
 from bench import _load, _site
-from bench.bulk import STORES, Feed
 from sensorapp import wire
 from tests.server import free_port
 
-SIZE, TOGETHER = 100, 20
+STORES, SENSORS = 20, 20
+SIZE, TOGETHER = 100, SENSORS
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
 TABLES = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname LIKE %s AND relkind = 'r'"
 
@@ -469,7 +469,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     with _site.database() as database, ExitStack() as stack:
-        feed = Feed(_site.enrol(STORES, 400 // STORES))
+        feed = _site.Feed(_site.enrol(STORES, SENSORS))
         sides = [
             Sensorapp(stack, database, feed.stores),
             *present(stack),
