@@ -6,7 +6,7 @@ together as `watch` runs it. Times are the processor's own, so that other progra
 30 frames a second in at most 1.3 times what the network and the image signal processor need, with tracking and
 counting in less than 5 % of a frame's 33 ms.
 
-    python bench/pipeline.py [--model PACKAGE [--weights FILE]] [--video FILE --scene FILE]
+    python -m bench.pipeline [--model PACKAGE [--weights FILE]] [--video FILE --scene FILE]
 
 With a video its pictures are what the pixel array sees; otherwise it is the rendered entrance.
 """

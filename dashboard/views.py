@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, cast
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from dashboard.access import find_visible_store, visible_stores
 from dashboard.fragments import card_fragment, store_fragment, trend_fragment
+from dashboard.sensors_page import sensors_page
 from sensorapp.accounts.models import User
 
 if TYPE_CHECKING:
@@ -41,6 +43,16 @@ def store_cards(request: HttpRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         return signed_out()
     return render(request, "dashboard/_cards.html", {"cards": cards(visible_stores(reader(request)))})
+
+
+@require_safe
+@login_required
+@never_cache
+def sensors(request: HttpRequest) -> HttpResponse:
+    """The sensors of all stores that the reader sees."""
+    stores = list(visible_stores(reader(request)))
+    page = sensors_page(stores, timezone.now())
+    return render(request, "dashboard/sensors.html", {"stores": stores, "page": page})
 
 
 @require_safe

@@ -41,7 +41,8 @@ def add_parser(subparsers: Subparsers) -> None:
         help="install a model package from an address",
         description="Install a model package from an address into a slot, which becomes the active one, and print "
         "each state of that as one JSON line, or send the states to a server and print totals. After a power loss "
-        "or an interruption the same command goes on where it was.",
+        "or an interruption the same command goes on where it was. Stop the sensor that watches before its states "
+        "are sent: they go through its outbox, and it runs the new model from its next start on.",
     )
     _add_folder(parser)
     for name, (kind, placeholder, meaning) in OPTIONS.items():

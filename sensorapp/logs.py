@@ -1,4 +1,4 @@
-"""Logs for machines: one JSON object a line."""
+"""Logs for machines: one JSON object a line; and what is in none."""
 
 from __future__ import annotations
 
@@ -21,3 +21,10 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return msgspec.json.encode(line).decode()
+
+
+class NoAddresses(logging.Filter):
+    """Leaves out uvicorn's word of each WebSocket, which begins with the address of who connects."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return '"WebSocket %s"' not in str(record.msg)

@@ -210,6 +210,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-rejections": {"task": "analytics.ingest.tasks.forget_rejections", "schedule": 86_400},
     "create-partitions": {"task": "analytics.ingest.tasks.create_partitions", "schedule": 3600},
     "drop-partitions": {"task": "analytics.ingest.tasks.drop_partitions", "schedule": 3600},
+    "expire-set-aside": {"task": "analytics.ingest.tasks.expire_set_aside", "schedule": 86_400},
     "check-buckets": {"task": "analytics.ingest.tasks.check_buckets", "schedule": crontab(hour=3, minute=17)},
     "notice-silent-sensors": {"task": "analytics.ingest.tasks.notice_silent_sensors", "schedule": 60},
 }
@@ -224,13 +225,14 @@ INGEST_FUTURE_TOLERANCE_SECONDS = env.integer("INGEST_FUTURE_TOLERANCE_SECONDS",
 # How fast a sensor and an organisation may send to one web process for longer than a minute; 0 is no limit.
 INGEST_SENSOR_EVENTS_PER_SECOND = env.integer("INGEST_SENSOR_EVENTS_PER_SECOND", 10_000)
 INGEST_ORGANISATION_EVENTS_PER_SECOND = env.integer("INGEST_ORGANISATION_EVENTS_PER_SECOND", 200_000)
-# Batches are kept for so many days after the day of their receipt, and older events are refused.
+# Batches, and events set aside, are kept for so many days after the day of their receipt; older events are refused.
 INGEST_RETENTION_DAYS = env.integer("INGEST_RETENTION_DAYS", 400)
 if INGEST_RETENTION_DAYS < 2:
     raise ImproperlyConfigured(f"INGEST_RETENTION_DAYS is {INGEST_RETENTION_DAYS}; it must be at least 2")
 # A sensor that has delivered nothing for this long is silent.
 SILENT_AFTER_SECONDS = env.integer("SILENT_AFTER_SECONDS", 300)
 
+LOG_LEVEL = env.text("LOG_LEVEL", "INFO")
 # "plain" for people, "json" for machines: one object a line.
 LOG_FORMAT = env.choice("LOG_FORMAT", "plain", {"plain", "json"})
 LOGGING = {
@@ -240,11 +242,13 @@ LOGGING = {
         "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
         "json": {"()": "sensorapp.logs.JsonFormatter"},
     },
+    "filters": {"no addresses": {"()": "sensorapp.logs.NoAddresses"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
-    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         # An address belongs to a person: uvicorn's log of requests is kept nowhere.
         "uvicorn.access": {"handlers": [], "propagate": False},
         "uvicorn": {"handlers": ["stderr"], "propagate": False},
+        "uvicorn.error": {"filters": ["no addresses"], "level": LOG_LEVEL},
     },
 }

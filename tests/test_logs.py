@@ -9,9 +9,13 @@ from datetime import datetime
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from sensorapp import env
 from sensorapp.logs import JsonFormatter
+from tests.ingest.site import build_site, database_url
+from tests.server import Server
 
 
 def record(message: str, *arguments: object, fault: bool = False) -> logging.LogRecord:
@@ -39,6 +43,24 @@ def test_an_exception_goes_with_it() -> None:
 
 def test_requests_with_their_addresses_are_not_logged() -> None:
     assert not logging.getLogger("uvicorn.access").hasHandlers()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nor_are_those_of_websockets(capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither of a page that is let in, nor of a sensor that is refused."""
+    with Server(database_url()) as server:
+        started = capfd.readouterr().err
+        address = server.url.replace("http", "ws")
+        with pytest.raises(InvalidStatus), connect(f"{address}/ingest/v1/stream"):
+            pass
+        site = build_site()
+        headers = {"Authorization": f"Bearer {site.door_token}"}
+        with connect(f"{address}/ingest/v1/stream", additional_headers=headers) as stream:
+            stream.recv()
+    told = capfd.readouterr().err
+    assert "Uvicorn running on http://127.0.0.1" in started
+    assert "connection open" in told
+    assert "127.0.0.1" not in told
 
 
 def test_a_choice_names_the_field_and_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

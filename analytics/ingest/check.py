@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Final, LiteralString
 
 from psycopg import Connection
+from psycopg.rows import class_row
 
 from analytics.ingest.directory import Directory, SensorFacts
 from analytics.ingest.rebuild import Comparison, TooEarlyError, compare
@@ -19,6 +21,8 @@ SENSORS_A_NIGHT: Final = 20
 # Of each, the whole archive is read: half a minute for 400 days of a sensor with ten slots. No further one is begun
 # after this time, well before a task's time is over.
 LONGEST_SECONDS: Final = 240
+# After so long without one, nothing can be said of buckets but that nobody looks.
+OVERDUE_AFTER: Final = timedelta(days=2)
 
 # Others each night, the same ones if a night's check runs twice.
 SAMPLE: LiteralString = """
@@ -28,6 +32,38 @@ WHERE cursor.received_at >= %(day)s ORDER BY md5(sensor.id || ' ' || %(day)s::te
 NOTE: LiteralString = """
 INSERT INTO ingest_check (checked_at, sensors, buckets, differing) VALUES (now(), %s, %s, %s)
 """
+LAST: LiteralString = """
+SELECT checked_at, sensors, buckets, differing FROM ingest_check ORDER BY checked_at DESC LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How many buckets of how many sensors were computed again, and how many were not as they should be."""
+
+    checked_at: datetime
+    sensors: int
+    buckets: int
+    differing: int
+
+
+def last_check(connection: Connection) -> Check | None:
+    with connection.cursor(row_factory=class_row(Check)) as cursor:
+        return cursor.execute(LAST).fetchone()
+
+
+def verdict(check: Check | None, now: datetime) -> str:
+    """What the last check says of buckets, and the remedy, in words."""
+    if check is None:
+        return "not checked yet"
+    when = f"checked {check.checked_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if check.differing:
+        return (
+            f"some differ from their batches ({when}); the log names sensors, rebuild_buckets puts them right"
+        )
+    if now - check.checked_at > OVERDUE_AFTER:
+        return f"last {when}; see that Celery's beat and a worker run"
+    return f"agree with their batches ({when})"
 
 
 def check_buckets(connection: Connection, now: datetime, size: int = SENSORS_A_NIGHT) -> int:
@@ -40,7 +76,7 @@ def check_buckets(connection: Connection, now: datetime, size: int = SENSORS_A_N
     in_time = takewhile(lambda _: time.monotonic() < until, names)
     found = [one for name in in_time if (one := check_sensor(connection, sensors[name], begin, end))]
     differing = sum(len(one.differing) for one in found)
-    connection.execute(NOTE, [len(found), sum(len(one.computed) for one in found), differing])
+    connection.execute(NOTE, [len(found), sum(one.buckets for one in found), differing])
     return differing
 
 
@@ -57,7 +93,7 @@ def check_sensor(
         logger.error(
             "%d of %d buckets of %s differ from its batches; rebuild_buckets puts them right",
             len(found.differing),
-            len(found.computed.keys() | found.kept.keys()),
+            found.buckets,
             sensor.public_id,
         )
     return found

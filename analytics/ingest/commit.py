@@ -32,6 +32,7 @@ class Incoming:
     """A batch of a known sensor. ``problem`` is the path and the reason for which it is invalid.
 
     Events after ``trusted_until`` (Unix ms) are set aside. ``released`` is a batch that was, and is counted.
+    ``known`` of its events came with an earlier batch, as committing finds.
     """
 
     sensor: SensorFacts
@@ -45,6 +46,7 @@ class Incoming:
     sent_at: int | None = None
     trusted_until: int | None = None
     released: bool = False
+    known: int = 0
 
     @property
     def last_seq(self) -> int:
@@ -105,6 +107,7 @@ def settle(batch: Incoming, progress: Progress, group: Group) -> Ack:
     if batch.sent_at is not None:
         progress.skew_ms = batch.sent_at - group.received_ms
     expected = progress.expects(batch)
+    batch.known = min(max(expected - batch.first_seq, 0), batch.count)
     if batch.epoch < progress.epoch:
         return ack(batch, "stale_epoch", progress.epoch, progress.next_seq - 1)
     if batch.first_seq > expected:
@@ -116,7 +119,7 @@ def settle(batch: Incoming, progress: Progress, group: Group) -> Ack:
         group.rejected.append((batch, expected))
         path, reason = batch.problem
         return ack(batch, "invalid", batch.epoch, batch.last_seq, path, reason)
-    keep(batch, batch.columns.without_first(expected - batch.first_seq), progress, group)
+    keep(batch, batch.columns.without_first(batch.known), progress, group)
     return ack(batch, "stored", batch.epoch, batch.last_seq)
 
 

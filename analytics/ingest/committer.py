@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -61,6 +61,7 @@ class Request:
     first: int = 0
     answer: Future[wire.Answer] = field(default_factory=Future)
     early: frozenset[str] = frozenset()
+    received: float = field(default_factory=time.time)
     events: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -165,7 +166,7 @@ class Committer:
     def _settle_each_batch(self, request: Request) -> None:
         """Answer a request batch by batch, so that a poisonous one does not hold up its neighbours."""
         parts = [
-            Request(request.sender, [batch], request.first + place, early=request.early)
+            replace(request, batches=[batch], first=request.first + place, answer=Future())
             for place, batch in enumerate(request.batches)
         ]
         for part in parts:
@@ -196,15 +197,18 @@ class Committer:
         if versions:
             self._notify(versions)
         committed = iter(acks)
-        return [answer(entries, committed) for entries in judged]
+        answers = [answer(entries, committed) for entries in judged]
+        for request, entries, its_answer in zip(requests, judged, answers, strict=True):
+            monitoring.settled(request.batches, entries, its_answer.acks, request.received)
+        return answers
 
     def _commit_batches(
         self, connection: psycopg.Connection, batches: list[Incoming]
     ) -> tuple[list[wire.Ack], dict[int, int]]:
-        begin = time.monotonic()
-        acks, versions = commit(connection, batches)
-        monitoring.committed(batches, acks, time.monotonic() - begin)
-        return acks, versions
+        with monitoring.COMMIT_SECONDS.time():
+            settled = commit(connection, batches)
+        monitoring.COMMIT_EVENTS.observe(sum(batch.count for batch in batches))
+        return settled
 
     def _judge(self, connection: psycopg.Connection, requests: list[Request]) -> list[Judged]:
         """Judge all batches; what is doubtful once more, with the sensor's facts read anew."""

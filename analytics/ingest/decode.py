@@ -141,8 +141,7 @@ def incoming(
 ) -> Incoming:
     """A batch as it will be committed, with what is wrong with it.
 
-    Where ``now`` (Unix ms) is given, times far before it are wrong, too, and those more than
-    ``tolerance_ms`` after it are set aside.
+    Where ``now`` (Unix ms) is given, events more than ``tolerance_ms`` after it are set aside.
     """
     if isinstance(batch, Broken):
         problem = (batch.path, batch.reason)
@@ -156,9 +155,7 @@ def incoming(
         batch.config,
         bytes.fromhex(batch.model),
         columns,
-        unknown_scene(batch.config, sensor, path)
-        or unknown_channel(columns, sensor, path)
-        or (wrong_clock(columns, path, now) if now is not None else None),
+        unknown_scene(batch.config, sensor, path) or unknown_channel(columns, sensor, path),
         sent_at=batch.sent_at,
         trusted_until=None if now is None else now + tolerance_ms,
     )
@@ -185,16 +182,3 @@ def unknown_channel(columns: c.Columns, sensor: SensorFacts, path: str) -> tuple
     place, (kind, number) = next((place, event) for place, event in events if event in unknown)
     name = CHANNEL_KIND[kind]
     return f"{path}.events[{place}].{name}", f"the sensor has no {name} {number}; add it to its scene"
-
-
-# Longer than this nothing waits in an outbox.
-PAST_MS: Final = 400 * 86_400_000
-
-
-def wrong_clock(columns: c.Columns, path: str, now: int) -> tuple[str, str] | None:
-    """The first event whose time cannot be right: one such would shift what is known for years."""
-    if min(columns.at) >= now - PAST_MS:
-        return None
-    place, at = next((place, at) for place, at in enumerate(columns.at) if at < now - PAST_MS)
-    days = (now - at) // 86_400_000
-    return f"{path}.events[{place}].at", f"lies {days} days back; set the sensor's clock"

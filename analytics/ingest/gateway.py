@@ -4,18 +4,20 @@
 ``POST /ingest/v1/batches``   takes an upload and answers when it is durable
 ``WS /ingest/v1/stream``      takes uploads one after the other, see :mod:`.stream`
 ``GET /healthz``              200 while the process serves, 503 when only a restart helps
-``GET /readyz``               200 while the database answers, else 503; says how Valkey is
+``GET /readyz``               200 while the database answers, else 503; says how Valkey and the buckets are
 ``GET /metrics``              for Prometheus on this machine, or with the token of the settings
 ============================  ============================================================
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from analytics.ingest import monitoring
+from analytics.ingest.check import verdict
 from analytics.ingest.live import GroupSend
 from analytics.ingest.reception import Options, Reception, read_batches
 from analytics.ingest.refusal import RefusedError, Response
@@ -27,6 +29,7 @@ MEDIA_TYPES: Final = {
     "application/msgpack": wire.MSGPACK,
     "application/x-msgpack": wire.MSGPACK,
 }
+VALKEY_AWAY: Final = "not reachable, so that live pages poll and tasks wait"
 
 
 class Gateway:
@@ -55,7 +58,8 @@ class Gateway:
         try:
             status, headers, body = await self._answer(scope, receive)
         except RefusedError as refused:
-            monitoring.REFUSED.labels(refused.status).inc()
+            if scope["path"].startswith("/ingest/"):
+                monitoring.REFUSED.labels(refused.status).inc()
             status, headers, body = refused.response()
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -71,7 +75,7 @@ class Gateway:
                 return ok("text/plain", await self._readiness())
             case "GET", "/metrics":
                 monitoring.check_reader(scope, self._reception.options.metrics_token)
-                return ok(CONTENT_TYPE_LATEST, generate_latest())
+                return ok(CONTENT_TYPE_LATEST, generate_latest() + await self._reception.standing())
             case _, "/ingest/v1/batches":
                 raise RefusedError(405, "Use POST to upload batches.")
             case _, "/ingest/v1/stream":
@@ -79,12 +83,11 @@ class Gateway:
         raise RefusedError(404, "There is nothing at this address.", "Upload to /ingest/v1/batches.")
 
     async def _readiness(self) -> bytes:
-        """Without the database nothing can be taken; without Valkey only pages and tasks are late."""
+        """Without the database nothing can be taken. All else hinders no sensor, and is only told."""
         self._reception.check_committer()
-        await self._reception.check_database()
-        if await self._reception.reaches_valkey():
-            return b"database: ok\nvalkey: ok\n"
-        return b"database: ok\nvalkey: not reachable, so that live pages poll and tasks wait\n"
+        buckets = verdict(await self._reception.last_check(), datetime.now(UTC))
+        valkey = "ok" if await self._reception.reaches_valkey() else VALKEY_AWAY
+        return f"database: ok\nvalkey: {valkey}\nbuckets: {buckets}\n".encode()
 
     async def _upload(self, scope: Scope, receive: Receive) -> Response:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -93,7 +96,6 @@ class Gateway:
         body = await read_body(headers, receive)
         batches = await read_batches(body, media_type, headers.get("content-encoding", "").lower())
         answer = await self._reception.settled(self._reception.submit(sender, batches))
-        monitoring.count(batches, answer)
         return ok(media_type, wire.encode(answer, media_type))
 
 

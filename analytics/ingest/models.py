@@ -30,6 +30,8 @@ class Batch(models.Model):
     channel = ArrayField(models.IntegerField())
     value = ArrayField(models.IntegerField())
     extra = ArrayField(models.IntegerField())
+    # Set aside first, as its events lay ahead of the clock.
+    released = models.BooleanField(default=False)
 
     class Meta:
         managed = False
@@ -43,10 +45,12 @@ class Cursor(models.Model):
     epoch = models.BigIntegerField()
     next_seq = models.BigIntegerField()
     received_at = models.DateTimeField()
-    # Time of its newest event; minus the time of receipt it shows the age of the data and the clock's error.
+    # Time of its newest event; minus the time of receipt it shows the age of the data.
     newest_at = models.DateTimeField()
     # What its last heartbeat covered: how long a gauge holds between two signs of life.
     heartbeat_ms = models.IntegerField(default=0)
+    # How far ahead its clock was when it last told; None if it never did.
+    skew_ms = models.BigIntegerField(null=True)
 
     class Meta:
         managed = False
@@ -68,7 +72,10 @@ class Gauge(models.Model):
 
 
 class Rejection(models.Model):
-    """A batch that was refused as invalid: which events never were counted, and why."""
+    """Events that never will be counted, and why: those of an invalid batch, or set aside and never released.
+
+    ``path`` is the place in the upload that is wrong; empty for what was not released.
+    """
 
     sensor_id = models.BigIntegerField()
     epoch = models.BigIntegerField()

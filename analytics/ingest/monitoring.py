@@ -1,23 +1,26 @@
-"""What Prometheus sees of ingest, of this process. Organisations appear by number, devices and people not at all."""
+"""What Prometheus sees of ingest. Organisations appear by number, devices and people not at all.
+
+Most of it is of this process; what the tables say is the same in all of them. docs/monitoring.md says what it means.
+"""
 
 from __future__ import annotations
 
 import hmac
 import time
 from collections import Counter as Tally
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, LiteralString
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from psycopg import Connection
 
 from analytics.ingest import decode
+from analytics.ingest.check import last_check
+from analytics.ingest.commit import Incoming
 from analytics.ingest.decode import Broken
 from analytics.ingest.refusal import Batches, RefusedError
 from sensorapp import wire
-
-if TYPE_CHECKING:
-    from analytics.ingest.commit import Incoming
 
 PREFIX: Final = "sensorapp_ingest"
 
@@ -59,35 +62,67 @@ REASONS: Final = {
 }
 
 
-def count(batches: Batches, answer: wire.Answer) -> None:
-    """Note what became of an upload."""
+def settled(
+    batches: Batches, judged: Sequence[Incoming | wire.Ack], acks: Sequence[wire.Ack], received: float
+) -> None:
+    """Note what became of an upload that came at ``received`` (Unix seconds), once that is durable."""
     number, events, dropped = Tally[str](), Tally[str](), Tally[str]()
-    now = time.time()
-    for batch, ack in zip(batches, answer.acks, strict=True):
-        size = decode.count(batch)
+    for batch, entry, ack in zip(batches, judged, acks, strict=True):
+        known = entry.known if isinstance(entry, Incoming) and ack.status != "stale_epoch" else 0
+        new = decode.count(batch) - known
         number[ack.status] += 1
-        events[ack.status] += size
+        events[ack.status] += new
+        events["duplicate"] += known
         if ack.status == "invalid":
-            dropped[REASONS.get(ack.path.rpartition(".")[2], "contract")] += size
+            dropped[REASONS.get(ack.path.rpartition(".")[2], "contract")] += new
+        if isinstance(entry, Incoming) and ack.status == "stored":
+            stored(entry)
         if not isinstance(batch, Broken) and batch.sent_at is not None:
-            SKEW.observe(batch.sent_at / 1000 - now)
+            SKEW.observe(batch.sent_at / 1000 - received)
     for counter, tally in ((BATCHES, number), (EVENTS, events), (DROPPED, dropped)):
         for label, amount in tally.items():
             counter.labels(label).inc(amount)
 
 
-def committed(batches: Sequence[Incoming], acks: Iterable[wire.Ack], seconds: float) -> None:
-    """Note a transaction."""
-    COMMIT_SECONDS.observe(seconds)
-    COMMIT_EVENTS.observe(sum(batch.count for batch in batches))
-    now = time.time()
-    for batch, ack in zip(batches, acks, strict=True):
-        if ack.status != "stored":
-            continue
-        LAG.labels(batch.sensor.organisation_id).observe(max(0.0, now - batch.columns.at[-1] / 1000))
-        until = batch.trusted_until
-        if until is not None and max(batch.columns.at) > until:
-            SET_ASIDE.inc(sum(at > until for at in batch.columns.at))
+def stored(batch: Incoming) -> None:
+    """Note how old a batch's newest event is that counts, and how many lie ahead and do not."""
+    new, until = batch.columns.at[batch.known :], batch.trusted_until
+    newest = max(new)
+    if until is not None and newest > until:
+        counted = [at for at in new if at <= until]
+        SET_ASIDE.inc(len(new) - len(counted))
+        if not counted:
+            return
+        newest = max(counted)
+    LAG.labels(batch.sensor.organisation_id).observe(max(0.0, time.time() - newest / 1000))
+
+
+# --- what the tables say -----------------------------------------------------------------------------
+
+WAITING_AND_EXPIRED: LiteralString = """
+SELECT (SELECT coalesce(sum(cardinality(at)), 0)::bigint FROM ingest_set_aside),
+       (SELECT coalesce(sum(last_seq - first_seq + 1), 0)::bigint FROM ingest_rejection WHERE path = '')
+"""
+
+
+def standing(connection: Connection) -> bytes:
+    """As Prometheus reads it: the last nightly check, if there was one, and what is and was set aside."""
+    registry = CollectorRegistry()
+
+    def tell(name: str, meaning: str, value: float) -> None:
+        Gauge(f"{PREFIX}_{name}", meaning, registry=registry).set(value)
+
+    if check := last_check(connection):
+        tell("check_timestamp_seconds", "Time of the last nightly check.", check.checked_at.timestamp())
+        tell("check_buckets", "Buckets that it computed again.", check.buckets)
+        tell("check_differing_buckets", "Buckets that did not agree with their batches.", check.differing)
+    [(waiting, expired)] = connection.execute(WAITING_AND_EXPIRED).fetchall()
+    tell("set_aside_waiting_events", "Events that are set aside now.", waiting)
+    tell("set_aside_expired_events", "Events given up that nobody released, in 90 days.", expired)
+    return generate_latest(registry)
+
+
+# --- who reads it ------------------------------------------------------------------------------------
 
 
 def check_reader(scope: MutableMapping[str, Any], token: str) -> None:

@@ -57,6 +57,10 @@ class Comparison:
     computed: Deltas
 
     @property
+    def buckets(self) -> int:
+        return len(self.kept.keys() | self.computed.keys())
+
+    @property
     def wrong(self) -> Deltas:
         """Those that are missing or hold another value, as they should be."""
         return {key: value for key, value in self.computed.items() if self.kept.get(key) != value}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -11,9 +11,11 @@ from typing import Final, TypeVar
 import psycopg
 import redis
 import redis.asyncio
+from psycopg import Connection
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from analytics.ingest import decode
+from analytics.ingest import decode, monitoring
+from analytics.ingest.check import Check, last_check
 from analytics.ingest.committer import (
     TOLERANCE_MS,
     Committer,
@@ -32,6 +34,7 @@ T = TypeVar("T")
 
 LOOK_UPS_AT_ONCE: Final = 4
 RETRY_AFTER_SECONDS: Final = 1
+HEALTH_TIMEOUT_S: Final = 2.0
 # Larger or packed bodies are decoded beside the event loop.
 DECODED_AT_ONCE_BYTES: Final = 64 * 1024
 
@@ -99,7 +102,6 @@ class Reception:
         device = self._directory.known_device(public_id)
         if device is None or device.revoked or not secrets.matches(device.digest, digest):
             # What is known may be a few seconds old, and a refusal makes a sensor give up.
-            self.open()  # here, for it needs the event loop
             device = await self._look_ups.find(public_id)
         if device is None or not secrets.matches(device.digest, digest):
             raise RefusedError(401, "The token is not known.", "Enrol the sensor or replace its token.")
@@ -107,19 +109,35 @@ class Reception:
             raise RefusedError(403, f"{public_id} is revoked.", "Enrol it again.")
         return device
 
-    def _read_devices(self, public_ids: Collection[str]) -> dict[str, Sender]:
+    async def _read_devices(self, public_ids: Collection[str]) -> dict[str, Sender]:
+        return await self._read(lambda connection: self._directory.devices(connection, public_ids))
+
+    async def _read(self, read: Callable[[Connection], T], timeout: float | None = None) -> T:
+        """What ``read`` reads, in a thread; a database that does not answer refuses the request."""
         pool, _ = self.open()
-        with pool.connection() as connection:
-            return self._directory.devices(connection, public_ids)
 
-    async def check_database(self) -> None:
-        pool, _ = self.open()
+        def connect_and_read() -> T:
+            with pool.connection(timeout) as connection:
+                return read(connection)
 
-        def read() -> None:
-            with pool.connection(timeout=2) as connection:
-                connection.execute("SELECT 1")
+        try:
+            return await asyncio.to_thread(connect_and_read)
+        except (psycopg.OperationalError, PoolTimeout):
+            raise later("The database is not available.") from None
+        except psycopg.errors.UndefinedTable:
+            raise RefusedError(503, "The database lacks tables.", "Run manage.py migrate.") from None
 
-        await database(read)
+    # --- health ---
+
+    async def last_check(self) -> Check | None:
+        return await self._read(last_check, HEALTH_TIMEOUT_S)
+
+    async def standing(self) -> bytes:
+        """What the tables say, for ``/metrics``; nothing without them, as a process has its own to tell."""
+        try:
+            return await self._read(monitoring.standing, HEALTH_TIMEOUT_S)
+        except RefusedError:
+            return b""
 
     async def reaches_valkey(self) -> bool:
         client = redis.asyncio.from_url(self.options.valkey_url, socket_timeout=2, socket_connect_timeout=2)
@@ -159,7 +177,7 @@ class Reception:
 class LookUps:
     """Looking devices up: all that are asked for while one query runs are read by the next."""
 
-    def __init__(self, read: Callable[[Collection[str]], dict[str, Sender]]) -> None:
+    def __init__(self, read: Callable[[Collection[str]], Awaitable[dict[str, Sender]]]) -> None:
         self._read = read
         self._wanted: set[str] = set()
         self._running: asyncio.Task[dict[str, Sender]] | None = None
@@ -177,7 +195,7 @@ class LookUps:
             await asyncio.wait([before])
         wanted, self._wanted = self._wanted, set()
         self._running, self._next = self._next, None
-        return await database(lambda: self._read(wanted))
+        return await self._read(wanted)
 
 
 def later(title: str) -> RefusedError:
@@ -194,14 +212,6 @@ def open_pool(database_url: str, connections: int) -> ConnectionPool:
         check=ConnectionPool.check_connection,
         open=True,
     )
-
-
-async def database(read: Callable[[], T]) -> T:
-    """Run ``read`` in a thread; a database that does not answer refuses the request."""
-    try:
-        return await asyncio.to_thread(read)
-    except (psycopg.OperationalError, PoolTimeout):
-        raise later("The database is not available.") from None
 
 
 async def read_batches(body: bytes, media_type: str, encoding: str = "") -> Batches:

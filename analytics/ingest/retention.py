@@ -1,4 +1,4 @@
-"""Dropping batches that were received longer ago than they are kept. Their counts stay.
+"""Dropping what was received longer ago than it is kept: batches, whose counts stay, and what is set aside.
 
 A partition goes in three steps, each of which can be repeated: for each of its sensors a row of
 ``ingest_archive_start`` remembers what the rest of its archive goes on from; then the partition is detached,
@@ -8,7 +8,7 @@ which readers and writers do not wait for; then it is dropped.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, LiteralString
 
 from psycopg import Connection, sql
@@ -40,6 +40,17 @@ SET epoch = excluded.epoch, next_seq = excluded.next_seq, newest_at = excluded.n
     heartbeat_ms = excluded.heartbeat_ms, channel = excluded.channel, kind = excluded.kind,
     value = excluded.value, at = excluded.at
 """
+# With an empty path: nothing was wrong with their batch but the clock.
+EXPIRE_SET_ASIDE: LiteralString = """
+WITH expired AS (
+    DELETE FROM ingest_set_aside WHERE received_at < %s
+    RETURNING sensor_id, epoch, first_seq, cardinality(at) AS events
+), noted AS (
+    INSERT INTO ingest_rejection (sensor_id, epoch, first_seq, last_seq, path, reason, received_at)
+    SELECT sensor_id, epoch, first_seq, first_seq + events - 1, '', %s, now() FROM expired
+)
+SELECT coalesce(sum(events), 0)::bigint FROM expired
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,8 @@ def refuse_expired(batch: Incoming, path: str, now: int, keep_days: int) -> Inco
     oldest = now - keep_days * DAY_MS
     if batch.problem is None and min(batch.columns.at) < oldest:
         place, at = next((place, at) for place, at in enumerate(batch.columns.at) if at < oldest)
-        reason = f"lies {(now - at) // DAY_MS} days back; batches are kept for {keep_days} days"
+        days = (now - at) // DAY_MS
+        reason = f"lies {days} days back, beyond the {keep_days} that are kept; if the clock is wrong, set it"
         batch.problem = (f"{path}.events[{place}].at", reason)
     return batch
 
@@ -71,13 +83,29 @@ def drop_expired(connection: Connection, now: datetime, keep_days: int) -> list[
 
     ``connection`` is outside of a transaction.
     """
-    first_kept = now.astimezone(UTC).date() - timedelta(days=keep_days)
+    first_kept = first_day(now, keep_days)
     found = [Partition(*row) for row in connection.execute(PARTITIONS).fetchall()]
     expired = [partition for partition in found if partition.day < first_kept]
     for partition in expired:
         with archive_locked(connection):
             drop(connection, partition)
     return [partition.day for partition in expired]
+
+
+def first_day(now: datetime, keep_days: int) -> date:
+    """The first day (UTC) of which what was received is kept."""
+    return now.astimezone(UTC).date() - timedelta(days=keep_days)
+
+
+def expire_set_aside(connection: Connection, now: datetime, keep_days: int) -> int:
+    """Give up events that were set aside on days over ``keep_days`` ago; returns how many.
+
+    In their place a rejection says that they were never counted.
+    """
+    first_kept = datetime.combine(first_day(now, keep_days), time(), UTC)
+    reason = f"lay ahead of the clock, and was not released within {keep_days} days"
+    [events] = connection.execute(EXPIRE_SET_ASIDE, [first_kept, reason]).fetchone() or [0]
+    return int(events)
 
 
 def drop(connection: Connection, partition: Partition) -> None:

@@ -18,9 +18,9 @@ from psycopg import Cursor
 from analytics.ingest import columns as c
 from analytics.ingest.arrays import register
 from analytics.ingest.commit import Group, Incoming, lock, write_stored
-from analytics.ingest.decode import PAST_MS
 from analytics.ingest.directory import Directory, SensorFacts
 from analytics.ingest.fold import Deltas, fold_alone
+from analytics.ingest.retention import DAY_MS
 from sensorapp.accounts.log import Actor, record
 from sensorapp.fleet.models import Sensor
 
@@ -133,8 +133,11 @@ def check_times(batches: Iterable[Incoming], now: int) -> None:
                 "shift": f"the newest of the events would lie {seconds} s too far ahead; shift them further back"
             }
         )
-    if times and min(times) < now - PAST_MS:
-        raise ValidationError({"shift": "the oldest of the events would lie over 400 days back; shift less"})
+    days = settings.INGEST_RETENTION_DAYS
+    if times and min(times) < now - days * DAY_MS:
+        raise ValidationError(
+            {"shift": f"the oldest of the events would lie over {days} days back; shift less"}
+        )
 
 
 def released(batches: Iterable[Incoming]) -> Deltas:

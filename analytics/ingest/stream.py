@@ -134,7 +134,6 @@ class Stream:
             if isinstance(taken, Exception):
                 raise taken
             answer = await self._reception.settled(taken.answer)
-            monitoring.count(taken.batches, answer)
             await self._say(wire.Answered(answer.acks, answer.desired), taken.media_type)
             self._unanswered -= len(taken.batches)
             self._room.set()

@@ -25,6 +25,11 @@ def drop_partitions() -> None:
 
 
 @shared_task
+def expire_set_aside() -> None:
+    retention.expire_set_aside(database(), timezone.now(), settings.INGEST_RETENTION_DAYS)
+
+
+@shared_task
 def check_buckets() -> None:
     check.check_buckets(database(), timezone.now())
 

@@ -14,7 +14,7 @@ from bench.accuracy import report
 from bench.accuracy.clips import clips
 from bench.accuracy.counters import OURS, count_all
 from bench.accuracy.error_model import error_model
-from bench.accuracy.figures import Compared
+from bench.accuracy.figures import SURE_STAY_S, Compared
 from bench.accuracy.recording import RATE, Job, Place, Shelved, record_all
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +90,7 @@ def _print(places: dict[Place, report.Counters], seconds: float) -> None:
     if entrances:
         print(f"\n## Entries and exits, {RATE:g} frames per second\n\n{report.crossings(entrances, seconds)}")
         print(f"\n## Crossings one by one\n\n{report.single(entrances)}")
-        print(f"\n## Stays in the foyer\n\n{report.stays(entrances)}")
+        print(f"\n## Stays in the foyer of {SURE_STAY_S:g} seconds and more\n\n{report.stays(entrances)}")
     if "shelf" in places:
         print(f"\n## Shelf units\n\n{report.shelves(places['shelf'])}")
 

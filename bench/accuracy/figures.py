@@ -23,6 +23,9 @@ from sensor_sim.pixels.rendered import Crossed, Happening, Stayed, Stocked
 QUARTER_S = 900.0
 DRAWS = 1000
 SETTLE_S = 2.0  # what happens so shortly before a recording's end cannot be told any more, and is left out
+SURE_STAY_S = (
+    2.0  # people who walk through a zone are in it for about the shortest stay that counts, a second
+)
 WITHIN_S = 3.0  # a counted crossing or stay within so many seconds of a true one is the same
 
 T = TypeVar("T")
@@ -140,17 +143,29 @@ def crossings(compared: Iterable[Compared]) -> Matched:
 
 
 def stays(compared: Iterable[Compared]) -> Matched:
-    """Stays that the end of a recording cut short are left out: neither side knows their length."""
+    """Stays, of which only those of at least ``SURE_STAY_S`` can be missed, or told too many.
+
+    Stays that the end of a recording cut short are left out: neither side knows their length.
+    """
 
     def alike(a: Happening, b: Happening) -> bool:
         return isinstance(a, Stayed) and isinstance(b, Stayed) and a.zone == b.zone
 
+    def sure(happening: Happening) -> bool:
+        return isinstance(happening, Stayed) and happening.dwell >= SURE_STAY_S
+
     found = []
     for one in compared:
         end = one.recording.times[-1] - WITHIN_S
-        true = [s for s in one.recording.stayed if s.at < end]
+        true = [stay for stay in one.recording.stayed if stay.at < end]
+        told = [t for t in one.told if isinstance(t.what, Stayed) and t.what.at < end]
+        pairs, missed, extra = match(true, told, alike)
         found.append(
-            match(true, [t for t in one.told if isinstance(t.what, Stayed) and t.what.at < end], alike)
+            Matched(
+                [(happening, t) for happening, t in pairs if sure(happening)],
+                [happening for happening in missed if sure(happening)],
+                [t for t in extra if sure(t.what)],
+            )
         )
     return _together(found)
 

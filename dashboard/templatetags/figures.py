@@ -95,6 +95,16 @@ def clock_error(skew: timedelta) -> str:
 
 
 @register.filter
+def skew(value: timedelta | None) -> str:
+    """The same of a clock that may well be right: 0.3 s behind"""
+    if value is None:
+        return UNKNOWN
+    if abs(value) >= timedelta(minutes=1):
+        return clock_error(value)
+    return f"{duration(abs(value).total_seconds())} {'ahead' if value > timedelta(0) else 'behind'}"
+
+
+@register.filter
 def moment(value: datetime, at: datetime) -> str:
     """Local time of day; with the date where that is not the day of ``at``."""
     local = timezone.localtime(value)

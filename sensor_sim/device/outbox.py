@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -134,7 +134,7 @@ class Outbox:
         self._mutex = threading.RLock()
         try:
             make_folder(folder)
-            self._lock_file = (folder / "lock").open("w")
+            self._lock_file = (folder / "lock").open("a+")
         except OSError as error:
             raise OutboxError(
                 f"outbox {folder}: {error.strerror}; choose a folder that can be written"
@@ -259,9 +259,14 @@ class Outbox:
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self._lock_file.seek(0)
+            holder = f"process {self._lock_file.read().strip() or '?'}"
             raise OutboxError(
-                f"outbox {self.folder}: another process is using it; stop that one or choose another folder"
+                f"outbox {self.folder}: {holder} is sending from it; stop that one, do this, and start it again"
             ) from None
+        with suppress(OSError):  # a full disk keeps the number from whoever comes next, and nothing else
+            os.ftruncate(self._lock_file.fileno(), 0)
+            os.write(self._lock_file.fileno(), b"%d" % os.getpid())
 
     def _prepare(self, epoch: int) -> None:
         with self._explained():

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -41,7 +41,7 @@ class StreamUplink:
 
     def __init__(self, url: str, token: Token) -> None:
         self.address = address(url)
-        self._headers = {"Authorization": f"Bearer {token.text}"}
+        self._token = token.text
         self._socket: ClientConnection | None = None
         self._open_until = ExitStack()
 
@@ -62,33 +62,48 @@ class StreamUplink:
         self._open_until.close()
 
     def _open(self) -> ClientConnection:
-        connection = connect(
-            self.address,
-            additional_headers=self._headers,
-            open_timeout=CONNECT_S,
-            close_timeout=1.0,
-            ping_interval=PING_S,
-            ping_timeout=PING_S,
-            max_size=wire.MAX_BODY_BYTES,
-            # A proxy that the environment names is for other machines.
-            proxy=None if urlsplit(self.address).hostname in LOOPBACK else True,
-        )
+        connection = connect(self.address, **options(self.address, self._token))
         self._socket = self._open_until.enter_context(connection)
         return self._socket
 
     def _ack(self, socket: ClientConnection) -> wire.Ack:
         """Wait for the answer, longer where the server asks for it."""
         deadline = time.monotonic() + ANSWER_S
-        while True:
-            match read(socket.recv(timeout=max(0.0, deadline - time.monotonic()))):
-                case wire.Answered(acks=[ack]):
-                    return ack
-                case wire.Answered(acks=acks):
-                    raise UnavailableError(f"the server answered {len(acks)} of 1 batches")
-                case wire.Refusal() as refusal:
-                    raise refused(refusal)
-                case wire.Window(retry_after=seconds):
-                    deadline = max(deadline, time.monotonic() + seconds + ANSWER_S)
+        while isinstance(
+            said := answer(socket.recv(timeout=max(0.0, deadline - time.monotonic())), 1), float
+        ):
+            deadline = max(deadline, time.monotonic() + said + ANSWER_S)
+        return said[0]
+
+
+def options(address: str, token: str) -> dict[str, Any]:
+    """How to connect, for either of websockets' clients."""
+    return {
+        "additional_headers": {"Authorization": f"Bearer {token}"},
+        "open_timeout": CONNECT_S,
+        "close_timeout": 1.0,
+        "ping_interval": PING_S,
+        "ping_timeout": PING_S,
+        "max_size": wire.MAX_BODY_BYTES,
+        # A proxy that the environment names is for other machines.
+        "proxy": None if urlsplit(address).hostname in LOOPBACK else True,
+    }
+
+
+def answer(frame: str | bytes, batches: int) -> list[wire.Ack] | float:
+    """The acknowledgements, one a batch, or for how many seconds the server asks to wait for them.
+
+    Raises :class:`RefusedError` or :class:`UnavailableError`.
+    """
+    match read(frame):
+        case wire.Answered(acks=acks):
+            if len(acks) == batches:
+                return acks
+            raise UnavailableError(f"the server answered {len(acks)} of {batches} batches")
+        case wire.Refusal() as refusal:
+            raise refused(refusal)
+        case wire.Window(retry_after=seconds):
+            return float(seconds)
 
 
 def read(frame: str | bytes) -> wire.StreamMessage:

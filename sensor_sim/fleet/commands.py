@@ -25,7 +25,11 @@ def add_parser(subparsers: Subparsers) -> None:
             " Prints its progress with the past as JSON lines."
         ),
     )
-    parser.add_argument("--url", required=True, help="address of the server")
+    parser.add_argument(
+        "--url",
+        required=True,
+        help="address of the server; ws:// or wss:// keeps a stream open for each store",
+    )
     parser.add_argument(
         "--plan",
         "--credentials",

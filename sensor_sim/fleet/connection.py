@@ -9,19 +9,33 @@ directly, without a proxy.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final, cast
+from functools import cache
+from itertools import chain
+from typing import Final, Protocol, cast
 from urllib.parse import urlsplit
 
 import httptools
 import httpx
 
-from sensor_sim.device import uplink
+from sensor_sim.device import stream, uplink
 from sensor_sim.device.uplink import UnavailableError
+from sensor_sim.fleet.stream import Stream
+from sensorapp import wire
 
 CONNECT_S: Final = 10.0
 ANSWER_S: Final = 30.0
+
+
+@cache
+def head(address: str, token: str) -> bytes:
+    """The beginning of a request under ``token``, to be followed by the body's length and the body."""
+    parts = urlsplit(address)
+    lines = [f"POST {parts.path} HTTP/1.1", f"Host: {parts.netloc}"]
+    lines += [f"{name}: {value}" for name, value in uplink.headers(token).items()]
+    return "\r\n".join([*lines, "Content-Length: "]).encode("ascii")
 
 
 class Connection(asyncio.Protocol):
@@ -33,16 +47,17 @@ class Connection(asyncio.Protocol):
         self._answer: asyncio.Future[httpx.Response] | None = None
         self._start_answer()
 
-    async def post(self, head: bytes, body: bytes) -> httpx.Response:
-        """Send a request; raises :class:`UnavailableError` where no answer comes back."""
+    async def post(self, token: str, body: bytes, batches: int) -> list[wire.Ack]:
+        request = head(self.address, token) + b"%d\r\n\r\n" % len(body) + body
         try:
-            return await self._exchange(head + body)
+            answer = await self._exchange(request)
         except (OSError, httptools.HttpParserError) as error:
             self.close()
             raise UnavailableError(f"{self.address}: {str(error) or type(error).__name__}") from None
         except asyncio.CancelledError:
             self.close()  # the answer may still come, and would be taken for that to the next request
             raise
+        return uplink.read_answer(answer, batches).acks
 
     async def _exchange(self, request: bytes) -> httpx.Response:
         if self._transport is None:
@@ -107,31 +122,41 @@ class Connection(asyncio.Protocol):
             self._answer.set_result(httpx.Response(status, headers=self._headers, content=self._body))
 
 
+class Lane(Protocol):
+    """A way to the backend for one upload after the other."""
+
+    async def post(self, token: str, body: bytes, batches: int) -> list[wire.Ack]:
+        """Send an upload; raises :class:`RefusedError` or :class:`UnavailableError`."""
+
+    def close(self) -> None: ...
+
+
 class Lanes:
-    """As many connections as there may be requests at once. The one last used is the next to be used."""
+    """As many uploads at once as ``count`` says, over requests or, for ``ws://`` and ``wss://``, over streams.
+
+    Requests under any token share connections; a stream belongs to its token. What was last used is used next.
+    """
 
     def __init__(self, url: str, count: int) -> None:
-        self.address = uplink.address(url)
-        self._free = [Connection(self.address) for _ in range(count)]
+        self._streams = url.startswith(("ws://", "wss://"))
+        self._address = stream.address(url) if self._streams else uplink.address(url)
+        self._free: defaultdict[str, list[Lane]] = defaultdict(list)
         self._some_free = asyncio.Semaphore(count)
 
     @asynccontextmanager
-    async def lane(self) -> AsyncIterator[Connection]:
-        """A connection of one's own, in the order of asking."""
+    async def lane(self, token: str) -> AsyncIterator[Lane]:
+        """A lane of one's own for uploads under ``token``, in the order of asking."""
         async with self._some_free:
-            connection = self._free.pop()
+            free = self._free[token if self._streams else ""]
+            lane = free.pop() if free else self._new()
             try:
-                yield connection
+                yield lane
             finally:
-                self._free.append(connection)
+                free.append(lane)
 
-    def head(self, token: str) -> bytes:
-        """The beginning of a request under ``token``, to be followed by the body's length and the body."""
-        parts = urlsplit(self.address)
-        lines = [f"POST {parts.path} HTTP/1.1", f"Host: {parts.netloc}"]
-        lines += [f"{name}: {value}" for name, value in uplink.headers(token).items()]
-        return "\r\n".join([*lines, "Content-Length: "]).encode("ascii")
+    def _new(self) -> Lane:
+        return Stream(self._address) if self._streams else Connection(self._address)
 
     def close(self) -> None:
-        for connection in self._free:
-            connection.close()
+        for lane in chain.from_iterable(self._free.values()):
+            lane.close()

@@ -11,9 +11,8 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sensor_sim.device import uplink
 from sensor_sim.device.uplink import BackOff, UnavailableError
-from sensor_sim.fleet.connection import Connection, Lanes
+from sensor_sim.fleet.connection import Lane, Lanes
 from sensor_sim.fleet.plan import Plan, Store
 from sensor_sim.fleet.schedule import Feed, Schedule
 from sensorapp import wire
@@ -77,7 +76,6 @@ class StoreLink:
     def __init__(self, plan: Plan, store: Store, lanes: Lanes, clock: Clock, progress: Progress) -> None:
         self.store = store
         self._lanes = lanes
-        self._head = lanes.head(store.token)
         self._clock = clock
         self._progress = progress
         self._schedule = Schedule(plan, store)
@@ -161,25 +159,26 @@ class StoreLink:
 
         They are taken when a connection is free and not before: who waits for a slow server holds nothing.
         """
-        async with self._lanes.lane() as connection:
+        async with self._lanes.lane(self.store.token) as lane:
             batches = take(feeds, until, limit)
             if not batches:
                 return 0
-            body = wire.encode(wire.Upload(batches), wire.MSGPACK)
-            acks = await self._acks(connection, body, len(batches))
+            acks = await self._acks(lane, batches)
         for batch, ack in zip(batches, acks, strict=True):
             self._settle(batch, ack)
         if any(ack.status == "later" for ack in acks):
             await asyncio.sleep(LATER_S)
         return sum(len(batch.events) for batch in batches)
 
-    async def _acks(self, connection: Connection, body: bytes, batches: int) -> list[wire.Ack]:
+    async def _acks(self, lane: Lane, batches: list[wire.Batch]) -> list[wire.Ack]:
         """Send until there is an answer; raises :class:`RefusedError`."""
         back_off = BackOff()
-        head = self._head + b"%d\r\n\r\n" % len(body)
         while True:
+            for batch in batches:
+                batch.sent_at = self._clock.now_ms()
+            body = wire.encode(wire.Upload(batches), wire.MSGPACK)
             try:
-                return uplink.read_answer(await connection.post(head, body), batches).acks
+                return await lane.post(self.store.token, body, len(batches))
             except UnavailableError as error:
                 wait = back_off.seconds(error.retry_after)
                 log.warning("%s: %s; trying again in %.1f s", self.store.slug, error, wait)

@@ -1,9 +1,9 @@
 """Line crossings: who went from one side of a line to the other, once.
 
 A person counts when the foot has come clear of the line on the other side: farther than a dead band of a
-few hundredths of the person's own size, or of as much as the person's detections tremble, and for more than a
-moment. Inside the band the person may linger, jitter or turn round without effect. A way round the end of the
-line is no crossing.
+few hundredths of the person's own size, and for more than a moment. Inside the band the person may linger,
+jitter or turn round without effect. Where somebody nearer hides the feet, the detected box ends higher or takes in
+the other person's, so the foot must stay clear for longer. A way round the end of the line is no crossing.
 """
 
 from __future__ import annotations
@@ -16,13 +16,10 @@ from sensor_sim.perception.track import Track
 from sensor_sim.perception.tracking import Sighting
 from sensorapp import wire
 
-# Half the width of the dead band in units of the box: about 8 cm on a standing person.
-DEAD_BAND = 0.045
-# Beyond doubt is whoever is farther from the line than so many standard deviations of the trembling, or than
-# the widest band; they must stay there for HOLD seconds, others for LONG_HOLD.
-TREMBLING = 4.0
-WIDEST_BAND = 0.25
-HOLD, LONG_HOLD = 0.4, 0.8
+# Half the width of the dead band in units of the box: about 6 cm on a standing person.
+DEAD_BAND = 0.035
+# Seconds for which the foot must stay clear of the line; the longer ones where somebody hides it.
+HOLD, HIDDEN_HOLD = 0.3, 1.2
 # It is this many times as wide, up and down, for a person who has only been seen in part.
 UNSURE = 3
 
@@ -51,7 +48,7 @@ class LineCounter:
             self._ways.pop(track.number, None)
         for track in sighting.seen:
             way = self._go(track)
-            came_to = self._settle(way, track)
+            came_to = self._settle(way, track, sighting)
             if came_to and came_to != way.side:
                 way.waiting = self._crossing(way, came_to) or way.waiting
                 way.side = came_to
@@ -68,16 +65,16 @@ class LineCounter:
         way.at, way.point, way.distance = track.at, point, distance
         return way
 
-    def _settle(self, way: _Way, track: Track) -> int:
+    def _settle(self, way: _Way, track: Track, sighting: Sighting) -> int:
         """The side on which somebody has come to be, or 0: where they are seen first, they are at once."""
         clear = self._clearance(track, way.distance)
         side = (clear > DEAD_BAND) - (clear < -DEAD_BAND)
         if side != way.clear:
             way.clear, way.clear_since = side, track.at
-        if not way.side or track.cut_off:
+        stays = track.at - way.clear_since
+        if not way.side or track.cut_off or stays >= HIDDEN_HOLD:
             return side
-        beyond_doubt = abs(clear) > min(TREMBLING * track.trembling**0.5, WIDEST_BAND)
-        return side if track.at - way.clear_since >= (HOLD if beyond_doubt else LONG_HOLD) else 0
+        return side if stays >= HOLD and not sighting.hides_foot(track) else 0
 
     def _clearance(self, track: Track, distance: float) -> float:
         """How far from the line somebody is beyond doubt; 0 if that is not even known of the side.

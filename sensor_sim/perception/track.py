@@ -23,7 +23,7 @@ class Motion:
     """
 
     edge: float = 0.05  # standard deviation of a detected edge
-    cut_edge: float = 0.2
+    cut_edge: float = 0.15
     size: float = 0.2  # standard deviation of the share by which two boxes of one object differ in size
     cut_size: float = 1.0
     growth: float = 0.3  # standard deviation of the size's change in one second
@@ -32,11 +32,8 @@ class Motion:
     manoeuvre: float = 4.0  # spectral density of acceleration, box²/s³: stop within about half a second
     first_speed: float = 1.5  # standard deviation of the unknown first velocity, boxes/s: a brisk walk
     coasting: float = 0.5  # an unseen object keeps its velocity for about this long
-    memory: float = 1.0  # for how many seconds trembling is remembered
     least_leap: float = 0.05  # when matching, the position's uncertainty counts at most so much,
-    leap: float = (
-        1.0  # or so much for each second between two frames: what is hidden for long waits for its own
-    )
+    leap: float = 1.0  # or so much a second between two frames: what is hidden for long waits for its own
 
 
 PEOPLE = Motion()
@@ -61,8 +58,6 @@ class Innovation(NamedTuple):
 class Track:
     """``box`` is where the filter has the object, ``detected`` where it was detected last, at ``last_seen``.
 
-    ``trembling`` is the mean square of what detections lately differed from the predictions, in units of the box.
-
     ``foot`` is where the filter has a person standing, perhaps outside the picture, ``detected_foot``
     where the last detection had one; ``foot_seen`` says whether they rest on a whole person.
 
@@ -73,7 +68,7 @@ class Track:
 
     __slots__ = (
         "_leap", "_motion", "_pp", "_pv", "_ss", "_velocity", "_vv", "at", "box", "clear_sightings", "confirmed", "cut_off",
-        "detected", "detected_foot", "foot", "foot_seen", "last_seen", "number", "trembling",
+        "detected", "detected_foot", "foot", "foot_seen", "last_seen", "number",
     )  # fmt: skip
 
     def __init__(self, number: int, at: float, box: Box, motion: Motion = PEOPLE) -> None:
@@ -84,7 +79,6 @@ class Track:
         self.box = self.detected = box
         self.foot = self.detected_foot = foot(box)
         self.foot_seen = not cut_at_side(box)
-        self.trembling = 0.0
         self.cut_off = cut(box)
         self._motion = motion
         self._velocity = (0.0, 0.0)
@@ -153,7 +147,6 @@ class Track:
             gain * x, gain * y, 1 + resize * innovation.wider, 1 + resize * innovation.taller
         )
         self._velocity = (self._velocity[0] + drift * x, self._velocity[1] + drift * y)
-        self._note_trembling(innovation)
         self._vv -= drift * self._pv
         self._pv -= gain * self._pv
         self._pp -= gain * self._pp
@@ -161,15 +154,6 @@ class Track:
         self.cut_off = cut(detection.box)
         self.last_seen, self.detected = self.at, detection.box
         self._step(whole)
-
-    def _note_trembling(self, innovation: Innovation) -> None:
-        """An average that forgets exponentially. What the picture's edge cuts off changes for another reason."""
-        if self.cut_off:
-            return
-        share = 1 - math.exp((self.last_seen - self.at) / self._motion.memory)
-        noise = self._motion.edge**2
-        off = (innovation.x**2 + innovation.y**2) * noise / (self._pp + noise)
-        self.trembling += share * (off - self.trembling)
 
     def _grown(self, x: float, y: float, wider: float, taller: float) -> Box:
         """The box after its foot has moved and its sides have grown."""

@@ -15,11 +15,13 @@ from sensor_sim.perception.track import PEOPLE, Innovation, Motion, Track
 
 # A dim detection scores at least this share of the score from which on a detection is clear.
 DIM_SHARE = 0.3
+# A box so many of its widths beside a foot still hides it: feet and arms reach out of boxes.
+BESIDE = 0.2
 
 
 @dataclass(frozen=True)
 class TrackerSettings:
-    patience: float = 1.0  # an unseen track is kept for so many seconds: somebody walking past hides it
+    patience: float = 0.8  # an unseen track is kept for so many seconds: somebody walking past hides it
     clear_sightings: int = 2  # so many clear detections make a track real
     gate: float = 5.0  # a detection farther from the prediction than so many standard deviations is another's
     duplicate_overlap: float = 0.5  # a box that covers a tracked one this much is the same object again
@@ -34,6 +36,15 @@ class Sighting:
     seen: Sequence[Track]
     hidden: Sequence[Track]
     ended: Sequence[Track]
+
+    def hides_foot(self, track: Track) -> bool:
+        """Whether another one that is seen, and nearer, stands before the foot or close beside it."""
+        x, y = track.foot
+        for left, top, right, bottom in (other.box for other in self.seen if other is not track):
+            margin = BESIDE * (right - left)
+            if top < y and track.box.bottom < bottom and left - margin < x < right + margin:
+                return True
+        return False
 
 
 class Tracker:

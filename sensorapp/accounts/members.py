@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
 # First parts of addresses that are not an organisation's.
 RESERVED_SLUGS: Final = frozenset(
-    {"accounts", "api", "cards", "device", "healthz", "ingest", "live", "metrics", "readyz", "static"}
+    {
+        "accounts",
+        "api",
+        "cards",
+        "device",
+        "healthz",
+        "ingest",
+        "live",
+        "metrics",
+        "readyz",
+        "sensors",
+        "static",
+    }
 )
 
 

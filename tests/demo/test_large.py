@@ -73,9 +73,10 @@ def plan(transactional_db: None, tmp_path: Path) -> fleet.Plan:
     return fleet.read(path)
 
 
-async def test_the_real_server_takes_what_the_fleet_sends(plan: fleet.Plan) -> None:
+@pytest.mark.parametrize("scheme", ["http", "ws"])
+async def test_the_real_server_takes_what_the_fleet_sends(plan: fleet.Plan, scheme: str) -> None:
     with Server(database_url()) as server, psycopg.connect(database_url(), autocommit=True) as connection:
-        task = asyncio.create_task(sender.run(plan, server.url, Clock()))
+        task = asyncio.create_task(sender.run(plan, server.url.replace("http", scheme), Clock()))
         deadline = time.monotonic() + 60
         heard: dict[str, int] = {}
         while len(heard) < 15 or min(heard.values()) < 5:

@@ -36,11 +36,12 @@ def store(
 ) -> p.Store:
     demand = p.Demand(visitors, [1.0] * 7, HOURS, HOURS, 0.5, 2.0)
     defaults: dict[str, Any] = {
+        "token": "g-test0000.secret",
         "opening_hours": [(time(9), time(20))] * 7,
         "demand": demand,
         "sensors": sensors(),
     }
-    return p.Store(slug, "g-test0000.secret", time_zone, **(defaults | parts))
+    return p.Store(slug=slug, time_zone=time_zone, **(defaults | parts))
 
 
 def plan(*stores: p.Store, seed: int = 1, origin: date = ORIGIN, live_from: int = FAR_AHEAD) -> p.Plan:

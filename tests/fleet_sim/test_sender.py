@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import pytest
@@ -94,7 +95,11 @@ def received(ledgers: Ledgers) -> dict[str, list[wire.Event]]:
     return {sensor: list(ledger.events.values()) for sensor, ledger in ledgers.items() if ledger.events}
 
 
-async def run_until(of: p.Plan, server: Server, clock: Clock, done: Callable[[], bool]) -> None:
+class Addressed(Protocol):
+    url: str
+
+
+async def run_until(of: p.Plan, server: Addressed, clock: Clock, done: Callable[[], bool]) -> None:
     task = asyncio.create_task(run(of, server.url, clock))
     for _ in range(600):
         if done() or task.done():

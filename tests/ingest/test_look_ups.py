@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Collection
 from typing import Any, cast
 
@@ -15,12 +14,12 @@ class Table:
 
     def __init__(self) -> None:
         self.asked: list[set[str]] = []
-        self.begun, self.allowed = threading.Event(), threading.Event()
+        self.begun, self.allowed = asyncio.Event(), asyncio.Event()
 
-    def read(self, public_ids: Collection[str]) -> dict[str, Sender]:
+    async def read(self, public_ids: Collection[str]) -> dict[str, Sender]:
         self.asked.append(set(public_ids))
         self.begun.set()
-        assert self.allowed.wait(10)
+        await self.allowed.wait()
         return {one: cast(Any, f"facts of {one}") for one in public_ids if one != "nobody"}
 
 
@@ -28,7 +27,7 @@ async def test_what_is_asked_for_while_one_query_runs_is_read_by_the_next() -> N
     table = Table()
     look_ups = LookUps(table.read)
     first = asyncio.create_task(look_ups.find("a"))
-    await asyncio.to_thread(table.begun.wait, 10)
+    await table.begun.wait()
     later = [asyncio.create_task(look_ups.find(one)) for one in ("a", "b", "nobody", "b")]
     await asyncio.sleep(0)
     later[1].cancel()

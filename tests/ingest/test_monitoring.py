@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +16,12 @@ import httpx
 import psycopg
 import pytest
 from prometheus_client import REGISTRY
+from prometheus_client.parser import text_string_to_metric_families
 
+from analytics.ingest.check import Check, verdict
 from analytics.ingest.gateway import Gateway
 from analytics.ingest.reception import Options
+from analytics.ingest.retention import expire_set_aside
 from sensorapp import wire
 from sensorapp.stack import paths
 from sensorapp.stack.processes import wait_until
@@ -37,7 +45,7 @@ async def gateway(site: Site, connection: psycopg.Connection) -> AsyncIterator[G
 
 
 class Growth:
-    """What has been added to metrics since this was made."""
+    """What has been added to metrics since this was made; those that go up and down are left out."""
 
     def __init__(self) -> None:
         self._before = self._values()
@@ -55,14 +63,14 @@ class Growth:
         return {
             " ".join([sample.name.removeprefix("sensorapp_ingest_"), *sample.labels.values()]): sample.value
             for metric in REGISTRY.collect()
-            if metric.name.startswith("sensorapp_ingest_")
+            if metric.name.startswith("sensorapp_ingest_") and metric.type != "gauge"
             for sample in metric.samples
             if not sample.name.endswith(("_created", "_bucket", "_seconds_sum"))
         }
 
 
 async def test_each_upload_is_seen_by_what_became_of_it(gateway: Gateway, site: Site) -> None:
-    """Stored with two events set aside, a duplicate, a gap, and one of each kind of drop."""
+    """Stored with events set aside, a duplicate, a gap, each kind of drop, and what is only partly new."""
     now = int(time.time() * 1000)
     door, organisation = site.door.public_id, site.store.organisation_id
 
@@ -73,29 +81,32 @@ async def test_each_upload_is_seen_by_what_became_of_it(gateway: Gateway, site: 
         return wire.Crossing(at, line, "forward")
 
     hour = 3_600_000
+    ahead = crossing(now + hour)
     sent = [
-        batch(0, crossing(), crossing(now + hour), crossing(now + hour), crossing()),
+        batch(0, crossing(), ahead, ahead, crossing()),
         batch(0, crossing(), crossing()),
-        batch(9, crossing()),
-        batch(4, crossing(line=7)),
-        batch(5, crossing(), config=8),
-        batch(6, crossing(now - 10_000 * hour)),
+        batch(2, ahead, crossing(), crossing(), ahead),
+        batch(5, ahead, ahead),
+        batch(20, crossing()),
+        batch(6, *2 * [crossing(line=7)]),
+        batch(8, crossing(), config=8),
+        batch(9, crossing(now - 10_000 * hour)),
         batch(0, crossing(), sensor="s-000000000000"),
-        batch(7, crossing()),
+        batch(10, crossing()),
     ]
     growth = Growth()
-    body = wire.encode(wire.Upload(sent)).replace(b'"first_seq":7,', b'"first_seq":7,"image":0,')
+    body = wire.encode(wire.Upload(sent)).replace(b'"first_seq":10,', b'"first_seq":10,"image":0,')
     async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway)) as client:
         headers = {"authorization": f"Bearer {site.gateway_token}", "content-type": wire.JSON}
         assert (await client.post(URL, content=body, headers=headers)).status_code == 200
         assert (await client.post(URL, content=b"{", headers=headers)).status_code == 400
     assert growth() == {
-        "batches_total stored": 1,
+        "batches_total stored": 3,
         "batches_total duplicate": 1,
         "batches_total gap": 1,
         "batches_total invalid": 5,
-        "events_total stored": 4,
-        "events_total duplicate": 2,
+        "events_total stored": 7,
+        "events_total duplicate": 2 + 2 + 1 + 1,
         "events_total gap": 1,
         "events_total invalid": 5,
         "dropped_events_total channel": 1,
@@ -103,13 +114,13 @@ async def test_each_upload_is_seen_by_what_became_of_it(gateway: Gateway, site: 
         "dropped_events_total clock": 1,
         "dropped_events_total token": 1,
         "dropped_events_total contract": 1,
-        "set_aside_events_total": 2,
+        "set_aside_events_total": 4,
         "refused_total 400": 1,
         "commit_seconds_count": 1,
         "commit_events_count": 1,
-        "commit_events_sum": 11,
-        "skew_seconds_count": 7,
-        f"lag_seconds_count {organisation}": 1,
+        "commit_events_sum": 4 + 2 + 4 + 2 + 1 + 2 + 1 + 1 + 1,
+        "skew_seconds_count": 9,
+        f"lag_seconds_count {organisation}": 2,
     }
 
 
@@ -128,12 +139,114 @@ async def test_each_upload_is_seen_by_what_became_of_it(gateway: Gateway, site: 
     ],
 )
 async def test_who_may_read_metrics(token: str, client: str, headers: dict[str, str], status: int) -> None:
-    gateway = Gateway("", nobody_looks, Options(metrics_token=token))
+    gateway = Gateway(database_url(), nobody_looks, Options(metrics_token=token))
     transport = httpx.ASGITransport(gateway, client=(client, 1234))
     async with httpx.AsyncClient(transport=transport) as reader:
         answer = await reader.get("http://gateway/metrics", headers=headers)
+    await gateway.close()
     assert answer.status_code == status
     assert ("sensorapp_ingest_batches_total" in answer.text) == (status == 200)
+
+
+async def test_the_age_of_data_and_the_error_of_clocks(gateway: Gateway, site: Site) -> None:
+    """A clock an hour ahead that tells so, and data twenty minutes old, of which what lies ahead is no part."""
+    now = int(time.time() * 1000)
+    minute = 60_000
+    events: list[wire.Event] = [
+        wire.Crossing(now + minutes * minute, 0, "forward") for minutes in (-30, -20, -25, 60)
+    ]
+    sent = wire.Batch(site.door.public_id, 1, 0, MODEL, 1, events, sent_at=now + 60 * minute)
+    labels = {"organisation": str(site.store.organisation_id)}
+
+    def ahead(at_most: float) -> float:
+        return REGISTRY.get_sample_value("sensorapp_ingest_skew_seconds_bucket", {"le": str(at_most)}) or 0.0
+
+    before = {at_most: ahead(at_most) for at_most in (300.0, 3600.0)}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway)) as client:
+        headers = {"authorization": f"Bearer {site.door_token}", "content-type": wire.JSON}
+        await client.post(URL, content=wire.encode(wire.Upload([sent])), headers=headers)
+    lag = REGISTRY.get_sample_value("sensorapp_ingest_lag_seconds_sum", labels) or 0.0
+    assert 20 * 60 <= lag < 21 * 60
+    assert {at_most: ahead(at_most) - count for at_most, count in before.items()} == {300.0: 0, 3600.0: 1}
+
+
+def told(text: str) -> dict[str, float]:
+    """What the tables say, by the metric's name less its prefix."""
+    return {
+        sample.name.removeprefix("sensorapp_ingest_"): sample.value
+        for metric in text_string_to_metric_families(text)
+        for sample in metric.samples
+        if re.match(r"sensorapp_ingest_(check|set_aside_waiting|set_aside_expired)_", sample.name)
+    }
+
+
+async def test_what_the_tables_say_is_told_by_every_process(
+    gateway: Gateway, site: Site, connection: psycopg.Connection
+) -> None:
+    """The nightly check runs in a worker; where there was none, nothing is said of it."""
+
+    async def metrics() -> dict[str, float]:
+        transport = httpx.ASGITransport(gateway, client=("127.0.0.1", 1234))
+        async with httpx.AsyncClient(transport=transport) as reader:
+            return told((await reader.get("http://gateway/metrics")).text)
+
+    assert await metrics() == {"set_aside_waiting_events": 0, "set_aside_expired_events": 0}
+    note = "INSERT INTO ingest_check (checked_at, sensors, buckets, differing) VALUES (%s, 20, %s, %s)"
+    connection.execute(note, ["2026-11-25T03:17:00Z", 700, 3])
+    connection.execute(note, ["2026-11-24T03:17:00Z", 800, 0])
+    for received, events in (("2024-01-01", 3), (datetime.now(UTC), 2)):
+        connection.execute(
+            "INSERT INTO ingest_set_aside SELECT %s, %s, 1, %s, %s, 1, '', array_fill(1, %s)::smallint[],"
+            " array_fill(1, %s), array_fill(0, %s), array_fill(0, %s), '{}'",
+            [site.store.organisation_id, site.door.pk, events * 10, received, *4 * [[events]]],
+        )
+    expire_set_aside(connection, datetime.now(UTC), 400)
+    assert await metrics() == {
+        "check_timestamp_seconds": datetime(2026, 11, 25, 3, 17, tzinfo=UTC).timestamp(),
+        "check_buckets": 700,
+        "check_differing_buckets": 3,
+        "set_aside_waiting_events": 2,
+        "set_aside_expired_events": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("age", "differing", "words"),
+    [
+        (timedelta(hours=9), 0, "agree with their batches (checked 2026-11-25 03:17 UTC)"),
+        (
+            timedelta(hours=9),
+            3,
+            "some differ from their batches (checked 2026-11-25 03:17 UTC); the log names sensors,"
+            " rebuild_buckets puts them right",
+        ),
+        (
+            timedelta(days=2, seconds=1),
+            0,
+            "last checked 2026-11-25 03:17 UTC; see that Celery's beat and a worker run",
+        ),
+    ],
+)
+def test_what_the_nightly_check_says_in_words(age: timedelta, differing: int, words: str) -> None:
+    checked_at = datetime(2026, 11, 25, 3, 17, tzinfo=UTC)
+    assert verdict(Check(checked_at, 20, 700, differing), checked_at + age) == words
+
+
+async def test_a_database_without_tables_is_not_ready(site: Site) -> None:
+    empty = psycopg.conninfo.make_conninfo(database_url(), dbname="postgres")
+    gateway = Gateway(empty, nobody_looks, Options())
+    growth = Growth()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway)) as client:
+        ready = await client.get("http://gateway/readyz")
+        headers = {"authorization": f"Bearer {site.door_token}", "content-type": wire.JSON}
+        upload = await client.post(URL, content=b"{}", headers=headers)
+    await gateway.close()
+    for answer in (ready, upload):
+        assert (answer.status_code, answer.json()) == (
+            503,
+            {"title": "The database lacks tables.", "detail": "Run manage.py migrate."},
+        )
+    assert growth() == {"refused_total 503": 1}
 
 
 async def test_without_its_committing_thread_a_process_is_not_well(gateway: Gateway) -> None:
@@ -154,7 +267,7 @@ async def test_without_its_committing_thread_a_process_is_not_well(gateway: Gate
 def services(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Postgres, Valkey, Server]]:
-    """A server with a PostgreSQL and a Valkey of its own."""
+    """A server with a PostgreSQL, which holds the tables, and a Valkey of its own."""
     monkeypatch.setenv("SENSORAPP_VAR", str(tmp_path_factory.mktemp("var")))
     postgres, valkey = (
         Postgres(fsync=False),
@@ -162,6 +275,13 @@ def services(
     )
     with postgres, valkey:
         address = paths.redis_url(socket=valkey.socket)
+        environment = os.environ | {"DATABASE_URL": paths.database_url()}
+        subprocess.run(
+            [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+            cwd=paths.ROOT,
+            env=environment,
+            check=True,
+        )
         with Server(paths.database_url(), REDIS_URL=address) as server:
             yield postgres, valkey, server
 
@@ -173,11 +293,14 @@ def test_health_and_readiness_tell_the_truth(services: tuple[Postgres, Valkey, S
         response = httpx.get(server.url + path, timeout=30)
         return response.status_code, response.text
 
-    assert answer("/readyz") == (200, "database: ok\nvalkey: ok\n")
+    words = "database: ok\nvalkey: {}\nbuckets: not checked yet\n"
+    assert answer("/readyz") == (200, words.format("ok"))
     valkey.stop()
-    late = "database: ok\nvalkey: not reachable, so that live pages poll and tasks wait\n"
-    assert answer("/readyz") == (200, late)
+    late = "not reachable, so that live pages poll and tasks wait"
+    assert answer("/readyz") == (200, words.format(late))
     postgres.stop()
+    metrics = answer("/metrics")
+    assert (metrics[0], "sensorapp_ingest_commit_seconds" in metrics[1], told(metrics[1])) == (200, True, {})
     status, body = answer("/readyz")
     assert (status, wire.decode(body.encode(), wire.Problem).title) == (503, "The database is not available.")
     assert answer("/healthz") == (200, "ok\n")

@@ -15,10 +15,12 @@ from django.test import override_settings
 from analytics.ingest.archive import archive_locked
 from analytics.ingest.check import check_buckets
 from analytics.ingest.decode import incoming
+from analytics.ingest.models import Rejection
 from analytics.ingest.partitions import create_partitions
-from analytics.ingest.retention import drop_expired, refuse_expired
+from analytics.ingest.retention import drop_expired, expire_set_aside, refuse_expired
 from analytics.ingest.tasks import check_buckets as check_task
-from analytics.ingest.tasks import drop_partitions
+from analytics.ingest.tasks import drop_partitions, forget_rejections
+from analytics.ingest.tasks import expire_set_aside as expire_task
 from sensorapp import wire
 from sensorapp.fleet.scenes import publish_scene
 from tests.ingest.site import Site
@@ -121,6 +123,37 @@ def test_nobody_drops_what_is_being_read(connection: psycopg.Connection, site: S
             check_buckets(connection, datetime.now(UTC))
 
 
+def test_what_nobody_released_in_time_is_given_up_once(site: Site, connection: psycopg.Connection) -> None:
+    """A rejection takes the place of the events, for as long as rejections are kept from that day on."""
+    sender = Sender(connection, site.door)
+    sender.send([heartbeat(NOW)])
+    connection.execute(
+        "INSERT INTO ingest_set_aside SELECT organisation_id, sensor_id, epoch, 1, %s, config, model,"
+        " kind || kind, at || at, channel || channel, value || value, extra || extra FROM ingest_batch",
+        [OLD - timedelta(seconds=1)],
+    )
+    connection.execute(
+        "INSERT INTO ingest_set_aside SELECT organisation_id, sensor_id, epoch, 3, %s, config, model,"
+        " kind, at, channel, value, extra FROM ingest_batch",
+        [OLD],
+    )
+    counted = rows(connection)
+    now = OLD + 10 * DAY + timedelta(hours=7)
+    assert [expire_set_aside(connection, now, 10) for _ in range(2)] == [2, 0]
+    assert rows(connection) == counted
+    assert connection.execute("SELECT first_seq FROM ingest_set_aside").fetchall() == [(3,)]
+    with override_settings(INGEST_RETENTION_DAYS=9):
+        expire_task()
+    forget_rejections()
+    noted = Rejection.objects.order_by("first_seq").values_list(
+        "sensor_id", "epoch", "first_seq", "last_seq", "path", "reason"
+    )
+    assert list(noted) == [
+        (site.door.pk, 1, 1, 2, "", "lay ahead of the clock, and was not released within 10 days"),
+        (site.door.pk, 1, 3, 3, "", "lay ahead of the clock, and was not released within 9 days"),
+    ]
+
+
 @pytest.mark.parametrize(("age", "problem"), [(9.9, None), (11.5, ("$.batches[0].events[1].at", 11))])
 def test_events_older_than_batches_are_kept_are_refused(
     site: Site, connection: psycopg.Connection, age: float, problem: tuple[str, int] | None
@@ -133,7 +166,7 @@ def test_events_older_than_batches_are_kept_are_refused(
     ]
     message = wire.Batch(sensor.public_id, 1, 0, MODEL, 1, sent)
     judged = refuse_expired(incoming(message, sensor, "$.batches[0]", now), "$.batches[0]", now, 10)
-    reason = "lies {} days back; batches are kept for 10 days"
+    reason = "lies {} days back, beyond the 10 that are kept; if the clock is wrong, set it"
     assert judged.problem == (problem and (problem[0], reason.format(problem[1])))
 
 

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -179,6 +180,8 @@ def test_while_they_still_lie_ahead_they_stay(
     assert list(caught.value.message_dict) == ["shift"]
     with pytest.raises(ValidationError, match="over 400 days back; shift less"):
         release_set_aside(site.door, -timedelta(days=500))
+    with override_settings(INGEST_RETENTION_DAYS=7), pytest.raises(ValidationError, match="over 7 days back"):
+        release_set_aside(site.door, -timedelta(days=8))
     assert [seq for seq, _ in set_aside(connection)] == [1, 2]
     assert len(archive(connection, door)) == 2
     assert not AuditEntry.objects.filter(verb="released events set aside").exists()

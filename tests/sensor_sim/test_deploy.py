@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sensor_sim.device.outbox import Outbox
 from sensor_sim.device.slots import read_journal
 from sensor_sim.package import load_package
 from sensorapp import wire
@@ -163,6 +164,28 @@ def test_what_deploy_could_not_send_the_watching_sensor_sends(
         events = list(backend.ledger.events.values())
     assert [event.state for event in events if isinstance(event, wire.Deployment)] == DONE
     assert [type(event) for event in events[len(DONE) :]] == [wire.Crossing, wire.Heartbeat]
+
+
+def test_while_its_sensor_sends_nothing_is_deployed_with_its_outbox(
+    deploy: Command, tmp_path: Path, package: bytes
+) -> None:
+    """Afterwards the same command goes through."""
+    token = tmp_path / "token"
+    token.write_text("s-0123456789ab.c2VjcmV0")
+    with device_server.running(Ledger()) as backend:
+        sending = ("--uplink", backend.url, "--token-file", token)
+        folder = tmp_path / "s-0123456789ab.outbox"
+        with Outbox(folder, "s-0123456789ab"):
+            refused = deploy(tmp_path / "slots", package, *sending)
+        assert (refused.returncode, refused.stdout, refused.stderr) == (
+            1,
+            "",
+            f"sensor_sim: outbox {folder}: process {os.getpid()} is sending from it; stop that one, do this,"
+            " and start it again\n",
+        )
+        assert read_journal(tmp_path / "slots") is None
+        assert backend.ledger.events == {}
+        assert json.loads(deploy(tmp_path / "slots", package, *sending).stdout)["stored"] == 4
 
 
 def test_the_way_back_to_another_slot(

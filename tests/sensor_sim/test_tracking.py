@@ -59,11 +59,11 @@ def test_an_unseen_track_coasts_to_a_stop_and_is_given_up() -> None:
     walk(tracker, 10.0, 1.0, speed=0.2)
     [track] = tracker.update(1.1, []).hidden
     before = track.box.centre[0]
-    for i in range(12, 20):
+    for i in range(12, 18):
         assert tracker.update(i / 10, []).hidden == [track]
     assert 0.05 < track.box.centre[0] - before < 0.2 * 0.5
-    assert tracker.update(2.1, []) == Sighting([], [], [track])
-    assert tracker.update(2.2, []) == Sighting([], [], [])
+    assert tracker.update(1.9, []) == Sighting([], [], [track])
+    assert tracker.update(2.0, []) == Sighting([], [], [])
 
 
 def test_a_second_box_on_somebody_is_not_somebody_else() -> None:

@@ -20,9 +20,10 @@ from pytest_django import Settings
 
 from sensorapp.stack import database, paths
 from sensorapp.stack.demo import check_port
-from sensorapp.stack.processes import StackError
+from sensorapp.stack.processes import StackError, command_line
 
 Processes = dict[int, str]
+PROGRAMS = ("postgres", "valkey-server", "uvicorn", "worker", "beat", "sensor_sim")
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="reads the process table in /proc"
@@ -58,6 +59,13 @@ class Demo:
     def processes(self) -> Processes:
         """The demo and everything below it."""
         return family(self.process.pid)
+
+    def programs(self) -> dict[int, str]:
+        """The commands of what it started itself. What those start, as PostgreSQL for a connection, comes and goes."""
+        mine = {
+            pid: command for pid, command in survivors(self.processes()).items() if pid != self.process.pid
+        }
+        return {pid: command for pid, command in mine.items() if fields(pid)[1:2] == [str(self.process.pid)]}
 
     def end(self, signum: signal.Signals) -> int:
         self.process.send_signal(signum)
@@ -97,7 +105,8 @@ def fields(pid: int) -> list[str]:
 def survivors(processes: Processes) -> dict[int, str]:
     """Those that still run, and their commands; a number that another program has by now has another start time."""
     alive = [pid for pid, start in processes.items() if (stat := fields(pid)) and stat[19] == start]
-    return {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in alive if fields(pid)[:1] != ["Z"]}
+    commands = {pid: command_line(pid) for pid in alive if fields(pid)[:1] != ["Z"]}
+    return {pid: command for pid, command in commands.items() if command}
 
 
 @pytest.fixture(scope="module")
@@ -132,12 +141,9 @@ def test_it_shows_its_steps_answers_refuses_a_second_and_stops_without_a_trace(
     assert re.search(r"^  demo@sensorapp\.example  \S+  ", demo.text, re.MULTILINE), demo.text
     with urllib.request.urlopen(f"http://127.0.0.1:{demo.port}/") as answer:
         assert answer.status == 200
-    everything = demo.processes()
-    names = " ".join(survivors(everything).values())
-    for program in ("postgres", "valkey-server", "uvicorn", "worker", "beat", "sensor_sim"):
-        assert program in names
-    # PostgreSQL's own processes, one a connection, come and go.
-    lasting = {pid for pid, command in survivors(everything).items() if not command.startswith("postgres: ")}
+    # The address is shown before the fleet starts.
+    wait_for(lambda: all(any(one in command for command in demo.programs().values()) for one in PROGRAMS), 60)
+    everything, programs = demo.processes(), demo.programs()
 
     second = Demo(var, demo.port)
     assert second.process.wait(60) == 1
@@ -145,7 +151,7 @@ def test_it_shows_its_steps_answers_refuses_a_second_and_stops_without_a_trace(
         f"CommandError: a demo of this clone is already running (process {demo.process.pid}); use it, or stop "
         "it with Ctrl-C where it runs\n"
     )
-    assert survivors(everything).keys() >= lasting
+    assert demo.programs() == programs
 
     assert demo.end(signum) == 0
     assert survivors(everything) == {}
@@ -187,7 +193,7 @@ def test_a_port_that_does_not_exist_is_refused(number: int) -> None:
 def test_the_end_of_one_program_is_told_and_ends_the_rest(demo: Demo, var: Path, name: str) -> None:
     demo.wait_for_address()
     everything = demo.processes()
-    victims = [pid for pid in everything if name in Path(f"/proc/{pid}/cmdline").read_text()]
+    victims = [pid for pid, command in demo.programs().items() if name in command]
     os.kill(min(victims), signal.SIGKILL)
     assert demo.process.wait(60) == 1
     program, log = {"uvicorn": ("web", "web"), "valkey-server": ("Valkey", "valkey")}[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -389,7 +390,7 @@ def test_a_full_disk_is_told_and_keeps_what_was_there(tmp_path: Path) -> None:
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
     with (
         Outbox(tmp_path, SENSOR),
-        pytest.raises(OutboxError, match="another process is using it; stop that one"),
+        pytest.raises(OutboxError, match=f"process {os.getpid()} is sending from it; stop that one, do this"),
     ):
         Outbox(tmp_path, SENSOR)
     Outbox(tmp_path, SENSOR).close()

@@ -59,11 +59,11 @@ class Backend:
         say(socket, wire.Window(1))
         for body in socket:
             assert isinstance(body, bytes)
-            [batch] = wire.decode(body, wire.Upload, wire.MSGPACK).batches
+            batches = wire.decode(body, wire.Upload, wire.MSGPACK).batches
             acks: list[wire.Ack] = []
 
-            def commit(batch: wire.Batch = batch, acks: list[wire.Ack] = acks) -> None:
-                acks.append(self.ledger.receive(batch))
+            def commit(batches: list[wire.Batch] = batches, acks: list[wire.Ack] = acks) -> None:
+                acks.extend(self.ledger.receive(batch) for batch in batches)
 
             if self.faults:
                 self.faults.pop(0)(socket, commit)

@@ -1,0 +1,52 @@
+"""What the page of all sensors says: the troubled ones before the rest, and what does not count."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from analytics.ingest.overview import NeverCounted, SensorState, read_never_counted, read_sensors
+from dashboard.store_page import SENSOR_STATES, tally
+from sensorapp.fleet.models import Store
+
+TROUBLED_AT_ONCE: Final = 100
+LIVE_AT_ONCE: Final = 500
+REJECTIONS: Final = 1_000
+NEVER_COUNTED_AT_ONCE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SensorsPage:
+    """Tallies and totals count all sensors; the lists hold as many as a person can read."""
+
+    at: datetime
+    tally: list[tuple[str, int]]
+    troubled: list[SensorState]
+    troubled_in_all: int
+    live: list[SensorState]
+    live_in_all: int
+    set_aside: int
+    never_counted: list[NeverCounted]
+
+
+def sensors_page(stores: Collection[Store], at: datetime) -> SensorsPage:
+    sensors = read_sensors(stores, at)
+    troubled = sorted(
+        (sensor for sensor in sensors if sensor.is_troubled),
+        key=lambda sensor: (SENSOR_STATES.index(sensor.status), sensor.store.name),
+    )
+    live = sorted(
+        (sensor for sensor in sensors if not sensor.is_troubled), key=lambda sensor: sensor.store.name
+    )
+    return SensorsPage(
+        at=at,
+        tally=tally((sensor.status for sensor in sensors), SENSOR_STATES),
+        troubled=troubled[:TROUBLED_AT_ONCE],
+        troubled_in_all=len(troubled),
+        live=live[:LIVE_AT_ONCE],
+        live_in_all=len(live),
+        set_aside=sum(sensor.set_aside for sensor in sensors),
+        never_counted=read_never_counted(stores, REJECTIONS)[:NEVER_COUNTED_AT_ONCE],
+    )

@@ -1,0 +1,156 @@
+"""The page of all sensors: how each is, what is set aside, and what never counts."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from analytics.ingest.models import Cursor, Rejection
+from dashboard import sensors_page as module
+from dashboard.sensors_page import sensors_page
+from sensorapp.accounts.models import User
+from sensorapp.fleet.enrolment import revoke
+from sensorapp.fleet.models import Sensor
+from tests.cast import make_door, make_sensor
+from tests.dashboard.site import NOW, Shop, words
+
+SET_ASIDE = """
+INSERT INTO ingest_set_aside (organisation_id, sensor_id, epoch, first_seq, received_at, config, model,
+                              kind, at, channel, value, extra)
+VALUES (%s, %s, 1, %s, now(), 1, '', '{1,1}', '{1,2}', '{0,0}', '{0,0}', '{}')
+"""
+
+
+def page(user: User) -> str:
+    client = Client()
+    client.force_login(user)
+    answer = client.get("/sensors/")
+    assert answer.status_code == 200
+    return words(re.search(r"<main.*</main>", answer.text, re.S)[0])  # type: ignore[index]
+
+
+def refuse(sensor: Sensor, path: str, reason: str, events: int, ago: timedelta) -> None:
+    Rejection.objects.create(
+        sensor_id=sensor.pk,
+        epoch=1,
+        first_seq=100,
+        last_seq=99 + events,
+        path=path,
+        reason=reason,
+        received_at=NOW - ago,
+    )
+
+
+def test_the_troubled_come_first_and_the_clock_of_each_is_told(shop: Shop) -> None:
+    """Two that are well, one never heard, one whose clock is wrong and whose events wait; a revoked one is gone."""
+    make_door(shop.cast.other_store, "New door")
+    gone, _ = make_sensor(shop.store, "Gone")
+    revoke(gone)
+    Cursor.objects.filter(pk=shop.door.pk).update(skew_ms=-400)
+    Cursor.objects.filter(pk=shop.shelf.pk).update(skew_ms=12 * 60_000)
+    with connection.cursor() as cursor:
+        for first_seq in (1000, 2000):
+            cursor.execute(SET_ASIDE, [shop.store.organisation_id, shop.shelf.pk, first_seq])
+    assert page(shop.cast.owner) == words(
+        f"""
+        Sensors As of 10 Jun, 12:07 UTC
+        State 1 never heard 2 live
+        New door Pune · {shop.cast.other_store.sensors.get().public_id} never heard
+        Shelf A Hamburg · {shop.shelf.public_id} live, clock 12 min ahead , 4 events set aside
+        1 without trouble
+        Main door Hamburg · {shop.door.public_id} live, clock 0.4 s behind
+        4 events lay ahead of the server’s clock and do not count. Set the sensor’s clock;
+        manage.py list_set_aside shows when they came and how far ahead they were, and
+        manage.py release_set_aside counts them, moved by the clock’s error.
+        Never counted Every event of the last 90 days counts.
+        """
+    )
+
+
+def test_silent_ones_and_those_that_catch_up_say_since_when(shop: Shop) -> None:
+    Cursor.objects.filter(pk=shop.door.pk).update(received_at=NOW - timedelta(hours=5))
+    Cursor.objects.filter(pk=shop.shelf.pk).update(newest_at=NOW - timedelta(minutes=40))
+    said = page(shop.cast.manager)
+    assert f"Main door Hamburg · {shop.door.public_id} silent for 5 h Shelf A" in said
+    assert f"Shelf A Hamburg · {shop.shelf.public_id} catching up, data 40 min old Never" in said
+
+
+def test_what_never_counts_is_told_with_where_and_why_alike_ones_together(shop: Shop) -> None:
+    line = "the sensor has no line 7; add it to its scene"
+    refuse(shop.door, "$.batches[3].events[17].line", line, 2, timedelta(days=3))
+    refuse(shop.door, "$.batches[0].events[0].line", line, 1_000, timedelta(hours=2))
+    refuse(shop.shelf, "$.batches[0].events[0].line", line, 1, timedelta(days=4))
+    refuse(shop.shelf, "$.batches[0].events[2]", "object missing required field", 5, timedelta(days=5))
+    refuse(
+        shop.shelf, "", "lay ahead of the clock, and was not released within 400 days", 12, timedelta(days=6)
+    )
+    said = page(shop.cast.manager)
+    assert said[said.index("newest first. ") :] == words(
+        f"""
+        newest first.
+        {line.capitalize()} Main door · Hamburg · line 1,002 events, 2 h ago
+        {line.capitalize()} Shelf A · Hamburg · line 1 event, 4 days ago
+        Object missing required field Shelf A · Hamburg · events 5 events, 5 days ago
+        Lay ahead of the clock, and was not released within 400 days Shelf A · Hamburg 12 events, 6 days ago
+        """
+    )
+
+
+def test_everybody_sees_the_sensors_of_their_stores_and_no_other(shop: Shop) -> None:
+    cast = shop.cast
+    sensors = {
+        store: make_sensor(store, f"of {store.slug}")[0]
+        for store in (cast.store, cast.other_store, cast.foreign_store)
+    }
+    for sensor in sensors.values():
+        refuse(sensor, "$.batches[0].config", f"refused {sensor.public_id}", 1, timedelta(hours=1))
+    for person, visible in cast.visible_stores.items():
+        said = page(cast.people[person])
+        for mark in ("· {}", "Refused {}"):
+            shown = {store for store, one in sensors.items() if mark.format(one.public_id) in said}
+            assert shown == visible, f"{person}: {mark}"
+
+
+def test_a_page_for_nobody_leads_to_the_login(db: None) -> None:
+    assert Client().get("/sensors/").headers["location"] == "/accounts/login/?next=/sensors/"
+
+
+def test_lists_end_where_nobody_reads_on_but_all_are_counted(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TROUBLED_AT_ONCE", 2)
+    monkeypatch.setattr(module, "LIVE_AT_ONCE", 1)
+    monkeypatch.setattr(module, "NEVER_COUNTED_AT_ONCE", 1)
+    for number in range(2):
+        refuse(shop.door, "$.batches[0].config", f"reason {number}", 1, timedelta(hours=number))
+    for number in range(3):
+        make_sensor(shop.store, f"New {number}")
+    shown = sensors_page([shop.store], NOW)
+    assert [sensor.name for sensor in shown.troubled] == ["New 0", "New 1"]
+    assert [sensor.name for sensor in shown.live] == ["Main door"]
+    assert (shown.troubled_in_all, shown.live_in_all) == (3, 2)
+    assert [one.why for one in shown.never_counted] == ["reason 0"]
+    assert shown.tally == [("never heard", 3), ("live", 2)]
+    said = page(shop.cast.manager)
+    assert "The first 2 of 3." in said
+    assert "2 without trouble Main door" in said
+    assert "The first 1 of 2." in said
+
+
+# Two for the session and the person, one for the stores, one for their sensors, one for what never counts.
+@pytest.mark.parametrize("more", [0, 5])
+def test_queries_of_the_page(
+    shop: Shop, more: int, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(more):
+        sensor, _ = make_sensor(shop.store, f"New {number}")
+        refuse(sensor, "$.batches[0].config", "unknown", 1, timedelta(hours=1))
+    client = Client()
+    client.force_login(shop.cast.owner)
+    with django_assert_num_queries(2 + 1 + 1 + 1):
+        client.get("/sensors/")
