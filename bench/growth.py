@@ -2,7 +2,9 @@
 
 The server is fed over HTTP by stores' gateways, with a batch of 100 events of each sensor in a request, every batch
 an hour after the sensor's last; so buckets grow with the events. Whenever so many millions are stored, the next
-events are measured: how fast they go, and the CPU time of server and database.
+events are measured: how fast they go, and the CPU time of server and database. As the machine may be faster at one
+time than at another, COPY of the same events as rows into an empty table takes turns with them, and what is compared
+is an event's cost in those of COPY.
 
     python bench/growth.py [--millions 1 10] [--events 400000] [--rounds 5]
 
@@ -14,11 +16,16 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
 
 import uvloop
 
 from bench import _load, _site
-from bench.bulk import upload
+from bench.bulk import CREATE, copy, rows, upload
+from sensorapp import wire
 
 STORES, SENSORS, SIZE = 20, 20, 100
 AT_ONCE = 400_000
@@ -38,14 +45,23 @@ class Hourly(_site.Feed):
         return self.first + first_seq // SIZE * _site.HOUR_MS
 
 
-def requests(feed: Hourly, events: int) -> tuple[list[list[bytes]], int]:
-    """By gateway, what it sends next, and how many events that is."""
-    stores = feed.take(events, SIZE)
-    uploads = [
+def requests(feed: Hourly, stores: list[list[wire.Batch]]) -> list[list[bytes]]:
+    """By gateway, what it sends."""
+    return [
         [_load.request(store.token, its[place : place + SENSORS]) for place in range(0, len(its), SENSORS)]
         for store, its in zip(feed.stores, stores, strict=True)
     ]
-    return uploads, sum(len(batch.events) for batch in itertools.chain(*stores))
+
+
+def send(port: int, uploads: list[list[bytes]]) -> float:
+    return uvloop.run(upload(port, uploads))
+
+
+def cost(pids: Sequence[int], work: Callable[[], float]) -> tuple[float, float]:
+    """Seconds that the work takes, and the CPU time of these processes and this one."""
+    before = time.process_time() + sum(map(_site.cpu_seconds, pids))
+    took = work()
+    return took, time.process_time() + sum(map(_site.cpu_seconds, pids)) - before
 
 
 def main() -> None:
@@ -58,25 +74,31 @@ def main() -> None:
     with _site.database() as database, _site.server() as server:
         feed = Hourly(_site.enrol(STORES, SENSORS), most // (STORES * SENSORS * SIZE) + 24)
         pids = server.pid, _site.postgres_pid(database)
+        database.execute(CREATE)
         stored, first = 0, 0.0
-        print(f"{'millions':>8} {'events/s':>10} {'CPU µs an event':>16} {'of the first':>13} {'bytes':>6}")
+        print(
+            f"{'millions':>8} {'events/s':>10} {'CPU µs an event':>16} {'of COPY':>8} {'of the first':>13} {'bytes':>6}"
+        )
         for millions in arguments.millions:
             while stored < millions * 1_000_000:
-                uploads, events = requests(feed, AT_ONCE)
-                uvloop.run(upload(server.port, uploads))
-                stored += events
-            rates, costs = [], []
+                uploads = requests(feed, feed.take(AT_ONCE, SIZE))
+                send(server.port, uploads)
+                stored += AT_ONCE
+            turns = []
             for _ in range(arguments.rounds):
-                uploads, events = requests(feed, arguments.events)
-                before = sum(map(_site.cpu_seconds, pids))
-                rates.append(events / uvloop.run(upload(server.port, uploads)))
-                costs.append((sum(map(_site.cpu_seconds, pids)) - before) / events * 1e6)
-                stored += events
-            cost = statistics.median(costs)
-            first = first or cost
+                stores = feed.take(arguments.events, SIZE)
+                uploads, now = requests(feed, stores), datetime.now(UTC)
+                ready = [row for batch in itertools.chain(*stores) for row in rows(batch, now)]
+                _, copied = cost(pids, partial(copy, database, ready))
+                took, used = cost(pids, partial(send, server.port, uploads))
+                database.execute("TRUNCATE bench_event")
+                turns.append((len(ready) / took, used / len(ready) * 1e6, used / copied))
+                stored += len(ready)
+            rate, used, ratio = map(statistics.median, zip(*turns, strict=True))
+            first = first or ratio
             [size] = database.execute(TABLES).fetchone() or [0]
             print(
-                f"{millions:8} {statistics.median(rates):10,.0f} {cost:16.2f} {cost / first:13.2f}"
+                f"{millions:8} {rate:10,.0f} {used:16.2f} {ratio:8.2f} {ratio / first:13.2f}"
                 f" {int(size) / stored:6.1f}",
                 flush=True,
             )
