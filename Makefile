@@ -34,10 +34,10 @@ lint:  ## style and types
 
 bench:  ## all measurements of bench/, against services of their own
 	@$(bootstrap) --dev
-	@ls bench/[!_]*.py >/dev/null 2>&1 || { echo "bench/ holds no measurements yet"; exit 1; }
-	@SENSORAPP_VAR=var/bench PYTHONPATH=. $(python) -m sensorapp.stack.run sh -ec '\
+	@SENSORAPP_VAR=var/bench $(python) -m sensorapp.stack.run sh -ec '\
 	  $(python) manage.py migrate --verbosity 0; \
-	  for script in bench/[!_]*.py; do echo "== $$script"; $(python) "$$script" $(ARGS); done'
+	  for script in bench/[!_]*.py; do name=bench.$$(basename "$$script" .py); echo "== $$name"; \
+	    $(python) -m "$$name" $(ARGS); done'
 
 bench-accuracy:  ## how well the sensor counts: renders an hour and more, resumable, and takes long (ARGS="--minutes 5")
 	@$(bootstrap) --dev --with accuracy

@@ -2,6 +2,8 @@
 
 Some sensors with a door, a zone and ten slots each report once a minute for hours; each commit holds one batch
 of each. Works in a database of its own, which is removed afterwards.
+
+    python -m sensorapp.stack.run .venv/bin/python -m bench.buckets
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ HTTP, key, counting or cursors, in transactions as large as the server makes the
 turns on the same cores; everything that is sent is encoded, and every row made, before a turn begins. The second
 ratio is with the time in which COPY's rows are made of events, as the server has to make its own of bytes.
 
-    python bench/bulk.py [--rounds 7] [--events 200000]
+    python -m sensorapp.stack.run .venv/bin/python -m bench.bulk [--rounds 7] [--events 200000]
 """
 
 from __future__ import annotations

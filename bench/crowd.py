@@ -5,7 +5,7 @@ more and more batches a second; time counts from the moment at which an upload w
 wait behind another counts in full. A rate is sustained if 99 of 100 uploads are acknowledged within 250 ms.
 Server, database and load generator share the machine's cores, and PostgreSQL waits for the disk.
 
-    python bench/crowd.py [--by gateways|gateway-streams|sensor-streams|sensors] [--rates 2000 5000] [--seconds 10]
+    python -m sensorapp.stack.run .venv/bin/python -m bench.crowd [--by gateways] [--rates 2000 5000] [--seconds 10]
 
 Who sends: each store's gateway all its sensors' batches in one upload, as `python -m sensor_sim fleet` does, over
 HTTP or over a stream; or each sensor its own, over a stream or over HTTP.

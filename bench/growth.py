@@ -6,7 +6,7 @@ events are measured: how fast they go, and the CPU time of server and database. 
 time than at another, COPY of the same events as rows into an empty table takes turns with them, and what is compared
 is an event's cost in those of COPY.
 
-    python bench/growth.py [--millions 1 10] [--events 400000] [--rounds 5]
+    python -m sensorapp.stack.run .venv/bin/python -m bench.growth [--millions 1 10] [--events 400000] [--rounds 5]
 
 Ten million take about half a gigabyte of disk and a minute, a hundred million ten times as much.
 """

@@ -6,7 +6,7 @@ they take turns. CPU seconds are those of all processes of a side, this one's pa
 what a peer merges afterwards is not in them. Bytes on disk are what
 its files or tables take in the end, after it has come to rest, without the log of writes ahead.
 
-    python bench/peers.py [--events 400000] [--rounds 5]
+    python -m sensorapp.stack.run .venv/bin/python -m bench.peers [--events 400000] [--rounds 5]
 
 Peers are looked for in PATH; `apt-get install influxdb victoria-metrics mosquitto` has all three on Debian 12.
 """

@@ -21,6 +21,8 @@ Shape = tuple[int, ...]
 Measure = Callable[[bytes], Mapping[str, Shape]]
 STANDARD = ("", "ai.onnx")
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+# What the operator Constant may hold its values in, when they are not in a tensor of their own.
+PLAIN_FLOATS = ("value_float", "value_floats")
 # The converter turns sizes, indices and switches into instructions; they are no weights.
 NO_WEIGHTS = (TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING)
 
@@ -75,6 +77,11 @@ def read_model(weights: bytes) -> onnx.ModelProto:
         raise SensorError("model.onnx: the file is damaged, a name in it is no text; export or copy it again")
     for node in _nodes(model.graph):
         _check_operator(node)
+    for name in _sparse(model.graph):
+        raise SensorError(
+            f"model.onnx: the weights {name!r} are stored sparsely, and the chip reads dense ones; "
+            "export the network without sparse tensors"
+        )
     for name, tensor in _tensors(model.graph):
         _check_tensor(name, tensor)
     return model
@@ -128,10 +135,28 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:
     yield from ((tensor.name, tensor) for tensor in graph.initializer)
     for node in graph.node:
         for attribute in node.attribute:
+            name = node.output[0] if node.output else node.name
             if attribute.HasField("t"):
-                yield (node.output[0] if node.output else node.name), attribute.t
+                yield name, attribute.t
+            if attribute.name in PLAIN_FLOATS:
+                yield name, _tensor(attribute)
             for body in (attribute.g, *attribute.graphs):
                 yield from _tensors(body)
+
+
+def _tensor(attribute: onnx.AttributeProto) -> onnx.TensorProto:
+    return numpy_helper.from_array(np.asarray(onnx.helper.get_attribute_value(attribute), np.float32))
+
+
+def _sparse(graph: onnx.GraphProto) -> Iterator[str]:
+    """The names of what is stored without its zeros, in the bodies within the graph as well."""
+    yield from (sparse.values.name for sparse in graph.sparse_initializer)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("sparse_tensor"):
+                yield node.output[0] if node.output else node.name
+            for body in (attribute.g, *attribute.graphs):
+                yield from _sparse(body)
 
 
 def _check_operator(node: onnx.NodeProto) -> None:

@@ -7,10 +7,12 @@ one, so that all that follows is shared. The model package's card says what the 
 
 from __future__ import annotations
 
+import logging
 import math
 import struct
+import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +23,12 @@ from sensor_sim.decoders.imx500_pp import Imx500PP
 from sensor_sim.detection import Detection, Metadata
 from sensor_sim.errors import SensorError
 from sensor_sim.package import Card
+
+log = logging.getLogger(__name__)
+
+# How long a frame may take, with a margin for the first, before which the network is loaded into the camera.
+PATIENCE_S = 15.0
+RETRY_S = 2.0
 
 MOST_TENSORS, MOST_DIMENSIONS = 16, 16
 # Name of the network, number of tensors; then for each how many values and dimensions, and their sizes.
@@ -34,7 +42,11 @@ INFO_SIZES = (INFO_SIZE, INFO_SIZE + 1, INFO_SIZE + 4)
 class Camera(Protocol):
     """The part of ``picamera2.Picamera2`` that is used."""
 
-    def capture_metadata(self) -> Mapping[str, Any]: ...
+    def capture_metadata(self, wait: float) -> Mapping[str, Any]: ...
+
+    def cancel_all_and_flush(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Intrinsics(Protocol):
@@ -57,22 +69,56 @@ class Result(NamedTuple):
 
 
 class PiCamera:
-    """The metadata of a started camera, frame by frame, of objects with these labels and scores.
+    """The metadata of a camera, frame by frame until ``stop`` is set, of objects with these labels and scores.
 
-    Raises :class:`SensorError` for metadata that contradicts itself or the card.
+    ``opener`` starts the camera. One that gives no frame for :data:`PATIENCE_S` seconds is started again, every
+    ``retry`` seconds until that works; meanwhile None is given out, so that the time is known not to be observed.
+    Raises :class:`SensorError` if it cannot be started at first, and for metadata that contradicts itself or the
+    card.
     """
 
-    def __init__(self, camera: Camera, card: Card, labels: Collection[str], least_score: float) -> None:
-        self._camera = camera
+    def __init__(
+        self,
+        opener: Callable[[], Camera],
+        card: Card,
+        labels: Collection[str],
+        least_score: float,
+        stop: threading.Event | None = None,
+        *,
+        retry: float = RETRY_S,
+    ) -> None:
+        self._opener = opener
+        self._camera = opener()
+        self._stop = stop or threading.Event()
+        self._retry = retry
         self._card = card
         self._labels = labels
         self._least_score = least_score
         self._temperature_c: float | None = None
         self._checked = False
 
-    def __iter__(self) -> Iterator[Metadata]:
-        while True:
-            yield self._metadata(read(self._camera.capture_metadata()))
+    def __iter__(self) -> Iterator[Metadata | None]:
+        while not self._stop.is_set():
+            try:
+                metadata = self._camera.capture_metadata(wait=PATIENCE_S)
+            except (TimeoutError, RuntimeError, OSError):
+                log.warning("--picamera: no picture; trying again every %g s", self._retry)
+                self._camera.cancel_all_and_flush()  # what waits for a frame would keep it from closing
+                self._camera.close()
+                yield from self._reopen()
+            else:
+                yield self._metadata(read(metadata))
+
+    def _reopen(self) -> Iterator[None]:
+        while not self._stop.is_set():
+            yield None
+            self._stop.wait(self._retry)
+            try:
+                self._camera = self._opener()
+            except SensorError:
+                continue
+            log.warning("--picamera: here again")
+            return
 
     def _metadata(self, result: Result) -> Metadata:
         if result.temperature_c is not None:

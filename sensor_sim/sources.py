@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 LEAST_RATE, MOST_RATE = 0.5, 240.0
 # How many people, compared with a usual day.
 DENSITIES = {"low": 0.3, "normal": 1.0, "crowd": 3.0}
+# What the contract takes as an event's time, but for the century's last year, so that there is time to watch.
+EARLIEST, LATEST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2000, 2099))
 WORLD_S = 60.0  # how long a rendered scene is watched if nobody says it
 
 SOURCES = ("video", "camera", "images", "world", "picamera")
@@ -89,7 +91,9 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_world_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("rendered scenes")
-    group.add_argument("--seed", type=int, help="another seed is another shop (default 0)")
+    group.add_argument(
+        "--seed", type=_seed, metavar="NUMBER", help="another seed is another shop (default 0)"
+    )
     group.add_argument("--density", choices=DENSITIES, help="how many people come (default normal)")
     group.add_argument(
         "--mode",
@@ -165,7 +169,12 @@ def _moment(text: str) -> float:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no ISO 8601 time such as 2026-03-01T09:00:00Z"
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not EARLIEST <= seconds < LATEST:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time that an event can have; give one from 2000 to 2098"
+        )
+    return seconds
 
 
 def _region(text: str) -> Rectangle:
@@ -207,6 +216,14 @@ def _celsius(text: str) -> float:
     if not -60.0 <= celsius <= 120.0:
         raise argparse.ArgumentTypeError(f"{text!r} is no temperature; give -60 to 120 degrees Celsius")
     return celsius
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no seed; give a number from 0 on, of at most 18 digits"
+        )
+    return int(text)
 
 
 def _threads(text: str) -> int:

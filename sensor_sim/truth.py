@@ -22,11 +22,20 @@ def as_event(happening: Happening) -> wire.Event:
 
 
 def writer(path: Path | None) -> Callable[[Happening], None]:
-    """Takes what happens and writes it to a file, one event a line; raises :class:`SensorError`."""
+    """Takes what happens and writes it to a file, one event a line; both raise :class:`SensorError`."""
     if path is None:
         return lambda happening: None
     try:
-        file = path.open("w", buffering=1)
+        file = path.open("wb", buffering=0)
     except OSError as error:
         raise SensorError(f"{path}: cannot be written: {error.strerror}; --truth takes a file name") from None
-    return lambda happening: print(wire.encode(as_event(happening)).decode(), file=file)
+
+    def write(happening: Happening) -> None:
+        try:
+            file.write(wire.encode(as_event(happening)) + b"\n")
+        except OSError as error:
+            raise SensorError(
+                f"{path}: cannot be written: {error.strerror}; free some space, or leave out --truth"
+            ) from None
+
+    return write

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -92,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"sensor_sim: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # whoever read the events has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
     return 0
 
 
@@ -132,8 +133,8 @@ def _metadata(
 ) -> Iterable[Metadata | None]:
     """What the chip says: a real one, or the simulated one of a source of pixels."""
     if arguments.picamera is not None:
-        camera = open_camera(arguments.picamera, package.card)
-        chip = PiCamera(camera, package.card, perception.labels, perception.least_score)
+        opener = partial(open_camera, arguments.picamera, package.card)
+        chip = PiCamera(opener, package.card, perception.labels, perception.least_score, stop)
         return chip if arguments.seconds is None else first(chip, arguments.seconds)
     from sensor_sim.chip import Chip, Thermometer
     from sensor_sim.network import Network
@@ -145,9 +146,21 @@ def _metadata(
     return Chip(network, perception.labels, perception.least_score, thermometer).watch(source)
 
 
+def _forget_output() -> None:
+    """What could not be written is not tried again at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def print_event(event: wire.Event) -> None:
-    sys.stdout.buffer.write(wire.encode(event) + b"\n")
-    sys.stdout.buffer.flush()
+    """Raises :class:`BrokenPipeError` if nobody reads any more, :class:`SensorError` for a full disk and the like."""
+    try:
+        sys.stdout.buffer.write(wire.encode(event) + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _forget_output()
+        raise SensorError(f"an event could not be written: {error.strerror}; free some space") from None
 
 
 def _stop_on_signals() -> threading.Event:

@@ -253,13 +253,20 @@ class Zone(Message):
     polygon: Polygon
 
 
-class Slot(Message):
-    """A place on a shelf; ``item`` is the label that is counted there."""
+class Slot(Message, omit_defaults=True):
+    """A place on a shelf; ``item`` is the label that is counted there.
+
+    ``facings`` says how many stand side by side and ``deep`` how many one behind another. Then the polygon
+    reaches from the feet of the front row to the heads of the back row, and the slot is filled from the back
+    and emptied from the front: an item in front tells of those behind it. Without them, all that is seen counts.
+    """
 
     id: ChannelNumber
     name: Name
     item: Name
     polygon: Polygon
+    facings: Annotated[int, Meta(ge=1, le=1_000)] | None = None
+    deep: Annotated[int, Meta(ge=1, le=100)] = 1
 
 
 class Scene(Message):
@@ -292,6 +299,8 @@ class Scene(Message):
             _check_polygon(f"zones[{i}].polygon", zone.polygon)
         for i, slot in enumerate(self.slots):
             _check_polygon(f"slots[{i}].polygon", slot.polygon)
+            if slot.deep > 1 and slot.facings is None:
+                raise ValueError(f"slots[{i}].deep: it counts within facings; say how many facings there are")
 
 
 # --- what can be meant by points ---------------------------------------------------------------------

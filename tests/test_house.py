@@ -125,8 +125,10 @@ WRITES_A_PICTURE: Final = re.compile(
 WRITES_ANYTHING: Final = re.compile(
     WRITES_A_PICTURE.pattern
     + r"|open|print|write\w*|save|dumps?|copyfile\w*|symlink_to|rename|environ\w*|getenv|breakpoint"
-    r"|exec|eval|compile|__import__|import_module|globals|vars"
+    r"|exec|eval|compile|__import__|import_module|globals|vars|\w*Handler|basicConfig|addHandler|lastResort"
 )
+# What of a camera may be logged.
+LOGGED: Final = {"self.device", "self._retry"}
 
 
 def only_reads(call: ast.Call) -> bool:
@@ -160,6 +162,24 @@ def where_pixels_are() -> list[str]:
     return [module for module in MODULES if any(within(module, room) for room in PIXELS)]
 
 
+def logged(tree: ast.AST) -> Iterator[str]:
+    """What goes into log messages beside plain text."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="log"))):
+                message, *values = [*node.args, *(keyword.value for keyword in node.keywords)]
+                yield from (ast.unparse(value) for value in values)
+                if not isinstance(message, ast.Constant):
+                    yield ast.unparse(message)
+            case ast.Attribute(value=ast.Name(id="logging"), attr=name) if name != "getLogger":
+                yield f"logging.{name}"
+            case ast.Assign(
+                targets=[ast.Name(id=name)], value=ast.Call(func=ast.Attribute(attr="getLogger"))
+            ):
+                if name != "log":
+                    yield name
+
+
 def test_where_pixels_are_there_is_no_way_out() -> None:
     """What can hold a picture knows no message, no connection, no program and no file to write to."""
     found = {
@@ -176,6 +196,10 @@ def test_where_pixels_are_nothing_is_written() -> None:
     assert {room for room in PIXELS if room in MODULES} == set(PIXELS)
     found = {module: called(MODULES[module], WRITES_ANYTHING) for module in where_pixels_are()}
     assert {module: names for module, names in found.items() if names} == {}
+
+
+def test_no_log_tells_of_pixels() -> None:
+    assert {what for module in where_pixels_are() for what in logged(MODULES[module])} == LOGGED
 
 
 def test_nothing_writes_a_picture() -> None:
@@ -232,12 +256,28 @@ def test_training_sees_no_real_picture() -> None:
         "shutil.copyfileobj(a, b)",
         "debug = os.environ.get('DEBUG_FRAMES')",
         "print(image.tolist())",
+        "logging.FileHandler('frame').emit(image)",
         "__import__('pick' + 'le')",
         "eval('raw')",
     ],
 )
 def test_a_violation_would_be_found(violation: str) -> None:
     assert called(ast.parse(violation), WRITES_ANYTHING)
+
+
+@pytest.mark.parametrize(
+    "violation",
+    [
+        "log.warning('%s', image.tolist())",
+        "log.warning(f'{image}')",
+        "log.debug('frame', extra={'image': image})",
+        "logging.info('%s', image)",
+        "logging.warning(image)",
+        "other = logging.getLogger(__name__)",
+    ],
+)
+def test_a_log_of_pixels_would_be_found(violation: str) -> None:
+    assert set(logged(ast.parse(violation))) - LOGGED
 
 
 @pytest.mark.parametrize(

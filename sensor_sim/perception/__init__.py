@@ -8,29 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sensor_sim.detection import Detection
+from sensor_sim.perception.items import Places
 from sensor_sim.perception.lines import LineCounter
 from sensor_sim.perception.shelves import SlotCounter
-from sensor_sim.perception.tracking import DIM_SHARE, Tracker, TrackerSettings
+from sensor_sim.perception.tracking import DIM_SHARE, Tracker
 from sensor_sim.perception.zones import ZoneCounter
 from sensorapp import wire
 
 __all__ = ["Perception"]
-
-# Items stand still: whoever hides one for a while gives it back where it was.
-ITEMS = TrackerSettings(patience=1.5)
 
 
 class Perception:
     """Measures what one scene configuration asks for.
 
     Call :meth:`observe` with each frame's detections in order of time and :meth:`interrupt` when the view
-    is lost or ends. Memory is bounded by the number of tracks.
+    is lost or ends. Memory is bounded by the numbers of tracks and places.
     """
 
     def __init__(self, scene: wire.Scene) -> None:
         self._scene = scene
         self._people = frozenset(scene.detect.labels) if scene.lines or scene.zones else frozenset()
-        self.labels = self._people | {slot.item for slot in scene.slots}
+        self._items = frozenset(slot.item for slot in scene.slots)
+        self.labels = self._people | self._items
         self.least_score = DIM_SHARE * scene.detect.score
         self._start()
 
@@ -40,7 +39,7 @@ class Perception:
         self._tracker = Tracker(scene.detect.score)
         self._lines = [LineCounter(line) for line in scene.lines]
         self._zones = [ZoneCounter(zone) for zone in scene.zones]
-        self._items = {slot.item: Tracker(scene.detect.score, ITEMS) for slot in scene.slots}
+        self._places = Places(scene.detect.score)
         self._slots = [SlotCounter(slot) for slot in scene.slots]
 
     def observe(self, at: float, detections: Sequence[Detection]) -> Iterator[wire.Event]:
@@ -51,11 +50,10 @@ class Perception:
                 yield from line.observe(sighting)
             for zone in self._zones:
                 yield from zone.observe(at, sighting)
-        for item, tracker in self._items.items():
-            sighting = tracker.update(at, (d for d in detections if d.label == item))
+        if self._slots:
+            self._places.observe(at, [d for d in detections if d.label in self._items])
             for slot in self._slots:
-                if slot.slot.item == item:
-                    yield from slot.observe(at, sighting)
+                yield from slot.observe(at, self._places)
 
     def interrupt(self) -> Iterator[wire.Visit]:
         """The view is lost: visits end, everything else is forgotten; what is not seen is not known."""

@@ -1,76 +1,51 @@
 """Shelf slots: how many items stand there, unmoved by hands and passers-by.
 
-An item stands when it has rested at its place for a moment; in a hand it moves and is on its way. An item
-that is not seen any more may be hidden, so it keeps standing for a while; one that is seen moving away is
-gone. The sum is reported when it has kept still, so that two items taken at once are one change.
+The number is reported when it has kept still, so that two items taken at once are one change. What is hidden
+keeps standing, and so does the number.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from statistics import median
 
-from sensor_sim.detection import Box
+from sensor_sim.perception.facings import Spot, find_spot
 from sensor_sim.perception.geometry import Point, inside
-from sensor_sim.perception.track import Track
-from sensor_sim.perception.tracking import Sighting
+from sensor_sim.perception.items import GONE, REST, Place, Places
 from sensorapp import wire
 
-REST = 0.5  # seconds at one place after which an item stands there
-HIDDEN = 0.5  # seconds for which an item that is not seen is taken to be hidden
-# Seconds for which the sum must keep still before it is reported. Longer than HIDDEN, so that of two items
-# taken at once one may be lost from sight and the other be seen moving.
+# Seconds for which the number must keep still before it is reported. Longer than GONE, so that of two items
+# taken at once one may be lost from sight later than the other.
 STEADY = 0.7
-SAME_PLACE = 0.1  # in units of the item's box: farther away is another place
-TAKEN = 1 / 3  # in units of the item's box: moved so far from where it stood, it is on its way
+ALIKE = 0.2  # what differs in width and height by less than this share may be the same product
 
-# A change is reported at most this many seconds after it happened.
-LONGEST_DELAY = max(REST, HIDDEN) + STEADY
-
-
-@dataclass
-class _Item:
-    """What is remembered of one track: where it is lying still since when, and where it stands if it does."""
-
-    place: Point
-    since: float
-    stands: Point | None = None
-
-    def move(self, at: float, box: Box) -> None:
-        here = box.centre
-        if _away(here, self.place, box) > SAME_PLACE:
-            self.place, self.since = here, at
-        if at - self.since >= REST:
-            self.stands = self.place
-        elif self.stands and _away(here, self.stands, box) > TAKEN:
-            self.stands = None
-
-
-def _away(here: Point, there: Point, box: Box) -> float:
-    """How far apart two points are in units of the box, across or down, whichever is more."""
-    x, y = abs(here[0] - there[0]), abs(here[1] - there[1])
-    return max(x / max(box.width, 1e-9), y / max(box.height, 1e-9))
+# A change that nothing hides is reported at most this many seconds after it happened.
+LONGEST_DELAY = max(REST, GONE) + STEADY
 
 
 class SlotCounter:
+    """Counts one slot.
+
+    Where the slot tells its facings, each is filled from the back and emptied from the front: the item in front
+    tells of those behind it, of which little is seen.
+    """
+
     def __init__(self, slot: wire.Slot) -> None:
         self.slot = slot
-        self._items: dict[int, _Item] = {}
+        self._middle = _middle(slot.polygon)
+        self._spots: dict[int, Spot | None] = {}  # by the place's number; None is outside the slot
         self._units: int | None = None
         self._since = 0.0
         self._reported: int | None = None
-        self._agreeing: deque[tuple[float, int]] = deque(maxlen=256)
+        self._views: deque[tuple[float, float]] = deque(maxlen=256)
 
-    def observe(self, at: float, sighting: Sighting) -> Iterable[wire.Shelf]:
-        for track in sighting.ended:
-            self._items.pop(track.number, None)
-        for track in sighting.seen:
-            item = self._items.setdefault(track.number, _Item(track.detected.centre, at))
-            item.move(at, track.detected)
-        standing = [t for t in (*sighting.seen, *sighting.hidden) if self._stands(at, t)]
-        self._remember(at, sum(track.last_seen == at for track in standing))
-        units = len(standing)
+    def observe(self, at: float, places: Places) -> Iterable[wire.Shelf]:
+        here = self._here(places.standing)
+        if self.slot.facings:
+            here = _in_front(here)
+        self._remember(at, [place for _, place in here], places)
+        units = self._sum(here)
         if units != self._units:
             # At first nothing has had the time to come to rest.
             self._since = at + REST if self._units is None else at
@@ -81,21 +56,45 @@ class SlotCounter:
                 at=round(at * 1000), slot=self.slot.id, units=units, confidence=self._confidence()
             )
 
-    def _stands(self, at: float, track: Track) -> bool:
-        place = self._items[track.number].stands
-        return (
-            place is not None
-            and track.confirmed
-            and at - track.last_seen <= HIDDEN
-            and inside(place, self.slot.polygon)
-        )
+    def _here(self, standing: Sequence[Place]) -> list[tuple[Spot, Place]]:
+        """Those that have their middle in the slot; as they stand still, each is looked for once."""
+        known = self._spots
+        self._spots = {p.number: known[p.number] if p.number in known else self._spot(p) for p in standing}
+        return [(spot, place) for place in standing if (spot := self._spots[place.number])]
 
-    def _remember(self, at: float, seen: int) -> None:
-        self._agreeing.append((at, seen))
-        while at - self._agreeing[0][0] > STEADY:
-            self._agreeing.popleft()
+    def _spot(self, place: Place) -> Spot | None:
+        return find_spot(self.slot, place.box) if inside(place.box.centre, self.slot.polygon) else None
+
+    def _sum(self, here: Sequence[tuple[Spot, Place]]) -> int:
+        own = [place for _, place in here if place.label == self.slot.item]
+        if not self.slot.facings:
+            return len(own)
+        return sum(spot.row + (place in own or _alike(place, own)) for spot, place in here)
+
+    def _remember(self, at: float, counted: Sequence[Place], places: Places) -> None:
+        """What share of what counts, or else of what stands around the empty slot, is seen now."""
+        seen = [place.seen_at == at for place in counted]
+        self._views.append((at, sum(seen) / len(seen) if seen else places.view(self._middle)))
+        while at - self._views[0][0] > STEADY:
+            self._views.popleft()
 
     def _confidence(self) -> float:
-        """The share of the frames since the sum kept still in which as many items were really seen."""
-        agree = sum(seen == self._units for _, seen in self._agreeing)
-        return round(agree / len(self._agreeing), 3)
+        """That share on average since the number kept still."""
+        return round(sum(view for _, view in self._views) / len(self._views), 3)
+
+
+def _in_front(here: Sequence[tuple[Spot, Place]]) -> list[tuple[Spot, Place]]:
+    """Of each facing the item in front."""
+    return list({spot.facing: (spot, place) for spot, place in sorted(here, key=lambda h: h[0].row)}.values())
+
+
+def _alike(place: Place, own: Sequence[Place]) -> bool:
+    """Whether something is as large as the slot's own items: the network may call one of them another name."""
+    if not own:
+        return False
+    width, height = median(p.box.width for p in own), median(p.box.height for p in own)
+    return abs(place.box.width / width - 1) < ALIKE and abs(place.box.height / height - 1) < ALIKE
+
+
+def _middle(polygon: Sequence[Point]) -> Point:
+    return sum(x for x, _ in polygon) / len(polygon), sum(y for _, y in polygon) / len(polygon)

@@ -84,6 +84,27 @@ def in_a_branch(values: Any) -> bytes:
     return saved(model)
 
 
+def with_constant(**values: Any) -> bytes:
+    """The good network with a constant that lies in an attribute of its own operator."""
+    model = good()
+    model.graph.node.append(n("Constant", [], ["constant"], **values))
+    model.graph.node.append(n("Mul", ["image", "constant"], ["product"]))
+    return saved(model)
+
+
+def sparse(values: Any = (1.0, 2.0)) -> onnx.SparseTensorProto:
+    weights = helper.make_tensor("kernel", TensorProto.FLOAT, [len(values)], values)
+    indices = helper.make_tensor("places", TensorProto.INT64, [len(values)], range(len(values)))
+    return helper.make_sparse_tensor(weights, indices, [1, 3, 1, 1])
+
+
+def with_sparse_weights() -> bytes:
+    model = good()
+    model.graph.sparse_initializer.append(sparse())
+    model.graph.node.append(n("Conv", ["image", "kernel"], ["product"]))
+    return saved(model)
+
+
 CUSTOM = "is none of ONNX's own, and the chip runs no other; export the network without custom operators"
 NOT_FINITE = "hold values that are not finite"
 
@@ -107,6 +128,10 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "NaN": (with_weights([1.0, np.nan]), f"the weights 'kernel' {NOT_FINITE}"),
     "infinite": (with_weights(-np.inf), f"the weights 'kernel' {NOT_FINITE}"),
     "NaN in a branch": (in_a_branch([0.0, np.nan]), f"the weights 'hidden' {NOT_FINITE}"),
+    "NaN in an attribute": (with_constant(value_floats=[1.0, np.nan]), f"the weights 'constant' {NOT_FINITE}"),
+    "infinite in an attribute": (with_constant(value_float=np.inf), f"the weights 'constant' {NOT_FINITE}"),
+    "sparse weights": (with_sparse_weights(), "the weights 'kernel' are stored sparsely"),
+    "a sparse constant": (with_constant(sparse_value=sparse()), "the weights 'constant' are stored sparsely"),
     "weights of another size": (with_weights([1.0, 2.0], shortened), "do not have the size they state"),
     "shapes that do not fit": (
         with_node(n("MatMul", ["image", "boxes_value"], ["m"])), "model.onnx: "

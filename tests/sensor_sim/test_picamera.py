@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -72,13 +73,30 @@ def frame(
 
 
 class Recorded:
-    """Gives the metadata of one frame after the other, as picamera2 does; knows nothing else to ask for."""
+    """Gives the metadata of one frame after the other, as picamera2 does, and after the last one no more."""
 
     def __init__(self, frames: Sequence[Mapping[str, Any]]) -> None:
         self._frames: Iterator[Mapping[str, Any]] = iter(frames)
+        self.calls: list[str] = []
 
-    def capture_metadata(self) -> Mapping[str, Any]:
-        return next(self._frames)
+    def __call__(self) -> Recorded:
+        return self
+
+    def capture_metadata(self, wait: float) -> Mapping[str, Any]:
+        for metadata in self._frames:
+            return metadata
+        raise TimeoutError
+
+    def cancel_all_and_flush(self) -> None:
+        self.calls.append("cancel")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+def found(camera: PiCamera, frames: int) -> list[Metadata]:
+    """What it says of its first frames, none of which it misses."""
+    return [metadata for metadata in islice(camera, frames) if metadata is not None]
 
 
 def card(**decoder: Any) -> Card:
@@ -86,7 +104,8 @@ def card(**decoder: Any) -> Card:
 
 
 def seen(metadata: Mapping[str, Any], model: Card) -> Metadata:
-    return next(iter(PiCamera(Recorded([metadata]), model, {"person", "bottle"}, 0.3)))
+    [seen] = found(PiCamera(Recorded([metadata]), model, {"person", "bottle"}, 0.3), 1)
+    return seen
 
 
 @pytest.mark.parametrize("rows", [100, 300])
@@ -117,7 +136,8 @@ def test_a_frame_without_a_result(absent: dict[str, Any]) -> None:
 def test_only_what_is_asked_for() -> None:
     faint = Detection("person", 0.29, BOTTLE.box)
     camera = PiCamera(Recorded([frame(START, [PERSON, BOTTLE, faint])]), card(), {"person"}, 0.3)
-    assert next(iter(camera)).detections == [PERSON]
+    [metadata] = found(camera, 1)
+    assert metadata.detections == [PERSON]
 
 
 def test_without_a_wall_clock_the_time_since_the_start_of_the_computer() -> None:
@@ -130,8 +150,8 @@ def test_without_a_wall_clock_the_time_since_the_start_of_the_computer() -> None
 def test_the_last_temperature_stands_until_the_next() -> None:
     cold, silent = frame(START, None), frame(START + 1, None)
     del silent["SensorTemperature"]
-    camera = iter(PiCamera(Recorded([cold, silent, frame(START + 2, None)]), card(), set(), 0.3))
-    assert [metadata.temperature_c for metadata in islice(camera, 3)] == [41.0, 41.0, 41.0]
+    camera = PiCamera(Recorded([cold, silent, frame(START + 2, None)]), card(), set(), 0.3)
+    assert [metadata.temperature_c for metadata in found(camera, 3)] == [41.0, 41.0, 41.0]
     with pytest.raises(SensorError, match="SensorTemperature: the camera does not say it"):
         seen(silent, card())
 
@@ -163,6 +183,43 @@ def test_events_follow_as_from_any_chip() -> None:
         temperature_c=41.0,
         dnn_us=13_960,
     )
+
+
+def test_a_camera_that_disappears_is_started_again_and_its_time_not_observed() -> None:
+    """Two frames, 40 s without the camera of which three tries fail, two more frames."""
+    before = Recorded([frame(START, [PERSON]), frame(START + 1, [PERSON])])
+    after = Recorded([frame(START + 41, [PERSON]), frame(START + 42, [PERSON])])
+    tries: Iterator[Recorded | None] = iter([before, None, None, None, after, None])
+
+    def start() -> Recorded:
+        if (camera := next(tries)) is None:
+            raise SensorError("--picamera: the camera does not start: no cameras; is it connected?")
+        return camera
+
+    stop = threading.Event()
+    stream = []
+    for metadata in PiCamera(start, card(), {"person"}, 0.3, stop, retry=0.01):
+        stream.append(metadata)
+        if len(stream) == 2 + 4 + 2 + 1:
+            stop.set()
+    assert [metadata and metadata.at - START for metadata in stream] == [0, 1, *[None] * 4, 41, 42, None]
+    assert before.calls == after.calls == ["cancel", "close"]
+    perception = Perception(wire.convert({"version": 1, "detect": {"labels": ["person"]}}, wire.Scene))
+    beats = [
+        (event.at, event.observed_ms, event.frames)
+        for event in pipeline.events(stream, perception)
+        if isinstance(event, wire.Heartbeat)
+    ]
+    start_ms = round(START * 1000)
+    assert beats == [(start_ms + 1000, 1000, 2), (start_ms + 42_000, 1000, 2)]
+
+
+def test_a_camera_that_does_not_start_at_first_is_an_error() -> None:
+    def start() -> Recorded:
+        raise SensorError("--picamera: the camera does not start")
+
+    with pytest.raises(SensorError, match="does not start"):
+        PiCamera(start, card(), {"person"}, 0.3)
 
 
 # --- what cannot be --------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sensor_sim.detection import Box, Detection
 from sensor_sim.perception import Perception
+from sensor_sim.perception.items import MOST_PLACES, Places
 from sensor_sim.perception.shelves import LONGEST_DELAY
 from sensorapp import wire
 from tests.sensor_sim.people import START, unhurried
@@ -82,6 +83,11 @@ class Shelf:
             self.episodes.append((self.at, self.at + seconds, item, 0.0, 0.0, item not in items))
         self.at += seconds
 
+    def stand_before(self, items: set[int], seconds: float) -> None:
+        """Hide more than a hand does, for long."""
+        if len(items & self.standing) >= 3:
+            self.hide(items, seconds)
+
     def nudge(self, items: set[int], seconds: float) -> None:
         """Touch items: they rock by a fifth of their width and stand again."""
         for share in (0.2, -0.2):
@@ -117,12 +123,14 @@ def reports(shelf: Shelf, rate: float, seed: int) -> list[wire.Event]:
 
 
 items = st.sets(st.integers(0, 3), min_size=1)
+handful = st.sets(st.integers(0, 3), min_size=1, max_size=2)
 deeds = st.one_of(
-    st.tuples(st.just("take"), items, st.floats(0.3, 1.0)),
-    st.tuples(st.just("snatch"), items, st.floats(0.3, 1.0)),
+    st.tuples(st.just("take"), handful, st.floats(0.3, 1.0)),
+    st.tuples(st.just("snatch"), handful, st.floats(0.3, 1.0)),
     st.tuples(st.just("put"), items, st.floats(0.3, 1.0)),
     st.tuples(st.just("hide"), items, st.floats(0.1, 1.0)),
     st.tuples(st.just("hide"), st.just({0, 1, 2, 3}), st.floats(0.1, 1.0)),
+    st.tuples(st.just("stand_before"), st.just({0, 1, 2, 3}), st.floats(1.0, 40.0)),
     st.tuples(st.just("nudge"), items, st.floats(0.2, 1.0)),
 )
 
@@ -173,6 +181,86 @@ def test_items_of_other_slots_and_other_kinds_do_not_count() -> None:
     shelf.rest(3.0)
     events = [e for at, found in shelf.frames(10.0, 1) for e in perception.observe(at, found)]
     assert [(e.slot, e.units) for e in events if isinstance(e, wire.Shelf)] == [(1, 1), (2, 2), (3, 0)]
+
+
+GRID = wire.Slot(
+    id=1, name="A-01", item="jar", polygon=[(0.2, 0.8), (0.6, 0.8), (0.6, 0.3), (0.2, 0.3)], facings=2, deep=2
+)
+# Jars as they stand in it, by facing and row from the back.
+JARS = {
+    (facing, row): Box(left + 0.02, top, left + 0.18, top + 0.4)
+    for facing, left in enumerate((0.2, 0.4))
+    for row, top in enumerate((0.25, 0.45))
+}
+TALL = Box(0.22, 0.25, 0.38, 0.85)  # around a jar in front and what shows of the one behind it
+SMALL = Box(0.44, 0.65, 0.54, 0.85)
+
+
+@pytest.mark.parametrize(
+    ("seen", "units"),
+    [
+        ([], 0),
+        ([("jar", JARS[0, 0])], 1),
+        ([("jar", JARS[0, 1])], 2),
+        ([("jar", JARS[0, 0]), ("jar", JARS[0, 1])], 2),
+        ([("jar", TALL)], 2),
+        ([("jar", JARS[0, 1]), ("jar", JARS[1, 0])], 3),
+        ([("jar", JARS[0, 1]), ("can", JARS[1, 1])], 4),
+        ([("jar", JARS[0, 1]), ("can", JARS[1, 0])], 3),
+        ([("jar", JARS[0, 1]), ("can", SMALL)], 3),
+        ([("can", JARS[0, 0]), ("can", JARS[1, 0])], 0),
+    ],
+    ids=[
+        "empty", "behind", "in front", "both seen", "both in one box", "two facings", "called otherwise",
+        "called otherwise behind", "misplaced in front", "nothing but others",
+    ],
+)  # fmt: skip
+def test_what_stands_in_front_of_a_facing_tells_of_what_is_behind(
+    seen: list[tuple[str, Box]], units: int
+) -> None:
+    other = wire.Slot(id=2, name="B-01", item="can", polygon=[(0.8, 0.1), (0.9, 0.1), (0.9, 0.2)])
+    perception = Perception(wire.Scene(version=1, slots=[GRID, other]))
+    found = [Detection(label, 0.6, box) for label, box in seen]
+    events = [e for i in range(30) for e in perception.observe(START + i / 10, found)]
+    assert [e.units for e in events if isinstance(e, wire.Shelf) and e.slot == 1] == [units]
+
+
+def test_how_deep_a_slot_is_needs_its_facings() -> None:
+    deep = {"id": 1, "name": "A-01", "item": "jar", "polygon": [(0, 0), (1, 0), (1, 1)], "deep": 2}
+    with pytest.raises(wire.WireError, match=r"slots\[0\]\.deep: it counts within facings"):
+        wire.convert({"version": 1, "slots": [deep]}, wire.Scene)
+
+
+def test_before_anything_was_seen_nobody_is_sure_that_nothing_is_there() -> None:
+    """Somebody may stand before the shelf."""
+    perception = Perception(wire.Scene(version=1, slots=[SLOT]))
+    [event] = [e for i in range(30) for e in perception.observe(START + i / 10, [])]
+    assert isinstance(event, wire.Shelf)
+    assert (event.units, event.confidence) == (0, 0.5)
+
+
+def test_a_hidden_shelf_is_given_up_after_a_minute() -> None:
+    perception = Perception(wire.Scene(version=1, slots=[SLOT]))
+    shelf = Shelf({0, 1, 2})
+    shelf.rest(3.0)
+    for at, found in shelf.frames(10.0, 1):
+        list(perception.observe(at, found))
+    [event] = [e for i in range(30, 700) for e in perception.observe(START + i / 10, [])]
+    assert isinstance(event, wire.Shelf)
+    assert event.units == 0
+    assert 60.0 <= event.at / 1000 - START - 3.0 <= 61.0
+
+
+def test_memory_is_bounded() -> None:
+    noise = random.Random(1)
+    places = Places(0.35)
+    for i in range(60):
+        found = [
+            Detection("bottle", 0.9, Box(x, y, x + 0.01, y + 0.01))
+            for x, y in ((noise.random(), noise.random()) for _ in range(60))
+        ]
+        places.observe(START + i / 100, found)
+        assert places.known <= MOST_PLACES
 
 
 def test_after_the_view_was_lost_the_units_are_told_again() -> None:

@@ -36,3 +36,11 @@ def test_nothing_is_written_without_a_file() -> None:
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(SensorError, match="gone/truth: cannot be written: No such file or directory"):
         writer(tmp_path / "gone" / "truth")
+
+
+def test_a_truth_for_which_there_is_no_room() -> None:
+    tell = writer(Path("/dev/full"))
+    with pytest.raises(
+        SensorError, match="/dev/full: cannot be written: No space left on device; free some space"
+    ):
+        tell(Crossed(START, 1, "backward"))

@@ -156,6 +156,16 @@ def test_a_reader_that_has_had_enough(video: Path, package: Path, scene: Path) -
     assert process.returncode == 0
 
 
+def test_a_disk_that_is_full(video: Path, package: Path, scene: Path) -> None:
+    words = command("--video", video, "--model", package, "--scene", scene)
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(words, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        "sensor_sim: an event could not be written: No space left on device; free some space\n"
+    )
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopped_it_still_gives_out_the_last_events(
     tmp_path: Path, package: Path, scene: Path, number: signal.Signals
@@ -352,7 +362,10 @@ def test_a_camera_that_is_not_there(package: Path, scene: Path) -> None:
     "words",
     [
         ["--start", "yesterday"],
+        ["--start", "1999-12-31T23:59:59Z"],
+        ["--start", "2099-01-01"],
         ["--threads", "0"],
+        ["--seed", "-1"],
         ["--rate", "0.4"],
         ["--seconds", "nan"],
         ["--region", "0,0,9"],

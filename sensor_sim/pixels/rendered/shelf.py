@@ -28,7 +28,8 @@ class Shelf:
     ``pace`` multiplies how often people come. ``varied`` draws camera, bay, products and light broadly, and
     sometimes a table instead of shelves: to train with. Things are the items (``LABELS``), also the one in
     a hand; the facings in which no item stands at any depth (``gap``, outlined as an item in the front row
-    would be; not on a table, where nothing tells them); people with their arms (``person``).
+    would be; not on a table, where nothing tells them); people with their arms (``person``). The scene and the
+    happenings are of the slots that the picture shows whole: always all if not ``varied``, and perhaps none.
     """
 
     def __init__(self, seed: int, start: float, pace: float = 1.0, varied: bool = False) -> None:
@@ -40,7 +41,7 @@ class Shelf:
         self._still = Still(self.bay, self._scenery)
 
     def advance(self, at: float) -> Sequence[Stocked]:
-        return self.story.advance(at)
+        return [told for told in self.story.advance(at) if self.bay.sees(self.bay.slot(told.slot))]
 
     def end(self) -> Sequence[Stocked]:
         return []
@@ -90,8 +91,16 @@ class Shelf:
 
 def _scene(bay: Bay) -> dict[str, Any]:
     slots = [
-        {"id": slot.id, "name": slot.name, "item": slot.product.label, "polygon": bay.polygon(slot)}
+        {
+            "id": slot.id,
+            "name": slot.name,
+            "item": slot.product.label,
+            "polygon": bay.polygon(slot),
+            "facings": len(slot.columns),
+            "deep": len(slot.rows),
+        }
         for slot in bay.slots
+        if bay.sees(slot)
     ]
     labels = sorted({slot.product.label for slot in bay.slots})
     return {"version": 1, "detect": {"labels": labels, "score": 0.35}, "slots": slots}

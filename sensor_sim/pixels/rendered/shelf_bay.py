@@ -102,7 +102,7 @@ class Bay(Frame):
 
     def polygon(self, slot: Slot) -> list[list[float]]:
         """Where the slot's items have their middles: from the front row's feet to the back row's heads, in
-        fractions of the picture.
+        fractions of the picture; perhaps outside it.
         """
         board, half = self.boards[slot.board], slot.pitch / 2
         left, right = slot.columns[0] - half, slot.columns[-1] + half
@@ -110,8 +110,12 @@ class Bay(Frame):
         corners = np.array(
             [[left, board, front], [right, board, front], [right, top, back], [left, top, back]]
         )
-        fractions = np.clip(self.camera.project(corners) * (1, 4 / 3), 0.0, 1.0)
+        fractions = self.camera.project(corners) * (1, 4 / 3)
         return [[round(float(x), 4), round(float(y), 4)] for x, y in fractions]
+
+    def sees(self, slot: Slot) -> bool:
+        """Whether all of the slot lies within the picture, so that what stands there can be counted."""
+        return all(0.0 <= x <= 1.0 and 0.0 <= y <= 1.0 for x, y in self.polygon(slot))
 
 
 # As in a shop and seen well; or, to train with, drawn broadly: shelves, or things standing apart on a table.

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sensor_sim.detection import Box
+from sensor_sim.perception.facings import find_spot
 from sensor_sim.perception.geometry import inside
 from sensor_sim.pixels.rendered import Stocked, Thing, View, World
 from sensor_sim.pixels.rendered.products import LABELS
@@ -79,10 +80,11 @@ def test_units_are_the_own_items_that_stand_in_the_slot(shop: tuple[int, bool], 
             assert START <= happening.at <= START + at
             assert units.get(happening.slot) != happening.units
             units[happening.slot] = happening.units
-        standing = Counter({slot.id: 0 for slot in shelf.bay.slots})
+        standing = {slot["id"]: 0 for slot in shelf.scene["slots"]}
         for spot, item in shelf.story.stock.standing():
-            standing[spot.slot] += item.product is shelf.bay.slot(spot.slot).product
-        assert units == dict(standing)
+            if spot.slot in standing:
+                standing[spot.slot] += item.product is shelf.bay.slot(spot.slot).product
+        assert units == standing
 
 
 def test_every_slot_is_told_of_at_the_beginning() -> None:
@@ -118,6 +120,17 @@ def test_what_stands_in_a_slot_has_its_middle_there(seed: int) -> None:
         found = {slot for slot, polygon in polygons.items() if inside(middle, polygon)}
         own = item.product is shelf.bay.slot(spot.slot).product
         assert found == {spot.slot} or (not own and found == set())
+
+
+@few
+@given(SEEDS)
+def test_an_item_is_found_at_the_spot_where_it_stands(seed: int) -> None:
+    shelf = Shelf(seed, START)
+    slots = {slot.id: slot for slot in wire.convert(dict(shelf.scene), wire.Scene).slots}
+    shelf.advance(START)
+    boxes = {thing.number: thing.box for thing in shelf.view(WIDTH, HEIGHT).things}
+    for spot, item in shelf.story.stock.standing():
+        assert find_spot(slots[spot.slot], boxes[item.number]) == (spot.column, spot.row)
 
 
 def test_some_items_are_misplaced_and_never_counted() -> None:
@@ -175,8 +188,8 @@ def test_an_item_is_drawn_within_its_box(shop: tuple[int, bool]) -> None:
     after = shelf.view(WIDTH, HEIGHT)
     changed = (before.image != after.image).any(axis=2)
     thing = next((t for t in before.things if item and t.number == item.number), None)
-    if thing is None:
-        assert not changed.any()
+    if thing is None:  # the picture's edge or others leave next to nothing of it
+        assert changed.mean() < 0.005
     else:
         assert_within(np.argwhere(changed), thing.box)
         rows, columns = pixels_of(thing.box)
@@ -227,9 +240,21 @@ def test_other_shapes_crop_the_middle() -> None:
     assert shown.box.top == pytest.approx((item.box.top * 240 - 30) / 180)
 
 
-def test_the_scene_is_one_that_a_sensor_accepts() -> None:
-    scene = wire.decode(wire.encode(Shelf(1, START).scene), wire.Scene)
-    assert {slot.item for slot in scene.slots} == set(scene.detect.labels) == set(LABELS)
+@settings(max_examples=60, deadline=None)
+@given(SHOPS)
+def test_the_scene_is_one_that_a_sensor_accepts(shop: tuple[int, bool]) -> None:
+    shelf = Shelf(shop[0], START, 1.0, shop[1])
+    scene = wire.convert(dict(shelf.scene), wire.Scene)
+    assert [slot.id for slot in scene.slots] == [told.slot for told in shelf.advance(START)]
+    assert set(scene.detect.labels) == {slot.product.label for slot in shelf.bay.slots}
+
+
+@few
+@given(SEEDS)
+def test_a_shop_has_all_its_slots_in_view(seed: int) -> None:
+    shelf = Shelf(seed, START)
+    assert [slot["id"] for slot in shelf.scene["slots"]] == [slot.id for slot in shelf.bay.slots]
+    assert set(shelf.scene["detect"]["labels"]) == set(LABELS)
 
 
 def test_the_full_array_can_be_drawn() -> None:
