@@ -8,7 +8,7 @@ bootstrap := $(PYTHON) sensorapp/stack/bootstrap.py
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench bench-accuracy train-people train-shelf shell clean
+.PHONY: help setup demo test soak lint bench bench-accuracy train-people train-shelf shell clean
 
 help:  ## this list
 	@echo "make <what>, where what is one of:"
@@ -25,6 +25,10 @@ demo:  ## the whole of it with a demo chain, on http://127.0.0.1:8000, until Ctr
 test:  ## all tests, against real services of their own (ARGS="-k name -x")
 	@$(bootstrap) --dev
 	@exec $(python) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+soak:  ## half an hour of random faults, in which no event may be lost or counted twice (ARGS="--minutes 5 --seed 7")
+	@$(bootstrap) --dev
+	@exec $(python) -m tests.faults.soak $(ARGS)
 
 lint:  ## style and types
 	@$(bootstrap) --dev

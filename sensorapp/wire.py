@@ -154,8 +154,9 @@ class Ack(Message, omit_defaults=True):
 
     ``acked_seq`` is the last sequence number of ``epoch`` that is settled; the sensor may forget
     everything up to it. -1 means none yet. For ``stale_epoch``, ``epoch`` is the one that the backend
-    knows; else it is the batch's own. ``path`` and ``reason`` say what made a batch ``invalid``. ``later``
-    means that the sensor sends too fast for now, while its neighbours in the upload do not: nothing was
+    knows; else it is the batch's own. ``path`` and ``reason`` say what made a batch ``invalid``. A ``duplicate``
+    or ``invalid`` that settles a part of the batch is about that part only: the rest is to be sent again, and has
+    an answer of its own. ``later`` means that the sensor sends too fast for now, while its neighbours in the upload do not: nothing was
     looked at, and the same batch is to be sent again.
     """
 

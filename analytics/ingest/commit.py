@@ -6,6 +6,7 @@ transaction that stores the batch and counts its events. Whoever resends finds i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from analytics.ingest.arrays import Integers, pack, register
 from analytics.ingest.directory import SensorFacts
 from analytics.ingest.fold import Deltas, Gauge, Run, SensorState, fold_all
 from analytics.ingest.late import mark_late
+from analytics.ingest.resent import COMPARED, Known, Past, judge, read
 from sensorapp.wire import Ack, AckStatus
 
 GAUGE_CHANNELS: Final = ("zone", "slot")
@@ -65,7 +67,15 @@ class Progress:
     skew_ms: int = NOT_MEASURED
 
     def expects(self, batch: Incoming) -> int:
-        return self.next_seq if batch.epoch == self.epoch else 0
+        return self.present(batch) or 0
+
+    def present(self, batch: Incoming) -> int | None:
+        """The next number in the batch's epoch, None where that is an earlier one."""
+        return self.next_seq if batch.epoch == self.epoch else None
+
+    def has_passed(self, batch: Incoming) -> bool:
+        """Whether the batch begins with a number that is known."""
+        return batch.epoch < self.epoch or batch.first_seq < self.expects(batch)
 
 
 @dataclass(slots=True)
@@ -78,6 +88,7 @@ class Group:
     rejected: list[tuple[Incoming, int]] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)  # of each stored batch
     deltas: dict[int, Deltas] = field(default_factory=dict)
+    past: Past = field(default_factory=lambda: defaultdict(list))
 
     @property
     def received_ms(self) -> int:
@@ -95,6 +106,7 @@ def commit(connection: Connection, batches: Sequence[Incoming]) -> tuple[list[Ac
         register(cursor)
         group = Group(datetime.now(UTC))
         progress = lock(cursor, {batch.sensor.id: batch.sensor for batch in batches}, group.received_at)
+        group.past = read_past(cursor, batches, progress, group.received_at)
         acks = [settle(batch, progress[batch.sensor.id], group) for batch in batches]
         return acks, write(cursor, group, progress)
 
@@ -108,13 +120,19 @@ def settle(batch: Incoming, progress: Progress, group: Group) -> Ack:
         progress.skew_ms = batch.sent_at - group.received_ms
     expected = progress.expects(batch)
     batch.known = min(max(expected - batch.first_seq, 0), batch.count)
-    if batch.epoch < progress.epoch:
-        return ack(batch, "stale_epoch", progress.epoch, progress.next_seq - 1)
+    past = group.past[batch.sensor.id, batch.epoch]
+    if progress.has_passed(batch) and (verdict := judge(batch, past, progress.present(batch))):
+        if verdict.status == "stale_epoch":
+            return ack(batch, "stale_epoch", progress.epoch, progress.next_seq - 1)
+        batch.known = batch.count  # what is not comes again, by itself
+        return ack(batch, verdict.status, batch.epoch, verdict.acked_seq, *verdict.problem)
     if batch.first_seq > expected:
         return ack(batch, "gap", batch.epoch, expected - 1)
     if batch.last_seq < expected:
         return ack(batch, "duplicate", batch.epoch, expected - 1)
     progress.epoch, progress.next_seq = batch.epoch, batch.last_seq + 1
+    columns = None if batch.problem else batch.columns
+    past.append(Known(batch.first_seq, batch.last_seq, columns, batch.problem or ("", "")))
     if batch.problem:
         group.rejected.append((batch, expected))
         path, reason = batch.problem
@@ -186,6 +204,16 @@ def lock(cursor: Cursor, sensors: dict[int, SensorFacts], now: datetime) -> dict
         )
         for sensor_id, epoch, next_seq, newest_at, heartbeat_ms in rows
     }
+
+
+def read_past(
+    cursor: Cursor, batches: Sequence[Incoming], progress: dict[int, Progress], now: datetime
+) -> Past:
+    """What is known of batches that are sent again: of an earlier epoch all, else what came lately."""
+    again = [batch for batch in batches if progress[batch.sensor.id].has_passed(batch)]
+    earlier = [batch for batch in again if batch.epoch < progress[batch.sensor.id].epoch]
+    present = [batch for batch in again if batch.epoch == progress[batch.sensor.id].epoch]
+    return read(cursor, present, now - COMPARED) | read(cursor, earlier)
 
 
 def read_gauges(cursor: Cursor, sensors: Iterable[SensorFacts]) -> dict[int, dict[int, Gauge]]:

@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 LOOK_UPS_AT_ONCE: Final = 4
 RETRY_AFTER_SECONDS: Final = 1
+RECONNECT_SECONDS: Final = 4
 HEALTH_TIMEOUT_S: Final = 2.0
 # Larger or packed bodies are decoded beside the event loop.
 DECODED_AT_ONCE_BYTES: Final = 64 * 1024
@@ -208,6 +209,8 @@ def open_pool(database_url: str, connections: int) -> ConnectionPool:
         min_size=1,
         max_size=connections,
         timeout=5,
+        # Who waits asks for another attempt; else each would come after twice the time of the one before.
+        reconnect_timeout=RECONNECT_SECONDS,
         kwargs={"autocommit": True},
         check=ConnectionPool.check_connection,
         open=True,

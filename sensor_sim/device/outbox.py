@@ -93,6 +93,22 @@ def checked(event: wire.Event) -> bytes:
     return body
 
 
+def concerned(batch: wire.Batch, ack: wire.Ack) -> int:
+    """How many of the batch's events the answer is about, from the first on.
+
+    All, unless it names one of them as the last: then the server has something else to say about the rest.
+    """
+    if batch.first_seq <= ack.acked_seq < batch.last_seq:
+        return ack.acked_seq + 1 - batch.first_seq
+    return len(batch.events)
+
+
+def tells_position(batch: wire.Batch, ack: wire.Ack) -> bool:
+    """Whether the answer says how far the server is in the batch's epoch."""
+    partly = ack.status in ("duplicate", "invalid") and concerned(batch, ack) < len(batch.events)
+    return ack.epoch == batch.epoch and ack.status != "stale_epoch" and not partly
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     epoch: int
@@ -196,8 +212,9 @@ class Outbox:
 
     def settle(self, batch: wire.Batch, ack: wire.Ack) -> bool:
         """Act on the backend's answer to ``batch``; False if it changed nothing, so that sending again is idle."""
-        if ack.status == "invalid":
-            self._keep_dead_letter(DeadLetter(ack.path, ack.reason, batch))
+        if ack.status == "invalid" and self._holds(batch):
+            refused = msgspec.structs.replace(batch, events=batch.events[: concerned(batch, ack)])
+            self._keep_dead_letter(DeadLetter(ack.path, ack.reason, refused))
         with self._transaction():
             before = self._state(), self._oldest()
             if batch.epoch == before[0].epoch:
@@ -205,7 +222,7 @@ class Outbox:
             return before != (self._state(), self._oldest())
 
     def _act(self, batch: wire.Batch, ack: wire.Ack, state: State) -> None:
-        if state.doubt is not None and ack.epoch == state.epoch:
+        if state.doubt is not None and tells_position(batch, ack):
             self._db.execute("DELETE FROM doubt")
             if ack.acked_seq + state.base >= state.doubt:  # this is an older copy that was put back
                 self._forget(state.doubt - 1)
@@ -217,7 +234,7 @@ class Outbox:
                 if ack.acked_seq >= state.next_seq:  # it was put back without having been opened since
                     self._begin_epoch(above=state.epoch)
             case "invalid":
-                self._forget(batch.last_seq + state.base)
+                self._forget(batch.first_seq + concerned(batch, ack) - 1 + state.base)
             case "gap" if ack.epoch <= state.epoch:
                 # A backend that knows an older epoch expects this one from its beginning.
                 expected = ack.acked_seq + 1 if ack.epoch == state.epoch else 0
@@ -336,6 +353,12 @@ class Outbox:
                 if rows:
                     return rows
         return self._db.execute(first.format("event"), [state.next_id, limit]).fetchall()
+
+    def _holds(self, batch: wire.Batch) -> bool:
+        """False for the last event forgotten, with which an outbox asks how far the server is."""
+        with self._transaction():
+            state = self._state()
+            return batch.epoch != state.epoch or batch.last_seq + state.base >= self._oldest()
 
     def _oldest(self) -> int:
         """Id of the oldest event kept, or of the next one to come."""

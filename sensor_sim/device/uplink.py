@@ -17,7 +17,7 @@ from typing import Protocol
 
 import httpx
 
-from sensor_sim.device.outbox import Outbox
+from sensor_sim.device.outbox import Outbox, concerned
 from sensorapp import wire
 
 log = logging.getLogger(__name__)
@@ -182,6 +182,14 @@ class Uplink:
         self._client.close()
 
 
+def now_ms() -> int | None:
+    """This machine's clock, None where it cannot be right: events that wait must not be refused for it."""
+    try:
+        return wire.convert(time.time_ns() // 1_000_000, wire.Milliseconds)
+    except wire.WireError:
+        return None
+
+
 @dataclass(slots=True)
 class Totals:
     """Events by what became of them."""
@@ -263,14 +271,15 @@ class Delivery:
             raise self._failure
 
     def _deliver(self, batch: wire.Batch) -> bool:
-        batch.sent_at = time.time_ns() // 1_000_000
+        batch.sent_at = now_ms()
         ack = self.uplink.post(batch)
+        events = concerned(batch, ack)
         if ack.status == "stored":
-            self._totals.stored += len(batch.events)
+            self._totals.stored += events
         elif ack.status == "duplicate":
-            self._totals.duplicate += len(batch.events)
+            self._totals.duplicate += events
         elif ack.status == "invalid":
-            self._totals.invalid += len(batch.events)
+            self._totals.invalid += events
             log.error("events refused as invalid: %s: %s", ack.path, ack.reason)
         else:
             log.warning("%s: the server has epoch %d up to %d", ack.status, ack.epoch, ack.acked_seq)

@@ -189,11 +189,13 @@ class StoreLink:
         if ack.status == "stale_epoch":
             self._stop(feed)
             log.error("%s: somebody else sends for it, under epoch %d; it stops", batch.sensor, ack.epoch)
-        elif ack.status == "invalid":
+            return
+        if ack.status == "invalid":
             log.error("%s: %s: %s", batch.sensor, ack.path, ack.reason)
-            if ack.acked_seq < batch.last_seq:  # it is not about the events: revoked, or moved elsewhere
+            if ack.acked_seq < batch.first_seq:  # it is not about the events: revoked, or moved elsewhere
                 self._stop(feed)
-        elif ack.acked_seq + 1 != feed.seq:
+                return
+        if ack.acked_seq + 1 != feed.seq:
             feed.seek(ack.acked_seq + 1, self._clock.now_ms())
 
     def _stop(self, feed: Feed) -> None:

@@ -3,7 +3,9 @@
 A person counts when the foot has come clear of the line on the other side: farther than a dead band of a
 few hundredths of the person's own size, and for more than a moment. Inside the band the person may linger,
 jitter or turn round without effect. Where somebody nearer hides the feet, the detected box ends higher or takes in
-the other person's, so the foot must stay clear for longer. A way round the end of the line is no crossing.
+the other person's, so the foot must stay clear for longer. Who comes towards the camera close behind somebody else
+may come into sight beyond the line only, and counts beside whom they came with. A way round the end of the line is
+no crossing.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ from sensorapp import wire
 # Half the width of the dead band in units of the box: about 6 cm on a standing person.
 DEAD_BAND = 0.035
 # Seconds for which the foot must stay clear of the line; the longer ones where somebody hides it.
-HOLD, HIDDEN_HOLD = 0.3, 1.2
+HOLD, HIDDEN_HOLD = 0.3, 1.5
+# Who came into sight so near beyond the line (in units of the box), so shortly after somebody crossed it towards the
+# camera (seconds) and is so near them (in units of the box) a while later (seconds), came with them.
+CAME_NEAR, CAME_AFTER, CAME_BESIDE, CAME_SINCE = 0.4, (-0.3, 1.5), 1.2, 1.0
 # It is this many times as wide, up and down, for a person who has only been seen in part.
 UNSURE = 3
 
@@ -31,10 +36,14 @@ class _Way:
     at: float
     point: Point
     distance: float
+    appeared: (
+        float | None
+    )  # when the person came into sight close beyond the line; None if elsewhere, or settled
     side: int = 0  # the side on which the person last stood clear of the line
     clear: int = 0  # the side on which the person stands clear of the line, or 0
     clear_since: float = 0.0
     crossed_at: float | None = None  # when the foot last met the line; None if that was beyond its ends
+    came_at: float | None = None  # when the line was last crossed towards the camera
     waiting: wire.Crossing | None = None  # of a track that is not confirmed yet
 
 
@@ -42,6 +51,9 @@ class LineCounter:
     def __init__(self, line: wire.Line) -> None:
         self.line = line
         self._ways: dict[int, _Way] = {}
+        (ax, ay), (bx, by) = line.points
+        # The side that is lower in the picture and so nearer to the camera; 0 of a line that goes up and down.
+        self._near = (bx > ax) - (bx < ax) if abs(bx - ax) > abs(by - ay) else 0
 
     def observe(self, sighting: Sighting) -> Iterable[wire.Crossing]:
         for track in sighting.ended:
@@ -51,7 +63,10 @@ class LineCounter:
             came_to = self._settle(way, track, sighting)
             if came_to and came_to != way.side:
                 way.waiting = self._crossing(way, came_to) or way.waiting
+                way.came_at = way.crossed_at if way.side and came_to == self._near else None
                 way.side = came_to
+            if way.appeared and track.confirmed and track.at - way.appeared >= CAME_SINCE:
+                way.waiting = self._companion(way, track) or way.waiting
             if way.waiting and track.confirmed:
                 yield way.waiting
                 way.waiting = None
@@ -59,7 +74,10 @@ class LineCounter:
     def _go(self, track: Track) -> _Way:
         """Follow the track to where it is now."""
         point, distance = track.foot, self._distance(track.foot, track)
-        way = self._ways.setdefault(track.number, _Way(track.at, point, distance))
+        way = self._ways.get(track.number)
+        if not way:
+            close = not track.cut_off and 0 < distance * self._near < CAME_NEAR
+            way = self._ways[track.number] = _Way(track.at, point, distance, track.at if close else None)
         if (way.distance > 0) != (distance > 0):
             way.crossed_at = self._crossing_time(way, track.at, point, distance)
         way.at, way.point, way.distance = track.at, point, distance
@@ -90,11 +108,24 @@ class LineCounter:
     def _crossing(self, way: _Way, came_to: int) -> wire.Crossing | None:
         if not way.side or way.crossed_at is None:
             return None
-        return wire.Crossing(
-            at=round(way.crossed_at * 1000),
-            line=self.line.id,
-            direction="forward" if came_to > 0 else "backward",
-        )
+        return self._event(way.crossed_at, came_to)
+
+    def _event(self, at: float, came_to: int) -> wire.Crossing:
+        direction: wire.Direction = "forward" if came_to > 0 else "backward"
+        return wire.Crossing(at=round(at * 1000), line=self.line.id, direction=direction)
+
+    def _companion(self, way: _Way, track: Track) -> wire.Crossing | None:
+        """The crossing of somebody who came into sight beyond the line, if it was with somebody who was seen."""
+        appeared, way.appeared = way.appeared, None
+        if appeared is None or way.side != self._near:
+            return None
+        earliest, latest = CAME_AFTER
+        for other in self._ways.values():
+            if other.came_at is not None and earliest <= appeared - other.came_at <= latest:
+                x, y = other.point[0] - way.point[0], other.point[1] - way.point[1]
+                if max(abs(x) / track.box.width, abs(y) / track.box.height) < CAME_BESIDE:
+                    return self._event(appeared, way.side)
+        return None
 
     def _distance(self, point: Point, track: Track) -> float:
         """Signed distance of the foot from the line in units of the box; positive on the right hand.

@@ -23,7 +23,7 @@ class Motion:
     """
 
     edge: float = 0.05  # standard deviation of a detected edge
-    cut_edge: float = 0.15
+    cut_edge: float = 0.12
     size: float = 0.2  # standard deviation of the share by which two boxes of one object differ in size
     cut_size: float = 1.0
     growth: float = 0.3  # standard deviation of the size's change in one second

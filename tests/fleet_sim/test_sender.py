@@ -42,6 +42,7 @@ class Ledgers(defaultdict[str, Ledger]):
         self.order: list[str] = []
         self.unknown: set[str] = set()
         self.put_off: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
 
     def receive(self, batch: wire.Batch) -> wire.Ack:
         self.order.append(batch.sensor)
@@ -50,6 +51,9 @@ class Ledgers(defaultdict[str, Ledger]):
             return wire.Ack(batch.sensor, batch.epoch, batch.first_seq - 1, "later")
         if batch.sensor in self.unknown:
             return wire.Ack(batch.sensor, batch.epoch, -1, "invalid", "$.batches[0].sensor", "it is revoked")
+        if self.refused[batch.sensor] and len(batch.events) > self.refused[batch.sensor]:
+            self[batch.sensor].next_seq = end = batch.first_seq + self.refused.pop(batch.sensor)
+            return wire.Ack(batch.sensor, batch.epoch, end - 1, "invalid", "$.batches[0]", "no")
         return self[batch.sensor].receive(batch)
 
 
@@ -228,6 +232,17 @@ async def test_a_revoked_sensor_stops_and_the_others_go_on(server: Server, ledge
     await run_until(of, server, Since(), has_all(ledgers, past))
     assert ledgers.order.count("s-adoor1") == 1
     assert "s-adoor1" not in received(ledgers)
+
+
+async def test_of_a_batch_refused_in_part_the_rest_is_sent_again(server: Server, ledgers: Ledgers) -> None:
+    of = two_stores()
+    past = schedule(of, NOON)
+    ledgers.refused["s-adoor1"] = 3
+    await run_until(of, server, Since(), has_all(ledgers, past))
+    events = dict(enumerate(past["s-adoor1"]))
+    refused = [1, 2, 3]  # its first event was sent before, to ask for its position
+    kept = {seq: event for (_, seq), event in ledgers["s-adoor1"].events.items() if seq < len(events)}
+    assert kept == {seq: event for seq, event in events.items() if seq not in refused}
 
 
 async def test_a_sensor_for_which_somebody_else_sends_stops(server: Server, ledgers: Ledgers) -> None:

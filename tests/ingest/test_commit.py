@@ -93,7 +93,7 @@ def test_the_cursor_decides(
     """After five events in epoch 2."""
     sensor = facts(connection, site.door.public_id)
     commit(connection, [batch(sensor, 0, crossings(5), epoch=2)])
-    [ack], versions = commit(connection, [batch(sensor, first_seq, crossings(count), epoch)])
+    [ack], versions = commit(connection, [batch(sensor, first_seq, crossings(count, NOW + first_seq), epoch)])
     assert (ack.status, ack.epoch, ack.acked_seq) == (status, ack_epoch, acked_seq)
     assert versions == ({site.store.pk: 2} if status == "stored" else {})
 

@@ -86,7 +86,7 @@ def test_a_part_of_a_person_has_its_feet_where_they_were() -> None:
     for i in range(20):
         [track] = tracker.update(i / 10, [seen(0.90, y=0.8)]).seen
     for i in range(20, 25):
-        [track] = tracker.update(i / 10, [Detection("person", 0.5, Box(0.9, 0.55, 1.0, 0.98))]).seen
+        [track] = tracker.update(i / 10, [Detection("person", 0.5, Box(0.9, 0.55, 1.0, 0.9))]).seen
     assert track.foot_seen
     assert track.foot[1] == pytest.approx(0.8, abs=0.01)
     assert track.foot[0] > 0.94

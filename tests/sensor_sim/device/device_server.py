@@ -16,9 +16,13 @@ BROKEN = 9_999  # units that the ledger calls invalid
 
 @dataclass
 class Ledger:
-    """What a correct backend holds for one sensor: each event under its epoch and sequence number."""
+    """What a correct backend holds for one sensor: each event under its epoch and sequence number.
+
+    ``refused`` are the numbers of those that it never will, each with the last one of its run.
+    """
 
     events: dict[tuple[int, int], wire.Event] = field(default_factory=dict)
+    refused: dict[tuple[int, int], int] = field(default_factory=dict)
     epoch: int = 0
     next_seq: int = 0
     rejected: set[int] = field(default_factory=set)
@@ -26,33 +30,65 @@ class Ledger:
     stores_rest: bool = True
 
     def receive(self, batch: wire.Batch) -> wire.Ack:
-        if batch.epoch < self.epoch:
-            return self.answer(batch, "stale_epoch")
+        if batch.epoch < self.epoch or (batch.epoch == self.epoch and batch.first_seq < self.next_seq):
+            return self.receive_again(batch)
         if batch.epoch > self.epoch:
             if batch.first_seq > 0:
                 return self.answer(batch, "gap")
             self.epoch, self.next_seq = batch.epoch, 0
         if batch.first_seq > self.next_seq:
             return self.answer(batch, "gap")
-        known = self.next_seq - batch.first_seq
-        if known >= len(batch.events) or (known and not self.stores_rest):
-            return self.answer(batch, "duplicate")
-        invalid = any(isinstance(event, wire.Shelf) and event.units == BROKEN for event in batch.events)
-        if invalid:
-            self.rejected.update(event.at for event in batch.events)
-        else:
-            for event in batch.events[known:]:
-                self.events[batch.epoch, self.next_seq] = event
-                self.next_seq += 1
-        self.next_seq = batch.last_seq + 1
-        return self.answer(batch, "invalid" if invalid else "stored")
+        return self.take(batch)
 
-    def answer(self, batch: wire.Batch, status: wire.AckStatus) -> wire.Ack:
+    def take(self, batch: wire.Batch) -> wire.Ack:
+        """What is new in a batch."""
+        numbers = range(self.next_seq, batch.last_seq + 1)
+        self.next_seq = batch.last_seq + 1
+        if is_invalid(batch):
+            self.rejected.update(event.at for event in batch.events)
+            self.refused |= dict.fromkeys(((batch.epoch, seq) for seq in numbers), batch.last_seq)
+            return self.answer(batch, "invalid")
+        self.events |= {(batch.epoch, seq): batch.events[seq - batch.first_seq] for seq in numbers}
+        return self.answer(batch, "stored")
+
+    def receive_again(self, batch: wire.Batch) -> wire.Ack:
+        """A batch that begins with a number in use: tell what became of its beginning, or that it is another's."""
+        present = batch.epoch == self.epoch
+        alike = 0
+        while alike < len(batch.events) and self.holds(batch, alike):
+            alike += 1
+        first_new = batch.first_seq + alike
+        if (last := self.refused.get((batch.epoch, batch.first_seq))) is not None:
+            position = self.next_seq - 1 if present and last >= batch.last_seq else min(last, batch.last_seq)
+            return self.answer(batch, "invalid", batch.epoch, position)
+        if not alike:
+            return self.answer(batch, "stale_epoch")
+        if (
+            not present
+            or first_new < self.next_seq <= batch.last_seq
+            or first_new <= batch.last_seq < self.next_seq
+        ):
+            return self.answer(batch, "duplicate", batch.epoch, first_new - 1)
+        if batch.last_seq < self.next_seq or is_invalid(batch) or not self.stores_rest:
+            return self.answer(batch, "duplicate")
+        return self.take(batch)
+
+    def holds(self, batch: wire.Batch, place: int) -> bool:
+        return self.events.get((batch.epoch, batch.first_seq + place)) == batch.events[place]
+
+    def answer(
+        self, batch: wire.Batch, status: wire.AckStatus, epoch: int = 0, acked_seq: int | None = None
+    ) -> wire.Ack:
         path, reason = ("$.events[0].units", "too many") if status == "invalid" else ("", "")
-        return wire.Ack(batch.sensor, self.epoch or batch.epoch, self.next_seq - 1, status, path, reason)
+        acked_seq = self.next_seq - 1 if acked_seq is None else acked_seq
+        return wire.Ack(batch.sensor, epoch or self.epoch or batch.epoch, acked_seq, status, path, reason)
 
     def moments(self) -> list[int]:
         return [event.at for event in self.events.values()]
+
+
+def is_invalid(batch: wire.Batch) -> bool:
+    return any(isinstance(event, wire.Shelf) and event.units == BROKEN for event in batch.events)
 
 
 Fault = Callable[[BaseHTTPRequestHandler, Callable[[], None]], bool]

@@ -97,6 +97,17 @@ def test_each_sending_says_when_it_was(server: Server, outbox: Outbox, delivery:
     assert all(at is not None and begin <= at <= end for at in sent)
 
 
+@pytest.mark.parametrize("seconds", [0, 4_200_000_000])
+def test_a_clock_that_cannot_be_right_is_not_told(
+    server: Server, outbox: Outbox, delivery: Delivery, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    """The server would refuse the events with it, which were measured while the clock was right."""
+    append(outbox, 0, 5)
+    monkeypatch.setattr(time, "time_ns", lambda: seconds * 10**9)
+    assert delivery.drain() == Totals(stored=5)
+    assert moments(server) == list(range(5))
+
+
 def test_faults_lose_nothing_and_count_nothing_twice(
     server: Server, outbox: Outbox, delivery: Delivery
 ) -> None:
