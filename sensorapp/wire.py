@@ -52,9 +52,11 @@ class Message(Struct, forbid_unknown_fields=True):
 
 
 # --- what a sensor reports -------------------------------------------------------------------------
+#
+# Events hold nothing but numbers and words, so that the garbage collector need not look at each of them.
 
 
-class Crossing(Message, tag="crossing", tag_field="type"):
+class Crossing(Message, tag="crossing", tag_field="type", gc=False):
     """Somebody crossed a line.
 
     ``forward`` means: standing on the line's first point and facing its second, from the left hand to
@@ -66,7 +68,7 @@ class Crossing(Message, tag="crossing", tag_field="type"):
     direction: Direction
 
 
-class Visit(Message, tag="visit", tag_field="type"):
+class Visit(Message, tag="visit", tag_field="type", gc=False):
     """Somebody left a zone after staying ``dwell_ms`` milliseconds; ``at`` is the moment of leaving."""
 
     at: Milliseconds
@@ -74,7 +76,7 @@ class Visit(Message, tag="visit", tag_field="type"):
     dwell_ms: Annotated[int, Meta(ge=0, le=86_400_000)]
 
 
-class Occupancy(Message, tag="occupancy", tag_field="type"):
+class Occupancy(Message, tag="occupancy", tag_field="type", gc=False):
     """From now on ``count`` people are in the zone."""
 
     at: Milliseconds
@@ -82,7 +84,7 @@ class Occupancy(Message, tag="occupancy", tag_field="type"):
     count: Annotated[int, Meta(ge=0, le=10_000)]
 
 
-class Shelf(Message, tag="shelf", tag_field="type"):
+class Shelf(Message, tag="shelf", tag_field="type", gc=False):
     """From now on ``units`` items stand in the slot.
 
     ``confidence`` is the share of them that was seen, and not only remembered, just before; where there are none,
@@ -95,7 +97,7 @@ class Shelf(Message, tag="shelf", tag_field="type"):
     confidence: Fraction
 
 
-class Heartbeat(Message, tag="heartbeat", tag_field="type"):
+class Heartbeat(Message, tag="heartbeat", tag_field="type", gc=False):
     """The sensor observed its scene for ``observed_ms`` of the time just before ``at``.
 
     ``dnn_us`` is the network's mean running time per inference in microseconds.
@@ -109,7 +111,7 @@ class Heartbeat(Message, tag="heartbeat", tag_field="type"):
     dnn_us: Annotated[int, Meta(ge=0, lt=2**31)]
 
 
-class Deployment(Message, tag="deployment", tag_field="type"):
+class Deployment(Message, tag="deployment", tag_field="type", gc=False):
     """A step of installing a model package."""
 
     at: Milliseconds

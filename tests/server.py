@@ -45,6 +45,11 @@ class Server:
                 time.sleep(0.05)
         raise TimeoutError("the server was not ready within a minute")
 
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
     def kill(self) -> None:
         """SIGKILL: no time to finish anything."""
         assert self._process

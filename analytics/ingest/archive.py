@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice, takewhile
 from typing import Final, LiteralString
 
 from psycopg import Connection
 
-from analytics.ingest.columns import Columns
+from analytics.ingest.columns import Columns, join
 from analytics.ingest.directory import SensorFacts
-from analytics.ingest.fold import Deltas, Gauge, SensorState, fold, fold_alone
+from analytics.ingest.fold import Deltas, Gauge, Run, SensorState, fold_all, fold_alone
 from analytics.metrics import BUCKET_MS
 
 # So many batches are in memory at once: a few megabytes at a hundred events each.
@@ -98,15 +99,17 @@ class Walk:
 
     def steps(
         self, connection: Connection, last: Sequence[int] | None = None
-    ) -> Iterator[tuple[Archived, Deltas]]:
-        """Each batch not walked through yet, with what it counts; up to that of epoch and number ``last``."""
-        for batch in read_batches(connection, READ_BATCHES, self.sensor, self.epoch, self.next_seq):
-            if last is not None and (batch.epoch, batch.first_seq) > tuple(last):
-                return
+    ) -> Iterator[tuple[list[Archived], Deltas]]:
+        """Batches not walked through yet, some at a time, with what they count; up to that of epoch and number ``last``."""
+        batches = read_batches(connection, READ_BATCHES, self.sensor, self.epoch, self.next_seq)
+        if last is not None:
+            batches = takewhile(lambda batch: (batch.epoch, batch.first_seq) <= tuple(last), batches)
+        while some := list(islice(batches, BATCHES_AT_ONCE)):
             counted: Deltas = {}
-            fold(batch.columns, self.state, counted, self.sensor.scenes.get(batch.config))
-            self.epoch, self.next_seq = batch.epoch, batch.first_seq + len(batch.columns)
-            yield batch, counted
+            runs = [Run(self.state, counted, self.sensor.scenes.get(batch.config)) for batch in some]
+            fold_all(join([batch.columns for batch in some]), runs)
+            self.epoch, self.next_seq = some[-1].epoch, some[-1].first_seq + len(some[-1].columns)
+            yield some, counted
 
 
 class Replay:

@@ -5,6 +5,9 @@ psycopg writes a list element by element as text; for the arrays of a batch that
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from struct import Struct
 from typing import Any, Final
 
 import numpy as np
@@ -16,16 +19,28 @@ from psycopg.pq import Format
 
 Integers = NDArray[np.signedinteger[Any]]
 
+HEAD: Final = Struct(">5i")
 # Element type, array type (pg_type.oid), by size in bytes.
 OIDS: Final = {2: (21, 1005), 4: (23, 1007), 8: (20, 1016)}
 
 
-class IntegersDumper(Dumper):
-    """A one-dimensional array of int16, int32 or int64.
+def pack(column: Integers, bounds: Sequence[int]) -> Iterator[bytes]:
+    """The pieces of an array of int16, int32 or int64 between one bound and the next, each as an array of PostgreSQL.
 
-    The format is that of PostgreSQL's ``array_send``: number of dimensions, a flag for nulls, the type of
-    the elements, length, lower bound; then each element behind its size. All of it is big-endian.
+    The format is that of ``array_send``: number of dimensions, a flag for nulls, the type of the elements,
+    length, lower bound; then each element behind its size. All of it is big-endian.
     """
+    size = column.dtype.itemsize
+    cells = np.empty(len(column), [("size", ">i4"), ("value", f">i{size}")])
+    cells["size"] = size
+    cells["value"] = column
+    written, step, (element, _) = cells.tobytes(), cells.itemsize, OIDS[size]
+    for begin, end in pairwise(bounds):
+        yield HEAD.pack(1, 0, element, end - begin, 1) + written[begin * step : end * step]
+
+
+class IntegersDumper(Dumper):
+    """A one-dimensional array of int16, int32 or int64."""
 
     format = Format.BINARY
 
@@ -36,12 +51,7 @@ class IntegersDumper(Dumper):
         return DUMPERS[obj.dtype.itemsize](self.cls)
 
     def dump(self, obj: Integers) -> bytes:
-        size = obj.dtype.itemsize
-        cells = np.empty(len(obj), [("size", ">i4"), ("value", f">i{size}")])
-        cells["size"] = size
-        cells["value"] = obj
-        header = np.array([1, 0, OIDS[size][0], len(obj), 1], ">i4")
-        return header.tobytes() + cells.tobytes()
+        return next(pack(obj, (0, len(obj))))
 
 
 class SmallintsDumper(IntegersDumper):
@@ -63,15 +73,3 @@ def register(connection: psycopg.Connection | AdaptContext) -> None:
     """Let a connection send arrays of NumPy integers."""
     for dumper in (*DUMPERS.values(), IntegersDumper):  # each by its type, the last for the class
         connection.adapters.register_dumper(np.ndarray, dumper)
-
-
-def smallints(values: list[int]) -> Integers:
-    return np.array(values, np.int16)
-
-
-def integers(values: list[int]) -> Integers:
-    return np.array(values, np.int32)
-
-
-def bigints(values: list[int]) -> Integers:
-    return np.array(values, np.int64)

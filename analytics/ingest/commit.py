@@ -17,9 +17,9 @@ import numpy as np
 from psycopg import Connection, Cursor
 
 from analytics.ingest import columns as c
-from analytics.ingest.arrays import Integers, bigints, integers, register, smallints
+from analytics.ingest.arrays import Integers, pack, register
 from analytics.ingest.directory import SensorFacts
-from analytics.ingest.fold import Deltas, Gauge, SensorState, fold
+from analytics.ingest.fold import Deltas, Gauge, Run, SensorState, fold_all
 from analytics.ingest.late import mark_late
 from analytics.ingest.resent import COMPARED, Known, Past, judge, read
 from sensorapp.wire import Ack, AckStatus
@@ -86,6 +86,7 @@ class Group:
     stored: list[Incoming] = field(default_factory=list)
     set_aside: list[Incoming] = field(default_factory=list)
     rejected: list[tuple[Incoming, int]] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)  # of each stored batch
     deltas: dict[int, Deltas] = field(default_factory=dict)
     past: Past = field(default_factory=lambda: defaultdict(list))
 
@@ -114,7 +115,7 @@ def commit(connection: Connection, batches: Sequence[Incoming]) -> tuple[list[Ac
 
 
 def settle(batch: Incoming, progress: Progress, group: Group) -> Ack:
-    """Decide on one batch; what is new in it is counted and noted in ``group``."""
+    """Decide on one batch; what is new in it is noted in ``group``."""
     if batch.sent_at is not None:
         progress.skew_ms = batch.sent_at - group.received_ms
     expected = progress.expects(batch)
@@ -136,23 +137,25 @@ def settle(batch: Incoming, progress: Progress, group: Group) -> Ack:
         group.rejected.append((batch, expected))
         path, reason = batch.problem
         return ack(batch, "invalid", batch.epoch, batch.last_seq, path, reason)
-    count_events(batch, batch.columns.without_first(batch.known), progress, group)
+    keep(batch, batch.columns.without_first(batch.known), progress, group)
     return ack(batch, "stored", batch.epoch, batch.last_seq)
 
 
-def count_events(batch: Incoming, columns: c.Columns, progress: Progress, group: Group) -> None:
-    """Fold the events that are new into the group's buckets, but for those that lie ahead."""
+def keep(batch: Incoming, columns: c.Columns, progress: Progress, group: Group) -> None:
+    """Note the events that are new, to be counted or, those that lie ahead, to be set aside."""
     scene = batch.sensor.scenes.get(batch.config)
     first_seq = batch.last_seq - len(columns) + 1
     for part, ahead in parts(columns, batch.trusted_until):
-        kept = replace(batch, first_seq=first_seq, count=len(part), columns=part)
+        kept = batch
+        if len(part) < batch.count:
+            kept = replace(batch, first_seq=first_seq, count=len(part), columns=part)
         first_seq += len(part)
         if ahead:
             group.set_aside.append(kept)
             continue
-        fold(part, progress.state, group.deltas.setdefault(batch.sensor.id, {}), scene)
         progress.newest_at = part.at[-1]
         group.stored.append(kept)
+        group.runs.append(Run(progress.state, group.deltas.setdefault(batch.sensor.id, {}), scene))
 
 
 def parts(columns: c.Columns, trusted_until: int | None) -> Iterator[tuple[c.Columns, bool]]:
@@ -238,7 +241,8 @@ COPY ingest_set_aside (organisation_id, sensor_id, epoch, first_seq, received_at
 """
 BATCH_TYPES: Final = (
     *("int8", "int8", "int8", "int8", "timestamptz", "int4", "bytea"),
-    *("int2[]", "int8[]", "int4[]", "int4[]", "int4[]"),
+    # Packed already: the names here are for psycopg, the server goes by the table's.
+    *(("bytea",) * 5),
 )
 ADD_TO_BUCKETS: LiteralString = """
 INSERT INTO ingest_bucket AS bucket (organisation_id, store_id, channel_id, metric, start, value)
@@ -275,19 +279,25 @@ RETURNING store_id, version, statement_timestamp()
 
 
 def write(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> dict[int, int]:
-    """Write a group in one go; returns the new versions of the stores it changed."""
+    """Count and write a group in one go; returns the new versions of the stores it changed."""
+    stored = c.join([batch.columns for batch in group.stored])
+    fold_all(stored, group.runs)
     move_cursors(cursor, progress, group.received_at)
     if group.rejected:
         cursor.executemany(NOTE_REJECTIONS, [rejection_row(group, *entry) for entry in group.rejected])
     if group.set_aside:
-        copy_rows(cursor, SET_ASIDE, BATCH_TYPES, [row(batch, group) for batch in group.set_aside])
-    return write_stored(cursor, group, progress) if group.stored else {}
+        table = c.join([batch.columns for batch in group.set_aside])
+        copy_rows(cursor, SET_ASIDE, BATCH_TYPES, rows(group.set_aside, table, group.received_at))
+    return write_stored(cursor, group, progress, stored) if group.stored else {}
 
 
-def write_stored(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> dict[int, int]:
-    """Write what a group keeps and counts; returns the new versions of the stores it changed."""
-    rows = [(*row(batch, group), batch.released) for batch in group.stored]
-    copy_rows(cursor, COPY_BATCHES, (*BATCH_TYPES, "bool"), rows)
+def write_stored(
+    cursor: Cursor, group: Group, progress: dict[int, Progress], stored: c.Table
+) -> dict[int, int]:
+    """Write what a group keeps, whose events are ``stored``, and counts; returns the stores' new versions."""
+    kept = zip(rows(group.stored, stored, group.received_at), group.stored, strict=True)
+    batches = ((*row, batch.released) for row, batch in kept)
+    copy_rows(cursor, COPY_BATCHES, (*BATCH_TYPES, "bool"), batches)
     add_to_buckets(cursor, group, progress)
     keep_gauges(cursor, group, progress)
     stores = {batch.sensor.store_id for batch in group.stored}
@@ -310,22 +320,16 @@ def rejection_row(group: Group, batch: Incoming, expected: int) -> tuple[object,
     return batch.sensor.id, batch.epoch, expected, batch.last_seq, path, reason, group.received_at
 
 
-def row(batch: Incoming, group: Group) -> tuple[object, ...]:
-    columns = batch.columns
-    return (
-        batch.sensor.organisation_id,
-        batch.sensor.id,
-        batch.epoch,
-        batch.first_seq,
-        group.received_at,
-        batch.config,
-        batch.model,
-        smallints(columns.kind),
-        bigints(columns.at),
-        integers(columns.channel),
-        integers(columns.value),
-        integers(columns.extra),
+def rows(batches: Sequence[Incoming], table: c.Table, received_at: datetime) -> Iterator[tuple[object, ...]]:
+    """Batches as they are stored; ``table`` holds their events."""
+    events = (
+        *(pack(column, table.bounds) for column in (table.kind, table.at, table.channel, table.value)),
+        pack(table.extra, table.extra_bounds),
     )
+    for batch, *arrays in zip(batches, *events, strict=True):
+        sensor = batch.sensor
+        head = (sensor.organisation_id, sensor.id, batch.epoch, batch.first_seq, received_at)
+        yield *head, batch.config, batch.model, *arrays
 
 
 def copy_rows(

@@ -62,17 +62,22 @@ class Request:
     answer: Future[wire.Answer] = field(default_factory=Future)
     early: frozenset[str] = frozenset()
     received: float = field(default_factory=time.time)
+    events: int = field(init=False)
 
-    @property
-    def events(self) -> int:
-        return sum(max(1, decode.count(batch)) for batch in self.batches)
+    def __post_init__(self) -> None:
+        self.events = sum(max(1, decode.count(batch)) for batch in self.batches)
 
 
 class Committer:
     """Commits requests in the order of their coming. ``notify`` gets the new versions after each commit."""
 
     def __init__(
-        self, pool: ConnectionPool, notify: Notify, max_waiting_events: int, tolerance_ms: int = TOLERANCE_MS
+        self,
+        pool: ConnectionPool,
+        notify: Notify,
+        max_waiting_events: int,
+        tolerance_ms: int = TOLERANCE_MS,
+        directory: Directory | None = None,
     ) -> None:
         self._pool = pool
         self._tolerance_ms = tolerance_ms
@@ -81,7 +86,7 @@ class Committer:
         self._waiting_events = 0
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        self._directory = Directory()
+        self._directory = directory or Directory()
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
 

@@ -170,8 +170,15 @@ def unknown_scene(version: int, sensor: SensorFacts, path: str) -> tuple[str, st
 
 def unknown_channel(columns: c.Columns, sensor: SensorFacts, path: str) -> tuple[str, str] | None:
     """The first event whose line, zone or slot the sensor does not have."""
-    for place, (kind, number) in enumerate(zip(columns.kind, columns.channel, strict=True)):
-        name = CHANNEL_KIND[kind]
-        if name != "device" and (name, number) not in sensor.channels:
-            return f"{path}.events[{place}].{name}", f"the sensor has no {name} {number}; add it to its scene"
-    return None
+    named = set(zip(columns.kind, columns.channel, strict=True))
+    unknown = {
+        (kind, number)
+        for kind, number in named
+        if CHANNEL_KIND[kind] != "device" and (CHANNEL_KIND[kind], number) not in sensor.channels
+    }
+    if not unknown:
+        return None
+    events = enumerate(zip(columns.kind, columns.channel, strict=True))
+    place, (kind, number) = next((place, event) for place, event in events if event in unknown)
+    name = CHANNEL_KIND[kind]
+    return f"{path}.events[{place}].{name}", f"the sensor has no {name} {number}; add it to its scene"

@@ -28,6 +28,14 @@ FROM fleet_sensor sensor JOIN fleet_store store ON store.id = sensor.store_id
 WHERE sensor.public_id = ANY(%s)
 """
 
+# All of it that ever changes without a new version of the scene.
+HEADS: LiteralString = """
+SELECT sensor.public_id, sensor.store_id, store.organisation_id, sensor.digest,
+       sensor.revoked_at IS NOT NULL, sensor.scene_version
+FROM fleet_sensor sensor JOIN fleet_store store ON store.id = sensor.store_id
+WHERE sensor.public_id = ANY(%s)
+"""
+
 GATEWAYS: LiteralString = """
 SELECT gateway.public_id, gateway.store_id, store.organisation_id, gateway.digest,
        gateway.revoked_at IS NOT NULL AS revoked
@@ -65,6 +73,17 @@ class SensorFacts:
     channels: dict[tuple[str, int], int]
     scenes: dict[int, frozenset[int]]
 
+    @property
+    def head(self) -> tuple[object, ...]:
+        return (
+            self.public_id,
+            self.store_id,
+            self.organisation_id,
+            self.digest,
+            self.revoked,
+            self.scene_version,
+        )
+
     def may_send_for(self, sensor: SensorFacts) -> bool:
         return sensor.id == self.id
 
@@ -98,7 +117,7 @@ class Shelf(Generic[Facts]):
     make: Any
     kept: dict[str, tuple[float, Facts]] = field(default_factory=dict)
 
-    def get(self, connection: Connection, public_ids: Iterable[str], fresh: bool) -> dict[str, Facts]:
+    def get(self, connection: Connection, public_ids: Iterable[str], fresh: bool = False) -> dict[str, Facts]:
         now = time.monotonic()
         found: dict[str, Facts] = {}
         missing: list[str] = []
@@ -126,16 +145,38 @@ class Directory:
     def sensors(
         self, connection: Connection, public_ids: Iterable[str], fresh: bool = False
     ) -> dict[str, SensorFacts]:
-        return self._sensors.get(connection, public_ids, fresh)
+        wanted = set(public_ids)
+        self._renew(connection, wanted, fresh)
+        return self._sensors.get(connection, wanted)
+
+    def _renew(self, connection: Connection, wanted: set[str], fresh: bool) -> None:
+        """Keep for longer what has not changed and forget what has: scenes and channels are the most of it."""
+        now, kept = time.monotonic(), self._sensors.kept
+        known = {one: kept[one] for one in wanted if one in kept}
+        old = {one: facts for one, (until, facts) in known.items() if fresh or until < now}
+        if not old:
+            return
+        heads = set(connection.execute(HEADS, [list(old)]).fetchall())
+        for public_id, facts in old.items():
+            if facts.head in heads:
+                kept[public_id] = (now + KEEP_SECONDS, facts)
+            else:
+                kept.pop(public_id, None)
 
     def known_device(self, public_id: str) -> SensorFacts | GatewayFacts | None:
-        """The same as :meth:`device`, from what was read a few seconds ago."""
+        """A sensor or gateway, whichever it is, as it was a few seconds ago; None if it was not looked up then."""
         kept = self._gateways.kept if public_id.startswith("g-") else self._sensors.kept
         until, facts = kept.get(public_id, (0.0, None))
         return facts if until > time.monotonic() else None
 
-    def device(self, connection: Connection, public_id: str) -> SensorFacts | GatewayFacts | None:
-        """The sensor or gateway of this public id, whichever it is, read anew."""
-        if public_id.startswith("g-"):
-            return self._gateways.get(connection, [public_id], fresh=True).get(public_id)
-        return self._sensors.get(connection, [public_id], fresh=True).get(public_id)
+    def devices(
+        self, connection: Connection, public_ids: Iterable[str]
+    ) -> dict[str, SensorFacts | GatewayFacts]:
+        """The sensors and gateways of these public ids, read anew."""
+        sensors, gateways = set[str](), set[str]()
+        for public_id in public_ids:
+            (gateways if public_id.startswith("g-") else sensors).add(public_id)
+        return {
+            **self.sensors(connection, sensors, fresh=True),
+            **self._gateways.get(connection, gateways, fresh=True),
+        }

@@ -13,9 +13,12 @@ what a scene does not name was not measured, and the first event under it ends w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
+
+import numpy as np
 
 from analytics import metrics
 from analytics.ingest import columns as c
@@ -72,30 +75,95 @@ def hold_ms(heartbeat_ms: int) -> int:
     return max(SHORTEST_HOLD_MS, heartbeat_ms * 3 // 2)
 
 
-def fold(
-    columns: c.Columns, state: SensorState, deltas: Deltas, scene: Collection[int] | None = None
-) -> None:
-    """Add what the events count to ``deltas`` and bring ``state`` up to their end.
+@dataclass(slots=True)
+class Run:
+    """Events of a sensor that follow each other: the state that they go on from, and where they count.
 
     ``scene`` holds the zones and slots that the events' scene names, as channels; None where no scene was
     ever published under its version, so that nothing speaks against any of them.
     """
+
+    state: SensorState
+    deltas: Deltas
+    scene: Collection[int] | None = None
+
+
+def fold(
+    columns: c.Columns, state: SensorState, deltas: Deltas, scene: Collection[int] | None = None
+) -> None:
+    """Add what the events count to ``deltas`` and bring ``state`` up to their end; ``scene`` as in :class:`Run`."""
+    fold_all(c.join([columns]), [Run(state, deltas, scene)])
+
+
+def fold_all(table: c.Table, runs: Sequence[Run]) -> None:
+    """The same for many batches, each a run; those of one sensor in their order.
+
+    What counts by itself is summed over all of them at once. Only what goes on from what was before, gauges
+    and the heartbeats that carry them on, is looked at one by one.
+    """
+    for number, line, start, crossings, forward in sums(table, c.CROSSING):
+        run = runs[number]
+        channel = run.state.channels["line", line]
+        if forward:
+            add(run.deltas, channel, metrics.FORWARD, start, forward)
+        if crossings > forward:
+            add(run.deltas, channel, metrics.BACKWARD, start, crossings - forward)
+    for number, zone, start, visits, dwell in sums(table, c.VISIT):
+        run = runs[number]
+        channel = run.state.channels["zone", zone]
+        add(run.deltas, channel, metrics.VISITS, start, visits)
+        add(run.deltas, channel, metrics.DWELL, start, dwell)
+    for run, events in zip(runs, one_by_one(table), strict=True):
+        follow(events, run)
+
+
+def sums(table: c.Table, kind: int) -> Iterator[tuple[int, int, int, int, int]]:
+    """The events of a kind, by batch, channel number and bucket: how many they are, and their values' sum.
+
+    Buckets are named by their beginning in Unix ms.
+    """
+    chosen = np.flatnonzero(table.kind == kind)
+    if not len(chosen):
+        return
+    batch, channel, value = table.batch[chosen], table.channel[chosen], table.value[chosen]
+    bucket = table.at[chosen] // BUCKET_MS
+    # The contract's channel numbers have 14 bits, and buckets until the year 2100 have 23.
+    key = (batch << 14 | channel) << 23 | bucket
+    # Mostly in order already, which this kind of sorting makes use of.
+    order = np.argsort(key, kind="stable")
+    begins = np.flatnonzero(np.diff(key[order], prepend=-1))
+    first = order[begins]
+    groups = (
+        batch[first],
+        channel[first],
+        bucket[first] * BUCKET_MS,
+        np.diff(begins, append=len(key)),
+        np.add.reduceat(value[order], begins, dtype=np.int64),
+    )
+    yield from zip(*(column.tolist() for column in groups), strict=True)
+
+
+def one_by_one(table: c.Table) -> Iterator[list[tuple[int, int, int, int]]]:
+    """By batch, its readings and heartbeats: kind, time, channel number and value of each."""
+    chosen = np.flatnonzero((table.kind >= c.OCCUPANCY) & (table.kind <= c.HEARTBEAT))
+    columns = (table.kind, table.at, table.channel, table.value)
+    events = list(zip(*(column[chosen].tolist() for column in columns), strict=True))
+    for begin, end in pairwise(np.searchsorted(chosen, table.bounds).tolist()):
+        yield events[begin:end]
+
+
+def follow(events: Iterable[tuple[int, int, int, int]], run: Run) -> None:
+    """Go on from reading to reading."""
+    state, deltas, scene = run.state, run.deltas, run.scene
     if scene is not None:
         forget(state, state.gauges.keys() - scene)
-    for kind, at, number, value in zip(columns.kind, columns.at, columns.channel, columns.value, strict=True):
-        if kind == c.CROSSING:
-            metric = metrics.FORWARD if value else metrics.BACKWARD
-            add(deltas, state.channels["line", number], metric, at, 1)
-        elif kind == c.VISIT:
-            channel = state.channels["zone", number]
-            add(deltas, channel, metrics.VISITS, at, 1)
-            add(deltas, channel, metrics.DWELL, at, value)
-        elif kind == c.HEARTBEAT:
+    for kind, at, number, value in events:
+        if kind == c.HEARTBEAT:
             heartbeat(state, deltas, at, value)
-        elif kind in (c.OCCUPANCY, c.SHELF):
-            channel = state.channels[CHANNEL_KIND[kind], number]
-            if scene is None or channel in scene:
-                reading(state, deltas, channel, Gauge(kind, value, at))
+            continue
+        channel = state.channels[CHANNEL_KIND[kind], number]
+        if scene is None or channel in scene:
+            reading(state, deltas, channel, Gauge(kind, value, at))
 
 
 def fold_alone(columns: c.Columns, channels: dict[tuple[str, int], int], deltas: Deltas) -> None:

@@ -117,9 +117,8 @@ def media_type_of(headers: dict[str, str]) -> str:
 
 
 async def read_body(headers: dict[str, str], receive: Receive) -> bytes:
-    too_large = RefusedError(413, "The body is too large.", f"Send at most {wire.MAX_BODY_BYTES} bytes.")
     if int(headers.get("content-length", "0")) > wire.MAX_BODY_BYTES:
-        raise too_large
+        raise too_large()
     chunks: list[bytes] = []
     size, more = 0, True
     while more:
@@ -129,6 +128,10 @@ async def read_body(headers: dict[str, str], receive: Receive) -> bytes:
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         if size > wire.MAX_BODY_BYTES:
-            raise too_large
+            raise too_large()
         more = message.get("more_body", False)
     return b"".join(chunks)
+
+
+def too_large() -> RefusedError:
+    return RefusedError(413, "The body is too large.", f"Send at most {wire.MAX_BODY_BYTES} bytes.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -66,6 +66,7 @@ class Reception:
         self._committer_pool: ConnectionPool | None = None
         self._committer: Committer | None = None
         self._directory = Directory()
+        self._look_ups = LookUps(self._read_devices)
 
     # --- life ---
 
@@ -80,6 +81,7 @@ class Reception:
                 publisher.publish,
                 self.options.max_waiting_events,
                 self.options.tolerance_ms,
+                self._directory,
             )
         return self._pool, self._committer
 
@@ -101,15 +103,15 @@ class Reception:
         device = self._directory.known_device(public_id)
         if device is None or device.revoked or not secrets.matches(device.digest, digest):
             # What is known may be a few seconds old, and a refusal makes a sensor give up.
-            device = await self._look_up(public_id)
+            device = await self._look_ups.find(public_id)
         if device is None or not secrets.matches(device.digest, digest):
             raise RefusedError(401, "The token is not known.", "Enrol the sensor or replace its token.")
         if device.revoked:
             raise RefusedError(403, f"{public_id} is revoked.", "Enrol it again.")
         return device
 
-    async def _look_up(self, public_id: str) -> Sender | None:
-        return await self._read(lambda connection: self._directory.device(connection, public_id))
+    async def _read_devices(self, public_ids: Collection[str]) -> dict[str, Sender]:
+        return await self._read(lambda connection: self._directory.devices(connection, public_ids))
 
     async def _read(self, read: Callable[[Connection], T], timeout: float | None = None) -> T:
         """What ``read`` reads, in a thread; a database that does not answer refuses the request."""
@@ -171,6 +173,30 @@ class Reception:
             return await asyncio.wrap_future(answer)
         except UnavailableError:
             raise later("The database is not available.") from None
+
+
+class LookUps:
+    """Looking devices up: all that are asked for while one query runs are read by the next."""
+
+    def __init__(self, read: Callable[[Collection[str]], Awaitable[dict[str, Sender]]]) -> None:
+        self._read = read
+        self._wanted: set[str] = set()
+        self._running: asyncio.Task[dict[str, Sender]] | None = None
+        self._next: asyncio.Task[dict[str, Sender]] | None = None
+
+    async def find(self, public_id: str) -> Sender | None:
+        self._wanted.add(public_id)
+        if self._next is None:
+            self._next = asyncio.create_task(self._run(self._running))
+        # Others wait for the same task, whatever becomes of this request.
+        return (await asyncio.shield(self._next)).get(public_id)
+
+    async def _run(self, before: asyncio.Task[dict[str, Sender]] | None) -> dict[str, Sender]:
+        if before is not None and not before.done():
+            await asyncio.wait([before])
+        wanted, self._wanted = self._wanted, set()
+        self._running, self._next = self._next, None
+        return await self._read(wanted)
 
 
 def later(title: str) -> RefusedError:

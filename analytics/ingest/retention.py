@@ -132,8 +132,8 @@ def move_start(connection: Connection, sensor: SensorFacts, newest_at: int, last
     start = read_start(connection, sensor.id)
     walk = Walk(sensor, start)
     newest_at = max(newest_at, start.newest_at or 0)
-    for batch, _ in walk.steps(connection, last or [0, 0]):
-        newest_at = max(newest_at, *batch.columns.at)
+    for batches, _ in walk.steps(connection, last or [0, 0]):
+        newest_at = max(newest_at, *(at for batch in batches for at in batch.columns.at))
     keep_start(connection, walk, newest_at)
 
 

@@ -85,7 +85,8 @@ def release_set_aside(
         check_times(group.stored, group.received_ms)
         group.deltas = {facts.id: released(group.stored)}
         if group.stored:
-            write_stored(cursor, group, progress)
+            table = c.join([batch.columns for batch in group.stored])
+            write_stored(cursor, group, progress, table)
     events = sum(batch.count for batch in group.stored)
     detail = {"events": events, "shift_s": shift.total_seconds()}
     record(sensor.store.organisation, actor, "released events set aside", sensor, **detail)

@@ -10,14 +10,18 @@ from hypothesis import strategies as st
 
 from analytics import metrics
 from analytics.ingest import columns
-from analytics.ingest.fold import Deltas, SensorState, fold, split
+from analytics.ingest.fold import Deltas, Run, SensorState, fold, fold_all, split
 from analytics.metrics import BUCKET_MS
 from sensorapp import wire
+from tests.ingest import strategies
 
 # Just before a bucket's bound, so that small spans cross it.
 START = 1_780_000_200_000 - 1_780_000_200_000 % BUCKET_MS + BUCKET_MS - 20
 DEVICE, LINE, ZONE, SLOT = 1, 2, 3, 4
 CHANNELS = {("device", 0): DEVICE, ("line", 0): LINE, ("zone", 0): ZONE, ("slot", 0): SLOT}
+OTHERS = {("line", 1): 12, ("zone", 1): 13, ("slot", 1): 14}
+# On both sides of the bound, and on two lines, zones and slots.
+near = strategies.events(st.integers(START, START + 40), st.integers(0, 1))
 
 
 def bucket(at: int) -> int:
@@ -30,7 +34,7 @@ def heartbeat(at: int, observed_ms: int) -> wire.Heartbeat:
 
 def folded(*batches: list[wire.Event]) -> Deltas:
     deltas: Deltas = {}
-    state = SensorState(dict(CHANNELS), {})
+    state = SensorState(CHANNELS | OTHERS, {})
     for events in batches:
         fold(columns.encode(events), state, deltas)
     return {key: value for key, value in deltas.items() if value}
@@ -102,6 +106,38 @@ def test_it_does_not_matter_how_events_are_batched(
         events.append(heartbeat(now, duration) if is_heartbeat else wire.Occupancy(now, 0, value))
     cut = data.draw(st.integers(0, len(events)))
     assert folded(events[:cut], events[cut:]) == folded(events)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.lists(near, min_size=1, max_size=8)), max_size=8))
+def test_many_batches_at_once_count_what_each_does_in_its_turn(
+    batches: list[tuple[bool, list[wire.Event]]],
+) -> None:
+    """Of two sensors, one of which has a scene without the slot."""
+    alone, together = sensors(), sensors()
+    for which, events in batches:
+        run = alone[which]
+        fold(columns.encode(events), run.state, run.deltas, run.scene)
+    encoded = [columns.encode(events) for _, events in batches]
+    fold_all(columns.join(encoded), [together[which] for which, _ in batches])
+    assert together == alone
+
+
+def sensors() -> list[Run]:
+    return [Run(SensorState(CHANNELS | OTHERS, {}), {}, scene) for scene in (None, {ZONE})]
+
+
+@given(st.lists(near, max_size=30))
+def test_crossings_and_visits_count_where_and_when_they_were(sent: list[wire.Event]) -> None:
+    ledger: Counter[tuple[int, int, int]] = Counter()
+    for event in sent:
+        if isinstance(event, wire.Crossing):
+            metric = metrics.FORWARD if event.direction == "forward" else metrics.BACKWARD
+            ledger[[LINE, 12][event.line], metric.number, bucket(event.at)] += 1
+        elif isinstance(event, wire.Visit):
+            ledger[[ZONE, 13][event.zone], metrics.VISITS.number, bucket(event.at)] += 1
+            ledger[[ZONE, 13][event.zone], metrics.DWELL.number, bucket(event.at)] += event.dwell_ms
+    counted = {key: value for key, value in folded(sent).items() if key[1] <= metrics.DWELL.number}
+    assert counted == {key: value for key, value in ledger.items() if value}
 
 
 @pytest.mark.parametrize("interval", [60_000, 900_000])

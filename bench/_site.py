@@ -1,0 +1,151 @@
+"""A chain of sensors in a database of its own, and what its sensors send."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sensorapp.settings")
+django.setup()
+
+import psycopg  # noqa: E402  # Django must be set up before these
+from django.test.utils import setup_databases, teardown_databases  # noqa: E402
+
+from sensorapp import wire  # noqa: E402
+from sensorapp.accounts.models import Organisation  # noqa: E402
+from sensorapp.accounts.secrets import new_token  # noqa: E402
+from sensorapp.fleet.bulk import Enrolment, enrol_sensors  # noqa: E402
+from sensorapp.fleet.enrolment import enrol_gateway  # noqa: E402
+from sensorapp.fleet.models import Sensor  # noqa: E402
+from tests.cast import make_store  # noqa: E402
+from tests.ingest.site import SCENE, database_url  # noqa: E402
+from tests.server import Server  # noqa: E402
+
+HOUR_MS = 3_600_000
+MODEL = "0123456789abcdef"
+SETTINGS = {
+    "INGEST_SENSOR_EVENTS_PER_SECOND": "0",
+    "INGEST_ORGANISATION_EVENTS_PER_SECOND": "0",
+    # Connections stay open while uploads for them are being made.
+    "UVICORN_TIMEOUT_KEEP_ALIVE": "600",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A store's gateway and its sensors, by public id with their tokens."""
+
+    token: str
+    sensors: dict[str, str]
+
+
+@contextmanager
+def database() -> Iterator[psycopg.Connection]:
+    """A database that is removed afterwards; ``database_url`` of tests.ingest.site leads to it."""
+    databases = setup_databases(verbosity=0, interactive=False)
+    try:
+        with psycopg.connect(database_url(), autocommit=True) as connection:
+            [fsync] = connection.execute("SHOW fsync").fetchone() or ["?"]
+            if fsync != "on":
+                raise SystemExit("fsync is off: measure on a PostgreSQL that waits for the disk")
+            yield connection
+    finally:
+        teardown_databases(databases, verbosity=0)
+
+
+def server() -> Server:
+    """The whole server as its own process, without limits of rate."""
+    return Server(database_url(), **SETTINGS)
+
+
+def enrol(stores: int, sensors: int) -> list[Store]:
+    """So many stores, each with a gateway and so many sensors with a line, a zone and a slot."""
+    chain = Organisation.objects.create(name="Bench", slug="bench")
+    return [enrol_store(chain, f"bench-{number}", sensors) for number in range(stores)]
+
+
+def enrol_store(chain: Organisation, slug: str, sensors: int) -> Store:
+    store = make_store(chain, slug, "UTC")
+    _, token = enrol_gateway(store, "gateway")
+    eyes = enrol_sensors(store, [Enrolment(f"eye {number}", SCENE) for number in range(sensors)])
+    tokens = {}
+    for eye in eyes:
+        tokens[eye.public_id], eye.digest = new_token(eye.public_id)
+    Sensor.objects.bulk_update(eyes, ["digest"])
+    return Store(token, tokens)
+
+
+def events(begin: int, span_ms: int, count: int, random: Random) -> list[wire.Event]:
+    """Crossings in both directions, in the order of their times (Unix ms), with a heartbeat at the end."""
+    times = sorted(random.choices(range(begin, begin + span_ms), k=count - 1))
+    directions = random.choices(("forward", "backward"), k=count - 1)
+    crossings = [wire.Crossing(at, 0, which) for at, which in zip(times, directions, strict=True)]
+    return [*crossings, wire.Heartbeat(begin + span_ms, min(span_ms, 60_000), 1_800, 1_740, 41.5, 13_960)]
+
+
+def batch(sensor: str, first_seq: int, its_events: list[wire.Event]) -> wire.Batch:
+    return wire.Batch(sensor, 1, first_seq, MODEL, 1, its_events)
+
+
+class Feed:
+    """What the sensors of a few stores send next."""
+
+    def __init__(self, stores: Sequence[Store]) -> None:
+        self.stores = stores
+        self.next_seq = {sensor: 0 for store in stores for sensor in store.sensors}
+        self.random = Random(1)
+
+    def take(self, count: int, size: int) -> list[list[wire.Batch]]:
+        """By store, so many events in all, in batches of ``size``."""
+        rounds = max(1, count // size // len(self.next_seq))
+        return [
+            [self.batch(sensor, size) for _ in range(rounds) for sensor in store.sensors]
+            for store in self.stores
+        ]
+
+    def batch(self, sensor: str, size: int) -> wire.Batch:
+        first_seq = self.next_seq[sensor]
+        self.next_seq[sensor] += size
+        return batch(sensor, first_seq, events(self.begin(first_seq), HOUR_MS, size, self.random))
+
+    def begin(self, first_seq: int) -> int:
+        """When the hour (Unix ms) begins in which a batch's events lie: each in the last one."""
+        return now_ms() - HOUR_MS
+
+
+# --- what it takes ---------------------------------------------------------------------------------
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all below it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(one for child in children for one in tree(int(child)))]
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of a process, all below it, and those below it that have ended; in user and system mode."""
+    total = 0
+    for one in tree(pid):
+        # The name, in parentheses, may hold anything.
+        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        total += sum(map(int, fields[11:15]))
+    return total / TICKS
+
+
+def postgres_pid(connection: psycopg.Connection) -> int:
+    """The postmaster of a PostgreSQL on this machine."""
+    [folder] = connection.execute("SHOW data_directory").fetchone() or [""]
+    return int((Path(folder) / "postmaster.pid").read_text().split()[0])
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,183 @@
+"""How fast batches go over HTTP into committed batches and buckets, beside COPY of the same events as bare rows.
+
+One side is the whole server as a process of its own, fed by this process, either by each sensor over its own
+connection with a batch in each request, or by stores' gateways with a batch of each of their sensors; a connection
+has one request in flight. The other is this process, which writes the same events as rows with COPY in binary, without
+HTTP, key, counting or cursors, in transactions as large as the server makes them at most. Both sides take
+turns on the same cores; everything that is sent is encoded, and every row made, before a turn begins. The second
+ratio is with the time in which COPY's rows are made of events, as the server has to make its own of bytes.
+
+    python -m sensorapp.stack.run .venv/bin/python -m bench.bulk [--rounds 7] [--events 200000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import psycopg
+import uvloop
+
+from bench import _load, _site
+from sensorapp import wire
+from tests.server import Server
+
+STORES, SENSORS = 20, 20
+WARM_UP = 2
+# The most that the server commits at once.
+EVENTS_A_TRANSACTION = 20_000
+CREATE = """CREATE TABLE bench_event
+(sensor int8, epoch int8, seq int8, received_at timestamptz, kind int2, at int8, channel int4, value int4)"""
+COPY = "COPY bench_event FROM STDIN (FORMAT binary)"
+TYPES = ("int8", "int8", "int8", "timestamptz", "int2", "int8", "int4", "int4")
+
+Row = tuple[int, int, int, datetime, int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How events come: so many in a batch, each sensor's batches by themselves or a store's together."""
+
+    events: int
+    by_gateways: bool
+    media_type: str
+
+
+SHAPES = (
+    Shape(100, False, wire.JSON),
+    Shape(100, False, wire.MSGPACK),
+    Shape(100, True, wire.JSON),
+    Shape(100, True, wire.MSGPACK),
+    Shape(1000, False, wire.MSGPACK),
+    Shape(1000, True, wire.MSGPACK),
+)
+
+
+def requests(store: _site.Store, batches: Sequence[wire.Batch], shape: Shape) -> Iterator[list[bytes]]:
+    """By connection, what goes over it."""
+    if shape.by_gateways:
+        groups = [batches[place : place + SENSORS] for place in range(0, len(batches), SENSORS)]
+        yield [_load.request(store.token, group, shape.media_type) for group in groups]
+    else:
+        for sensor, token in store.sensors.items():
+            its = [batch for batch in batches if batch.sensor == sensor]
+            yield [_load.request(token, [batch], shape.media_type) for batch in its]
+
+
+def rows(batch: wire.Batch, now: datetime) -> Iterator[Row]:
+    """A batch's events as rows; the sensor as a number, as the backend knows it."""
+    sensor = int.from_bytes(batch.sensor.encode()[-6:], "big")
+    for seq, event in enumerate(batch.events, batch.first_seq):
+        if isinstance(event, wire.Crossing):
+            yield sensor, batch.epoch, seq, now, 1, event.at, event.line, int(event.direction == "forward")
+        elif isinstance(event, wire.Heartbeat):
+            yield sensor, batch.epoch, seq, now, 5, event.at, 0, event.observed_ms
+
+
+def copy(connection: psycopg.Connection, ready: list[Row]) -> float:
+    begin = time.perf_counter()
+    for place in range(0, len(ready), EVENTS_A_TRANSACTION):
+        with connection.transaction(), connection.cursor().copy(COPY) as out:
+            out.set_types(TYPES)
+            for row in ready[place : place + EVENTS_A_TRANSACTION]:
+                out.write_row(row)
+    return time.perf_counter() - begin
+
+
+async def upload(port: int, uploads: Sequence[Sequence[bytes]]) -> float:
+    totals = _load.Totals()
+    connections = [_load.Http(totals, port) for _ in uploads]
+    for connection in connections:
+        await connection.open()
+    took = await _load.at_once(connections, uploads)
+    for connection in connections:
+        connection.close()
+    return took
+
+
+@dataclass(slots=True)
+class Turn:
+    """Seconds an event that a side took, and of CPU time that all its processes used.
+
+    ``from_events`` is the time of COPY with that in which its rows were made of events.
+    """
+
+    seconds: float
+    cpu: float
+    from_events: float = 0.0
+
+
+def measure(
+    connection: psycopg.Connection, server: Server, feed: _site.Feed, shape: Shape, events: int
+) -> tuple[Turn, Turn]:
+    """One turn of each side: of the server, and of COPY."""
+    batches = feed.take(events, shape.events)
+    now = datetime.now(UTC)
+    before = time.perf_counter()
+    ready = [row for batch in itertools.chain(*batches) for row in rows(batch, now)]
+    made = time.perf_counter() - before
+    uploads = [
+        its_requests
+        for store, its in zip(feed.stores, batches, strict=True)
+        for its_requests in requests(store, its, shape)
+    ]
+    pids = _site.postgres_pid(connection), server.pid
+
+    def used() -> float:
+        return time.process_time() + sum(map(_site.cpu_seconds, pids))
+
+    begin = used()
+    copied = copy(connection, ready)
+    between = used()
+    uploaded = uvloop.run(upload(server.port, uploads))
+    end = used()
+    connection.execute("TRUNCATE bench_event")
+    count = len(ready)
+    return (
+        Turn(uploaded / count, (end - between) / count),
+        Turn(copied / count, (between - begin) / count, (copied + made) / count),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--events", type=int, default=200_000, help="in a turn")
+    arguments = parser.parse_args()
+    with _site.database() as connection, _site.server() as server:
+        connection.execute(CREATE)
+        feed = _site.Feed(_site.enrol(STORES, SENSORS))
+        print(
+            f"events/s, {STORES * SENSORS} sensors in {STORES} stores, median of {arguments.rounds} rounds"
+            f" of {arguments.events:,} events, fsync on"
+        )
+        print(
+            f"{'events':>6} {'sent by':>8} {'form':>8} {'HTTP':>10} {'COPY':>10} {'ratio':>6} {'rows made':>9}"
+            f"   {'CPU µs an event':>15} {'COPY':>5}"
+        )
+        for shape in SHAPES:
+            turns = [
+                measure(connection, server, feed, shape, arguments.events)
+                for _ in range(WARM_UP + arguments.rounds)
+            ][WARM_UP:]
+            ratio = statistics.median(copied.seconds / uploaded.seconds for uploaded, copied in turns)
+            made = statistics.median(copied.from_events / uploaded.seconds for uploaded, copied in turns)
+            uploads, copies = zip(*turns, strict=True)
+            print(
+                f"{shape.events:6} {'gateways' if shape.by_gateways else 'sensors':>8}"
+                f" {shape.media_type.removeprefix('application/'):>8}"
+                f" {1 / statistics.median(turn.seconds for turn in uploads):10,.0f}"
+                f" {1 / statistics.median(turn.seconds for turn in copies):10,.0f} {ratio:6.2f} {made:9.2f}"
+                f"   {statistics.median(turn.cpu for turn in uploads) * 1e6:15.2f}"
+                f" {statistics.median(turn.cpu for turn in copies) * 1e6:5.2f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
