@@ -7,17 +7,13 @@ an arm, hides things beside it too: time tells that it was taken only while what
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
 
 from sensor_sim.detection import Box, Detection, overlap
 from sensor_sim.perception.geometry import Point
-
-Floats = NDArray[np.float64]
 
 DIM_SHARE = 0.5  # an item that stands is seen by whatever scores this share of what a new one must score
 REST = 0.5  # seconds at one place after which an item stands there
@@ -76,7 +72,7 @@ class Places:
         self.standing: list[Place] = []
         self._gone: list[Place] = []
         self._coming: list[Place] = []
-        self._neighbours = np.zeros((0, 0), np.int64)
+        self._neighbours: list[list[Place]] = []  # of each that stands
         self._at = math.inf
         self._next = 0
 
@@ -98,20 +94,15 @@ class Places:
         """Which share of the items that stand around a point is seen now; a half where none is known."""
         if not self.standing:
             return 0.5
-        away = np.hypot(*(_centres(self.standing) - at).T)
-        near = np.argsort(away, kind="stable")[:NEIGHBOURS].tolist()
-        return len([i for i in near if self.standing[i].seen_at == self._at]) / len(near)
+        x, y = at
+        near = _nearest(self.standing, lambda place: math.dist(place.box.centre, (x, y)))
+        return sum(place.seen_at == self._at for place in near) / len(near)
 
     def _recognise(self, at: float, found: Sequence[Detection]) -> list[Detection]:
         """Give the places what is seen there, the most alike first; returns what is seen elsewhere."""
         places = [*self.standing, *self._gone, *self._coming]
-        if not places or not found:
-            return list(found)
-        away = _away(_boxes(places), np.array([d.box for d in found]))
-        pairs = np.argwhere(away < SAME_PLACE)
-        order = np.argsort(away[pairs[:, 0], pairs[:, 1]], kind="stable")
         free_places, free = set(range(len(places))), set(range(len(found)))
-        for i, j in pairs[order].tolist():
+        for _, i, j in sorted(_alike(places, found)):
             if i in free_places and j in free:
                 free_places.remove(i)
                 free.remove(j)
@@ -122,12 +113,10 @@ class Places:
         """Let time tell against those standing that are not seen."""
         for place in self._gone:
             place.missed += passed * (place.seen_at < at)
-        seen = np.array([place.seen_at == at for place in self.standing])
-        if seen.all():
-            return
-        hidden = (~seen[self._neighbours]).sum(axis=1) >= HIDDEN_TOGETHER
-        for i in np.flatnonzero(~seen).tolist():
-            self.standing[i].missed += passed * (GONE / LONGEST_HIDDEN if hidden[i] else 1.0)
+        for place, neighbours in zip(self.standing, self._neighbours, strict=True):
+            if place.seen_at < at:
+                hidden = sum(other.seen_at < at for other in neighbours) >= HIDDEN_TOGETHER
+                place.missed += passed * (GONE / LONGEST_HIDDEN if hidden else 1.0)
 
     def _come(self, at: float, others: Sequence[Detection]) -> None:
         for detection in others:
@@ -153,46 +142,50 @@ class Places:
         self._gone = [place for place in known if not place.stands]
         if standing != self.standing:
             self.standing = standing
-            self._neighbours = _nearest(_centres(standing))
+            self._neighbours = [_around(place, standing) for place in standing]
 
 
 def _distinct(found: Sequence[Detection]) -> list[Detection]:
     """Without second boxes around the same item, the surest first, of at most ``MOST_PLACES``."""
-    found = sorted(found, key=lambda d: -d.score)[:MOST_PLACES]
-    boxes = np.array([d.box for d in found], np.float64).reshape(-1, 4)
-    low, high = np.maximum(boxes[:, None, :2], boxes[:, :2]), np.minimum(boxes[:, None, 2:], boxes[:, 2:])
-    shared = np.maximum(high - low, 0.0).prod(axis=2)
-    area = shared.diagonal()
-    covers = shared >= DUPLICATE * (area[:, None] + area - shared)
-    kept: list[int] = []
-    for i in range(len(found)):
-        if not covers[i, kept].any():
-            kept.append(i)
-    return [found[i] for i in kept]
+    kept: list[Detection] = []
+    for detection in sorted(found, key=lambda d: -d.score)[:MOST_PLACES]:
+        if all(overlap(detection.box, other.box) < DUPLICATE for other in kept):
+            kept.append(detection)
+    return kept
 
 
-def _boxes(places: Sequence[Place]) -> Floats:
-    return np.array([place.box for place in places], np.float64).reshape(-1, 4)
+def _alike(places: Sequence[Place], found: Sequence[Detection]) -> Iterator[tuple[float, int, int]]:
+    """Which boxes may be of the same item: (how far apart, place, detection).
 
-
-def _centres(places: Sequence[Place]) -> Floats:
-    boxes = _boxes(places)
-    return (boxes[:, :2] + boxes[:, 2:]) / 2
-
-
-def _nearest(points: Floats) -> NDArray[np.int64]:
-    """For each of n points (n x 2) the ``NEIGHBOURS`` nearest others, as what hides one would hide them."""
-    away = np.hypot(*((points[:, None] - points) * (1.0, TALL)).transpose(2, 0, 1))
-    np.fill_diagonal(away, -1.0)
-    return np.argsort(away, axis=1, kind="stable")[:, 1 : 1 + NEIGHBOURS]
-
-
-def _away(places: Floats, found: Floats) -> Floats:
-    """n x m: how far apart boxes are in units of the place's, the most of their shift and half their change of
-    size, across or down.
+    That is the most of their shift and half their change of size, across or down, in units of the place's box.
     """
-    size = np.maximum(places[:, 2:] - places[:, :2], 1e-9)
-    off = (found - places[:, None]) / np.concatenate([size, size], axis=1)[:, None]
-    shift, growth = off[..., :2] + off[..., 2:], off[..., 2:] - off[..., :2]
-    away: Floats = np.maximum(abs(shift), abs(growth)).max(axis=2) / 2
-    return away
+    for i, place in enumerate(places):
+        left, top, right, bottom = place.box
+        width, height = max(right - left, 1e-9), max(bottom - top, 1e-9)
+        least, most = left + right - 2 * SAME_PLACE * width, left + right + 2 * SAME_PLACE * width
+        for j, (_, _, box) in enumerate(found):
+            if least < box[0] + box[2] < most:  # so far in one line, as most are elsewhere
+                across = _off(box[0] - left, box[2] - right) / width
+                away = max(across, _off(box[1] - top, box[3] - bottom) / height)
+                if away < SAME_PLACE:
+                    yield away, i, j
+
+
+def _off(begin: float, end: float) -> float:
+    """The shift or half the change of size, whichever is more, of what has its ends moved so far."""
+    return max(abs(begin + end), abs(end - begin)) / 2
+
+
+def _around(place: Place, standing: Sequence[Place]) -> list[Place]:
+    """Those nearest to one, as what hides it would hide them."""
+    x, y = place.box.centre
+
+    def away(other: Place) -> float:
+        there = other.box.centre
+        return math.hypot(there[0] - x, (there[1] - y) * TALL)
+
+    return _nearest([other for other in standing if other is not place], away)
+
+
+def _nearest(places: Sequence[Place], away: Callable[[Place], float]) -> list[Place]:
+    return heapq.nsmallest(NEIGHBOURS, places, away)
