@@ -10,8 +10,8 @@ line only, and counts beside whom they came with. A way round the end of the lin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from sensor_sim.perception.geometry import Point
 from sensor_sim.perception.track import Track
@@ -20,13 +20,13 @@ from sensorapp import wire
 
 # Half the width of the dead band in units of the box: about 6 cm on a standing person.
 DEAD_BAND = 0.035
+# It is this many times as wide, up and down, for a person who has only been seen in part.
+UNSURE = 3
 # Seconds for which the foot must stay clear of the line; the longer ones where somebody hides it.
 HOLD, HIDDEN_HOLD = 0.3, 1.5
 # Who came into sight so near beyond the line (in units of the box), so shortly after somebody crossed it towards the
 # camera (seconds) and is so near them (in units of the box) a while later (seconds), came with them.
 CAME_NEAR, CAME_AFTER, CAME_BESIDE, CAME_SINCE = 0.4, (-0.3, 1.5), 1.2, 1.0
-# It is this many times as wide, up and down, for a person who has only been seen in part.
-UNSURE = 3
 
 
 @dataclass
@@ -36,15 +36,13 @@ class _Way:
     at: float
     point: Point
     distance: float
-    appeared: (
-        float | None
-    )  # when the person came into sight close beyond the line; None if elsewhere, or settled
+    appeared: float | None  # when somebody came into sight close beyond the line, until it is judged
     side: int = 0  # the side on which the person last stood clear of the line
     clear: int = 0  # the side on which the person stands clear of the line, or 0
     clear_since: float = 0.0
     crossed_at: float | None = None  # when the foot last met the line; None if that was beyond its ends
     came_at: float | None = None  # when the line was last crossed towards the camera
-    waiting: wire.Crossing | None = None  # of a track that is not confirmed yet
+    waiting: list[wire.Crossing] = field(default_factory=list)  # of a track that is not confirmed yet
 
 
 class LineCounter:
@@ -55,21 +53,21 @@ class LineCounter:
         # The side that is lower in the picture and so nearer to the camera; 0 of a line that goes up and down.
         self._near = (bx > ax) - (bx < ax) if abs(bx - ax) > abs(by - ay) else 0
 
-    def observe(self, sighting: Sighting) -> Iterable[wire.Crossing]:
+    def observe(self, sighting: Sighting) -> Iterator[wire.Crossing]:
         for track in sighting.ended:
             self._ways.pop(track.number, None)
         for track in sighting.seen:
             way = self._go(track)
             came_to = self._settle(way, track, sighting)
             if came_to and came_to != way.side:
-                way.waiting = self._crossing(way, came_to) or way.waiting
+                way.waiting += self._crossing(way, came_to)
                 way.came_at = way.crossed_at if way.side and came_to == self._near else None
                 way.side = came_to
             if way.appeared and track.confirmed and track.at - way.appeared >= CAME_SINCE:
-                way.waiting = self._companion(way, track) or way.waiting
-            if way.waiting and track.confirmed:
-                yield way.waiting
-                way.waiting = None
+                way.waiting += self._companion(way, track)
+            if track.confirmed:
+                yield from way.waiting
+                way.waiting.clear()
 
     def _go(self, track: Track) -> _Way:
         """Follow the track to where it is now."""
@@ -105,27 +103,29 @@ class LineCounter:
             return 0.0
         return min(distance, detected, key=abs)
 
-    def _crossing(self, way: _Way, came_to: int) -> wire.Crossing | None:
-        if not way.side or way.crossed_at is None:
-            return None
-        return self._event(way.crossed_at, came_to)
+    def _crossing(self, way: _Way, came_to: int) -> Iterator[wire.Crossing]:
+        """That of somebody who was seen on the other side before."""
+        if way.side and way.crossed_at is not None:
+            yield self._event(way.crossed_at, came_to)
+
+    def _companion(self, way: _Way, track: Track) -> Iterator[wire.Crossing]:
+        """That of somebody who came into sight beyond the line, if it was beside somebody who came over it."""
+        appeared, way.appeared = way.appeared, None
+        if appeared is None or way.side != self._near:
+            return
+        if any(self._came_beside(way, track, appeared, other) for other in self._ways.values()):
+            yield self._event(appeared, way.side)
+
+    def _came_beside(self, way: _Way, track: Track, appeared: float, other: _Way) -> bool:
+        earliest, latest = CAME_AFTER
+        if other.came_at is None or not earliest <= appeared - other.came_at <= latest:
+            return False
+        x, y = other.point[0] - way.point[0], other.point[1] - way.point[1]
+        return max(abs(x) / track.box.width, abs(y) / track.box.height) < CAME_BESIDE
 
     def _event(self, at: float, came_to: int) -> wire.Crossing:
         direction: wire.Direction = "forward" if came_to > 0 else "backward"
         return wire.Crossing(at=round(at * 1000), line=self.line.id, direction=direction)
-
-    def _companion(self, way: _Way, track: Track) -> wire.Crossing | None:
-        """The crossing of somebody who came into sight beyond the line, if it was with somebody who was seen."""
-        appeared, way.appeared = way.appeared, None
-        if appeared is None or way.side != self._near:
-            return None
-        earliest, latest = CAME_AFTER
-        for other in self._ways.values():
-            if other.came_at is not None and earliest <= appeared - other.came_at <= latest:
-                x, y = other.point[0] - way.point[0], other.point[1] - way.point[1]
-                if max(abs(x) / track.box.width, abs(y) / track.box.height) < CAME_BESIDE:
-                    return self._event(appeared, way.side)
-        return None
 
     def _distance(self, point: Point, track: Track) -> float:
         """Signed distance of the foot from the line in units of the box; positive on the right hand.

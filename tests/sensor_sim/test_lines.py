@@ -230,6 +230,20 @@ def test_who_comes_into_sight_beyond_the_line_came_with_whom_they_stand_beside(
     assert [e.direction for e in told if isinstance(e, wire.Crossing)] == [direction] * abs(crossed)
 
 
+def test_who_is_seen_clearly_at_last_has_crossed_as_often_as_seen_dimly() -> None:
+    line = wire.Line(id=0, name="x", points=((0.1, 0.5), (0.9, 0.5)))
+    perception = Perception(wire.Scene(version=1, lines=[line]))
+    person = Person(0.0, [((0.4, 0.35), 0.0, True), ((0.4, 0.65), 1.0, True), ((0.4, 0.35), 3.0, True)])
+    told = []
+    for at, found in Detector(1, tremble=0.0).frames([person]):
+        clear = at == START or at > START + 4.5
+        seen = [detection._replace(score=0.9 if clear else 0.2) for detection in found]
+        told += [
+            event.direction for event in perception.observe(at, seen) if isinstance(event, wire.Crossing)
+        ]
+    assert told == ["forward", "backward"]
+
+
 def test_memory_is_bounded() -> None:
     """Ten thousand flashes at random places leave nothing behind."""
     line = wire.Line(id=0, name="x", points=((0.1, 0.5), (0.9, 0.5)))
