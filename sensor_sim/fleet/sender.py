@@ -58,7 +58,8 @@ class Progress:
     def add(self, events: int) -> None:
         # What became past meanwhile is sent along and not part of the total.
         self.done = min(self.done + events, self.total)
-        if time.monotonic() - self._printed >= REPORT_EVERY_S:
+        # The last line is that of finish().
+        if self.done < self.total and time.monotonic() - self._printed >= REPORT_EVERY_S:
             self.print()
 
     def finish(self) -> None:
