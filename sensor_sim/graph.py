@@ -120,29 +120,37 @@ def _names(graph: onnx.GraphProto) -> Iterator[str | bytes]:
     yield from (name for name, _ in _tensors(graph))
 
 
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """A graph and the bodies within it, such as those of a loop."""
+    yield graph
     for node in graph.node:
-        yield node
         for attribute in node.attribute:
             for body in (attribute.g, *attribute.graphs):
-                yield from _nodes(body)
+                yield from _graphs(body)
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    return (node for each in _graphs(graph) for node in each.node)
+
+
+def _attributes(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.AttributeProto]]:
+    """Of all nodes, by the name that a node's result is used under."""
+    for node in _nodes(graph):
+        for attribute in node.attribute:
+            yield node.output[0] if node.output else node.name, attribute
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:
     """All constants of a graph and of the bodies within it, by the name they are used under."""
-    yield from ((tensor.name, tensor) for tensor in graph.initializer)
-    for node in graph.node:
-        for attribute in node.attribute:
-            name = node.output[0] if node.output else node.name
-            if attribute.HasField("t"):
-                yield name, attribute.t
-            # The operator Constant may hold its values without a tensor.
-            if attribute.name == "value_float":
-                yield name, _tensor(attribute.f)
-            if attribute.name == "value_floats":
-                yield name, _tensor(attribute.floats)
-            for body in (attribute.g, *attribute.graphs):
-                yield from _tensors(body)
+    yield from ((tensor.name, tensor) for each in _graphs(graph) for tensor in each.initializer)
+    for name, attribute in _attributes(graph):
+        if attribute.HasField("t"):
+            yield name, attribute.t
+        # The operator Constant may hold its values without a tensor.
+        if attribute.name == "value_float":
+            yield name, _tensor(attribute.f)
+        if attribute.name == "value_floats":
+            yield name, _tensor(attribute.floats)
 
 
 def _tensor(values: float | Sequence[float]) -> onnx.TensorProto:
@@ -151,13 +159,8 @@ def _tensor(values: float | Sequence[float]) -> onnx.TensorProto:
 
 def _sparse(graph: onnx.GraphProto) -> Iterator[str]:
     """The names of what is stored without its zeros, in the bodies within the graph as well."""
-    yield from (sparse.values.name for sparse in graph.sparse_initializer)
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("sparse_tensor"):
-                yield node.output[0] if node.output else node.name
-            for body in (attribute.g, *attribute.graphs):
-                yield from _sparse(body)
+    yield from (sparse.values.name for each in _graphs(graph) for sparse in each.sparse_initializer)
+    yield from (name for name, attribute in _attributes(graph) if attribute.HasField("sparse_tensor"))
 
 
 def _check_operator(node: onnx.NodeProto) -> None:
