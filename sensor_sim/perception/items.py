@@ -38,7 +38,6 @@ class Place:
     should have been seen since ``seen_at``, and was not.
     """
 
-    number: int
     box: Box
     since: float
     seen_at: float
@@ -74,7 +73,6 @@ class Places:
         self._coming: list[Place] = []
         self._neighbours: list[list[Place]] = []  # of each that stands
         self._at = math.inf
-        self._next = 0
 
     @property
     def known(self) -> int:
@@ -122,8 +120,7 @@ class Places:
         for detection in others:
             if self.known < MOST_PLACES and detection.score >= self.clear_score:
                 labels = {detection.label: detection.score}
-                self._coming.append(Place(self._next, detection.box, at, at, labels))
-                self._next += 1
+                self._coming.append(Place(detection.box, at, at, labels))
 
     def _settle(self, at: float) -> None:
         """Who stands now."""

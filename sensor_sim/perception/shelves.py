@@ -34,7 +34,7 @@ class SlotCounter:
     def __init__(self, slot: wire.Slot) -> None:
         self.slot = slot
         self._middle = _middle(slot.polygon)
-        self._spots: dict[int, Spot | None] = {}  # by the place's number; None is outside the slot
+        self._spots: dict[Place, Spot | None] = {}  # None is outside the slot
         self._units: int | None = None
         self._since = 0.0
         self._reported: int | None = None
@@ -59,8 +59,8 @@ class SlotCounter:
     def _here(self, standing: Sequence[Place]) -> list[tuple[Spot, Place]]:
         """Those that have their middle in the slot; as they stand still, each is looked for once."""
         known = self._spots
-        self._spots = {p.number: known[p.number] if p.number in known else self._spot(p) for p in standing}
-        return [(spot, place) for place in standing if (spot := self._spots[place.number])]
+        self._spots = {place: known[place] if place in known else self._spot(place) for place in standing}
+        return [(spot, place) for place in standing if (spot := self._spots[place])]
 
     def _spot(self, place: Place) -> Spot | None:
         return find_spot(self.slot, place.box) if inside(place.box.centre, self.slot.polygon) else None

@@ -56,7 +56,7 @@ class Innovation(NamedTuple):
 
 
 class Track:
-    """``box`` is where the filter has the object, ``detected`` where it was detected last, at ``last_seen``.
+    """``box`` is where the filter has the object, which was detected last at ``last_seen``.
 
     ``foot`` is where the filter has a person standing, perhaps outside the picture, ``detected_foot``
     where the last detection had one; ``foot_seen`` says whether they rest on a whole person.
@@ -67,46 +67,45 @@ class Track:
     """
 
     __slots__ = (
-        "_leap", "_motion", "_pp", "_pv", "_ss", "_velocity", "_vv", "at", "box", "clear_sightings", "confirmed", "cut_off",
-        "detected", "detected_foot", "foot", "foot_seen", "last_seen", "number",
+        "_leap", "_pp", "_pv", "_ss", "_velocity", "_vv", "at", "box", "clear_sightings", "confirmed", "cut_off",
+        "detected_foot", "foot", "foot_seen", "last_seen", "number",
     )  # fmt: skip
 
-    def __init__(self, number: int, at: float, box: Box, motion: Motion = PEOPLE) -> None:
+    def __init__(self, number: int, at: float, box: Box) -> None:
         self.number = number
         self.at = self.last_seen = at
         self.clear_sightings = 0
         self.confirmed = False
-        self.box = self.detected = box
+        self.box = box
         self.foot = self.detected_foot = foot(box)
         self.foot_seen = not cut_at_side(box)
         self.cut_off = cut(box)
-        self._motion = motion
         self._velocity = (0.0, 0.0)
-        self._pp = self._ss = motion.edge**2
+        self._pp = self._ss = PEOPLE.edge**2
         self._pv = 0.0
-        self._vv = motion.first_speed**2
-        self._leap = motion.least_leap**2
+        self._vv = PEOPLE.first_speed**2
+        self._leap = PEOPLE.least_leap**2
 
     def predict(self, at: float) -> None:
         """Move on to the time ``at`` (white-noise acceleration, Bar-Shalom et al. 2001, section 6.2)."""
         dt = at - self.at
-        self._leap = max(self._motion.least_leap, self._motion.leap * dt) ** 2
+        self._leap = max(PEOPLE.least_leap, PEOPLE.leap * dt) ** 2
         vx, vy = self._velocity
         if self.last_seen < self.at:
-            keep = math.exp(-dt / self._motion.coasting)
+            keep = math.exp(-dt / PEOPLE.coasting)
             self._velocity = vx, vy = keep * vx, keep * vy
         left, top, right, bottom = self.box
         self.box = Box(left + dt * vx, top + dt * vy, right + dt * vx, bottom + dt * vy)
-        q = self._motion.manoeuvre
+        q = PEOPLE.manoeuvre
         self._pp += dt * (2 * self._pv + dt * self._vv) + q * dt**3 / 3
         self._pv += dt * self._vv + q * dt**2 / 2
         self._vv += q * dt
-        self._ss += (self._motion.cut_growth if self.cut_off else self._motion.growth) ** 2 * dt
+        self._ss += (PEOPLE.cut_growth if self.cut_off else PEOPLE.growth) ** 2 * dt
         self.at = at
 
     def reach(self, gate: float) -> Box:
         """What any box must touch to be within ``gate`` standard deviations."""
-        margin = gate * math.sqrt(min(self._pp, self._leap) + self._motion.cut_edge**2)
+        margin = gate * math.sqrt(min(self._pp, self._leap) + PEOPLE.cut_edge**2)
         left, top, right, bottom = self.box
         x, y = margin * (right - left), margin * (bottom - top)
         return Box(left - x, top - y, right + x, bottom + y)
@@ -117,7 +116,7 @@ class Track:
         An edge that jumps farther than the size can have changed is where somebody else hides the object
         or melts into it; then the opposite edge, which moved less, and the size say where the object is.
         """
-        m = self._motion
+        m = PEOPLE
         old_left, old_top, old_right, old_bottom = self.box
         width, height = max(old_right - old_left, 1e-9), max(old_bottom - old_top, 1e-9)
         left, right = (seen.left - old_left) / width, (seen.right - old_right) / width
@@ -138,7 +137,7 @@ class Track:
     def correct(self, detection: Detection, innovation: Innovation, clear_score: float) -> None:
         """Take in a detection of the time that was predicted last; the dimmer it is, the less it moves."""
         dimness = clear_score / detection.score if detection.score < clear_score else 1.0
-        noise = (self._motion.edge * dimness) ** 2
+        noise = (PEOPLE.edge * dimness) ** 2
         gain, drift = self._pp / (self._pp + noise), self._pv / (self._pp + noise)
         resize = self._ss / (self._ss + noise + innovation.doubt**2)
         left, top, right, bottom = self.box
@@ -153,7 +152,7 @@ class Track:
         self._pp -= gain * self._pp
         self._ss -= resize * self._ss
         self.cut_off = cut(detection.box)
-        self.last_seen, self.detected = self.at, detection.box
+        self.last_seen = self.at
         self._step(whole)
 
     def _grown(self, x: float, y: float, wider: float, taller: float) -> Box:

@@ -11,22 +11,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sensor_sim.detection import Detection, overlap
-from sensor_sim.perception.track import PEOPLE, Innovation, Motion, Track
+from sensor_sim.perception.track import Innovation, Track
 
 # A dim detection scores at least this share of the score from which on a detection is clear.
 DIM_SHARE = 0.3
 # A box so many of its widths beside a foot still hides it: feet and arms reach out of boxes.
 BESIDE = 0.2
 
-
-@dataclass(frozen=True)
-class TrackerSettings:
-    patience: float = 0.8  # an unseen track is kept for so many seconds: somebody walking past hides it
-    clear_sightings: int = 2  # so many clear detections make a track real
-    gate: float = 5.0  # a detection farther from the prediction than so many standard deviations is another's
-    duplicate_overlap: float = 0.5  # a box that covers a tracked one this much is the same object again
-    most_tracks: int = 256
-    motion: Motion = PEOPLE
+PATIENCE = 0.8  # an unseen track is kept for so many seconds: somebody walking past hides it
+CLEAR_SIGHTINGS = 2  # so many clear detections make a track real
+GATE = 5.0  # a detection farther from the prediction than so many standard deviations is another's
+DUPLICATE = (
+    0.5  # a box that covers a tracked one this much (intersection over union) is the same person again
+)
+MOST_TRACKS = 256
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,7 @@ class Sighting:
 class Tracker:
     """Follows people; ``clear_score`` is the score from which on a detection counts."""
 
-    def __init__(self, clear_score: float, settings: TrackerSettings | None = None) -> None:
-        self.settings = settings or TrackerSettings()
+    def __init__(self, clear_score: float) -> None:
         self.clear_score = clear_score
         self._tracks: list[Track] = []
         self._next = 0
@@ -99,32 +96,30 @@ class Tracker:
         self, tracks: list[Track], detections: list[Detection]
     ) -> Iterator[tuple[float, int, int, Innovation]]:
         """(distance, track, detection, innovation) of all that may be the same object."""
-        gate = self.settings.gate
         boxes = [detection.box for detection in detections]
         for t, track in enumerate(tracks):
-            left, top, right, bottom = track.reach(gate)
+            left, top, right, bottom = track.reach(GATE)
             for d, box in enumerate(boxes):
                 if box[0] < right and box[2] > left and box[1] < bottom and box[3] > top:
                     innovation = track.compare(box)
-                    if innovation.distance <= gate * gate:
+                    if innovation.distance <= GATE * GATE:
                         yield innovation.distance, t, d, innovation
 
     def _count_if_clear(self, track: Track, detection: Detection) -> None:
         if detection.score >= self.clear_score:
             track.clear_sightings += 1
-            track.confirmed |= track.clear_sightings >= self.settings.clear_sightings
+            track.confirmed |= track.clear_sightings >= CLEAR_SIGHTINGS
 
     def _is_tracked(self, at: float, detection: Detection) -> bool:
         """Whether a track seen in this frame is so much like it that it is a second box on the same object."""
         return any(
-            track.last_seen == at and overlap(detection.box, track.box) >= self.settings.duplicate_overlap
-            for track in self._tracks
+            track.last_seen == at and overlap(detection.box, track.box) >= DUPLICATE for track in self._tracks
         )
 
     def _begin(self, at: float, detection: Detection) -> None:
-        if len(self._tracks) >= self.settings.most_tracks:
+        if len(self._tracks) >= MOST_TRACKS:
             return
-        track = Track(self._next, at, detection.box, self.settings.motion)
+        track = Track(self._next, at, detection.box)
         self._next += 1
         self._count_if_clear(track, detection)
         self._tracks.append(track)
@@ -137,8 +132,6 @@ class Tracker:
         }
         for track in self._tracks:
             unseen = at - track.last_seen
-            groups[
-                "seen" if not unseen else "hidden" if unseen <= self.settings.patience else "ended"
-            ].append(track)
+            groups["seen" if not unseen else "hidden" if unseen <= PATIENCE else "ended"].append(track)
         self._tracks = groups["seen"] + groups["hidden"]
         return Sighting(**groups)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sensor_sim.detection import Box, Detection, overlap
-from sensor_sim.perception.tracking import Sighting, Tracker
+from sensor_sim.perception.tracking import MOST_TRACKS, Sighting, Tracker
 
 WIDTH, HEIGHT = 0.1, 0.3
 
@@ -103,7 +103,7 @@ def test_a_crowd_is_followed_and_memory_is_bounded() -> None:
         corners = [(0.05 * (k % 20), 0.05 * (k // 20)) for k in range(400)]
         crowd = [Detection("person", 0.8, Box(x, y, x + 0.02, y + 0.04)) for x, y in corners]
         sighting = tracker.update(i / 30, crowd)
-    assert len(sighting.seen) == tracker.settings.most_tracks
+    assert len(sighting.seen) == MOST_TRACKS
 
 
 def test_overlap_is_intersection_over_union() -> None:
