@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,6 +26,12 @@ def request(token: str, batches: Sequence[wire.Batch], media_type: str = wire.MS
         f"Content-Type: {media_type}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
+
+
+def groups(batches: Sequence[wire.Batch], together: int) -> Iterator[Sequence[wire.Batch]]:
+    """So many batches at a time: what goes into an upload each."""
+    for place in range(0, len(batches), together):
+        yield batches[place : place + together]
 
 
 def message(batches: Sequence[wire.Batch]) -> bytes:
@@ -210,6 +216,16 @@ async def at_once(connections: Sequence[Connection], uploads: Iterable[Sequence[
     for connection in connections:
         await connection.finished()
     return asyncio.get_running_loop().time() - begin
+
+
+async def feed(connections: Sequence[Connection], uploads: Iterable[Sequence[bytes]]) -> float:
+    """:func:`at_once` over connections that are opened for it, and closed."""
+    for connection in connections:
+        await connection.open()
+    took = await at_once(connections, uploads)
+    for connection in connections:
+        connection.close()
+    return took
 
 
 async def on_time(uploads: Sequence[tuple[float, Callable[[float], None]]]) -> float:

@@ -29,6 +29,7 @@ from tests.ingest.site import SCENE, database_url  # noqa: E402
 from tests.server import Server  # noqa: E402
 
 HOUR_MS = 3_600_000
+SIZE = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname LIKE %s AND relkind = 'r'"
 MODEL = "0123456789abcdef"
 SETTINGS = {
     "INGEST_SENSOR_EVENTS_PER_SECOND": "0",
@@ -122,29 +123,17 @@ class Feed:
 
 # --- what it takes ---------------------------------------------------------------------------------
 
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def tree(pid: int) -> list[int]:
-    """A process and all below it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(one for child in children for one in tree(int(child)))]
-
-
-def cpu_seconds(pid: int) -> float:
-    """Of a process, all below it, and those below it that have ended; in user and system mode."""
-    total = 0
-    for one in tree(pid):
-        # The name, in parentheses, may hold anything.
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-        total += sum(map(int, fields[11:15]))
-    return total / TICKS
-
 
 def postgres_pid(connection: psycopg.Connection) -> int:
     """The postmaster of a PostgreSQL on this machine."""
     [folder] = connection.execute("SHOW data_directory").fetchone() or [""]
     return int((Path(folder) / "postmaster.pid").read_text().split()[0])
+
+
+def bytes_on_disk(connection: psycopg.Connection, tables: str) -> int:
+    """Of all tables whose names are LIKE this, with their indexes."""
+    [size] = connection.execute(SIZE, [tables]).fetchone() or [0]
+    return int(size)
 
 
 def now_ms() -> int:

@@ -24,6 +24,7 @@ import psycopg
 import uvloop
 
 from bench import _load, _site
+from bench._cpu import used
 from sensorapp import wire
 from tests.server import Server
 
@@ -61,7 +62,7 @@ SHAPES = (
 def requests(store: _site.Store, batches: Sequence[wire.Batch], shape: Shape) -> Iterator[list[bytes]]:
     """By connection, what goes over it."""
     if shape.by_gateways:
-        groups = [batches[place : place + SENSORS] for place in range(0, len(batches), SENSORS)]
+        groups = _load.groups(batches, SENSORS)
         yield [_load.request(store.token, group, shape.media_type) for group in groups]
     else:
         for sensor, token in store.sensors.items():
@@ -91,13 +92,7 @@ def copy(connection: psycopg.Connection, ready: list[Row]) -> float:
 
 async def upload(port: int, uploads: Sequence[Sequence[bytes]]) -> float:
     totals = _load.Totals()
-    connections = [_load.Http(totals, port) for _ in uploads]
-    for connection in connections:
-        await connection.open()
-    took = await _load.at_once(connections, uploads)
-    for connection in connections:
-        connection.close()
-    return took
+    return await _load.feed([_load.Http(totals, port) for _ in uploads], uploads)
 
 
 @dataclass(slots=True)
@@ -127,15 +122,11 @@ def measure(
         for its_requests in requests(store, its, shape)
     ]
     pids = _site.postgres_pid(connection), server.pid
-
-    def used() -> float:
-        return time.process_time() + sum(map(_site.cpu_seconds, pids))
-
-    begin = used()
+    begin = used(pids)
     copied = copy(connection, ready)
-    between = used()
+    between = used(pids)
     uploaded = uvloop.run(upload(server.port, uploads))
-    end = used()
+    end = used(pids)
     connection.execute("TRUNCATE bench_event")
     count = len(ready)
     return (

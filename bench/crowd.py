@@ -26,6 +26,7 @@ from random import Random
 import uvloop
 
 from bench import _load, _site
+from bench._cpu import cpu_seconds
 from sensorapp import wire
 from tests.ingest.site import clear
 
@@ -131,11 +132,11 @@ async def measure(
             await one.open()
             stack.callback(one.close)
         for rate in rates:
-            before = {name: _site.cpu_seconds(pid) for name, pid in pids.items()}
+            before = {name: cpu_seconds(pid) for name, pid in pids.items()}
             found = await offer(crowd, connections, rate, seconds)
             batches = sum(len(sender.sensors) for sender in crowd) * rate * (seconds + WARM_UP_S)
             batches /= STORES * SENSORS
-            used = [(_site.cpu_seconds(pid) - before[name]) / batches * 1e6 for name, pid in pids.items()]
+            used = [(cpu_seconds(pid) - before[name]) / batches * 1e6 for name, pid in pids.items()]
             costs = ", ".join(f"{cost:.0f}" for cost in used)
             print(
                 f"{rate:8,.0f} {found.rate:10,.0f} {found.p50 * 1e3:8.1f} {found.p99 * 1e3:8.1f}   {costs}"

@@ -30,6 +30,7 @@ from pathlib import Path
 
 import httpx
 
+from bench._cpu import cpu_times
 from sensor_sim.device import uplink
 from sensor_sim.fleet import layout
 from sensor_sim.fleet import plan as p
@@ -41,7 +42,6 @@ ROOT = Path(__file__).resolve().parent.parent
 SENSORS = 20
 # A busy supermarket around the clock, but for half an hour in which the last people leave.
 VISITORS, OPEN = 2_000.0, (clock_time(0), clock_time(23, 30))
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def make_plan(stores: int, *, heartbeat_ms: int, upload_ms: int) -> p.Plan:
@@ -82,12 +82,6 @@ def process(core: int, *command: str) -> Iterator[subprocess.Popen[bytes]]:
             yield child
         finally:
             child.send_signal(signal.SIGTERM)
-
-
-def cpu_seconds(pid: int) -> tuple[float, float]:
-    """In user mode and in the kernel."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) / TICKS, int(fields[12]) / TICKS
 
 
 def resident_mib(pid: int) -> float:
@@ -143,12 +137,12 @@ def measure(plan: p.Plan, url: str, core: int, seconds: float) -> float:
         wait_until_steady(url, sensors)
         print(f"{sensors} sensors in {len(plan.stores)} stores, ready after {time.monotonic() - begun:.1f} s")
         memory = [resident_mib(pid)]
-        before, cpu, start = totals(url), cpu_seconds(pid), time.monotonic()
+        before, cpu, start = totals(url), cpu_times(pid)[:2], time.monotonic()
         for _ in range(2):
             time.sleep(seconds / 2)
             memory.append(resident_mib(pid))
         took, after = time.monotonic() - start, totals(url)
-        user, system = (now - then for now, then in zip(cpu_seconds(pid), cpu, strict=True))
+        user, system = (now - then for now, then in zip(cpu_times(pid)[:2], cpu, strict=True))
     batches, events = after["batches"] - before["batches"], after["events"] - before["events"]
     print(f"  {batches / took:10,.0f} batches/s, {batches / took / sensors:.3f} a sensor")
     print(

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -24,14 +23,12 @@ from functools import partial
 import uvloop
 
 from bench import _load, _site
+from bench._cpu import used
 from bench.bulk import CREATE, copy, rows, upload
 from sensorapp import wire
 
 STORES, SENSORS, SIZE = 20, 20, 100
 AT_ONCE = 400_000
-TABLES = (
-    "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname LIKE 'ingest_%' AND relkind = 'r'"
-)
 
 
 class Hourly(_site.Feed):
@@ -48,7 +45,7 @@ class Hourly(_site.Feed):
 def requests(feed: Hourly, stores: list[list[wire.Batch]]) -> list[list[bytes]]:
     """By gateway, what it sends."""
     return [
-        [_load.request(store.token, its[place : place + SENSORS]) for place in range(0, len(its), SENSORS)]
+        [_load.request(store.token, group) for group in _load.groups(its, SENSORS)]
         for store, its in zip(feed.stores, stores, strict=True)
     ]
 
@@ -59,9 +56,9 @@ def send(port: int, uploads: list[list[bytes]]) -> float:
 
 def cost(pids: Sequence[int], work: Callable[[], float]) -> tuple[float, float]:
     """Seconds that the work takes, and the CPU time of these processes and this one."""
-    before = time.process_time() + sum(map(_site.cpu_seconds, pids))
+    before = used(pids)
     took = work()
-    return took, time.process_time() + sum(map(_site.cpu_seconds, pids)) - before
+    return took, used(pids) - before
 
 
 def main() -> None:
@@ -90,16 +87,16 @@ def main() -> None:
                 uploads, now = requests(feed, stores), datetime.now(UTC)
                 ready = [row for batch in itertools.chain(*stores) for row in rows(batch, now)]
                 _, copied = cost(pids, partial(copy, database, ready))
-                took, used = cost(pids, partial(send, server.port, uploads))
+                took, spent = cost(pids, partial(send, server.port, uploads))
                 database.execute("TRUNCATE bench_event")
-                turns.append((len(ready) / took, used / len(ready) * 1e6, used / copied))
+                turns.append((len(ready) / took, spent / len(ready) * 1e6, spent / copied))
                 stored += len(ready)
-            rate, used, ratio = map(statistics.median, zip(*turns, strict=True))
+            rate, spent, ratio = map(statistics.median, zip(*turns, strict=True))
             first = first or ratio
-            [size] = database.execute(TABLES).fetchone() or [0]
+            size = _site.bytes_on_disk(database, "ingest_%")
             print(
-                f"{millions:8} {rate:10,.0f} {used:16.2f} {ratio:8.2f} {ratio / first:13.2f}"
-                f" {int(size) / stored:6.1f}",
+                f"{millions:8} {rate:10,.0f} {spent:16.2f} {ratio:8.2f} {ratio / first:13.2f}"
+                f" {size / stored:6.1f}",
                 flush=True,
             )
 

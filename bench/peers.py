@@ -33,15 +33,15 @@ import psycopg
 import uvloop
 
 from bench import _load, _site
+from bench._cpu import used
 from sensorapp import wire
 from tests.server import free_port
 
 STORES, SENSORS = 20, 20
 SIZE, TOGETHER = 100, SENSORS
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
-TABLES = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname LIKE %s AND relkind = 'r'"
 
-Store = list[wire.Batch]
+Store = Sequence[wire.Batch]
 
 
 class Side(ABC):
@@ -75,18 +75,7 @@ class Side(ABC):
 
     async def _feed(self, uploads: list[list[bytes]]) -> float:
         totals = _load.Totals()
-        connections = [self.connection(totals) for _ in uploads]
-        for one in connections:
-            await one.open()
-        took = await _load.at_once(connections, uploads)
-        for one in connections:
-            one.close()
-        return took
-
-
-def groups(batches: Store) -> Iterator[Store]:
-    for place in range(0, len(batches), TOGETHER):
-        yield batches[place : place + TOGETHER]
+        return await _load.feed([self.connection(totals) for _ in uploads], uploads)
 
 
 # --- PostgreSQL ------------------------------------------------------------------------------------
@@ -100,8 +89,7 @@ class Postgres(Side):
         self.database.execute("CHECKPOINT")
 
     def bytes_on_disk(self) -> int:
-        [size] = self.database.execute(TABLES, [self.tables]).fetchone() or [0]
-        return int(size)
+        return _site.bytes_on_disk(self.database, self.tables)
 
 
 class Sensorapp(Postgres):
@@ -118,7 +106,7 @@ class Sensorapp(Postgres):
 
     def encode(self, stores: list[Store]) -> list[list[bytes]]:
         return [
-            [_load.request(store.token, group) for group in groups(batches)]
+            [_load.request(store.token, group) for group in _load.groups(batches, TOGETHER)]
             for store, batches in zip(self.stores, stores, strict=True)
         ]
 
@@ -156,7 +144,7 @@ class BulkCreate(Postgres):
         return [_site.postgres_pid(self.database)]
 
     def encode(self, stores: list[Store]) -> list[list[bytes]]:
-        self.ready = [group for batches in stores for group in groups(batches)]
+        self.ready = [group for batches in stores for group in _load.groups(batches, TOGETHER)]
         return []
 
     def feed(self, uploads: list[list[bytes]]) -> float:
@@ -257,7 +245,10 @@ class HttpProgram(Program):
         return Answered204(totals, self.port)
 
     def encode(self, stores: list[Store]) -> list[list[bytes]]:
-        return [[self.request(self.lines(group)) for group in groups(batches)] for batches in stores]
+        return [
+            [self.request(self.lines(group)) for group in _load.groups(batches, TOGETHER)]
+            for batches in stores
+        ]
 
     def request(self, lines: Iterator[str]) -> bytes:
         body = "\n".join(lines).encode()
@@ -482,10 +473,10 @@ def main() -> None:
             events = sum(len(batch.events) for batches in stores for batch in batches)
             for side in sides:
                 uploads = side.encode(stores)
-                before = used(side)
+                before = used(side.pids())
                 rates[side.name].append(events / side.feed(uploads))
                 side.settle()
-                cpu[side.name] += used(side) - before
+                cpu[side.name] += used(side.pids()) - before
         total = events * arguments.rounds
         print(f"{total:,} events in {arguments.rounds} turns, median rate; fsync on")
         print(f"{'':>20} {'events/s':>10} {'CPU s a million':>16} {'bytes an event':>15}  durable")
@@ -496,10 +487,6 @@ def main() -> None:
                 f"{side.name:>20} {statistics.median(rates[side.name]):10,.0f}"
                 f" {cpu[side.name] / total * 1e6:16.2f} {stored}  {'yes' if side.durable else 'no'}"
             )
-
-
-def used(side: Side) -> float:
-    return sum(_site.cpu_seconds(pid) for pid in side.pids()) + time.process_time()
 
 
 if __name__ == "__main__":
