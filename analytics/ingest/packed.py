@@ -25,8 +25,8 @@ all numbers are little-endian, all bits of a byte are used from the least signif
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import Final
+from itertools import accumulate, pairwise
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +40,23 @@ ALL_KINDS: Final = sorted(KINDS.values())
 EXTRA: Final = np.array([EXTRAS.get(kind, 0) for kind in range(max(ALL_KINDS) + 1)])
 # By the set of kinds that occur and a kind: how many of them come before it.
 POSITIONS: Final = np.array(
-    [[(kinds & (1 << kind) - 1).bit_count() for kind in range(8)] for kinds in range(2 ** len(EXTRA))]
+    [
+        [(kinds & (1 << kind) - 1).bit_count() for kind in range(len(EXTRA))]
+        for kinds in range(2 ** len(EXTRA))
+    ]
 )
+GROUPS: Final = np.arange(10)  # of seven bits, as many as a number may have
+
+Unsigned = NDArray[np.uint64]
+Bytes = NDArray[np.uint8]
+
+
+class Pieces(NamedTuple):
+    """Bytes of many batches: piece after piece, each of so many bytes and part of the batch of that number."""
+
+    written: Bytes
+    sizes: Integers
+    batch: Integers
 
 
 def pack(table: Table) -> list[bytes]:
@@ -49,46 +64,38 @@ def pack(table: Table) -> list[bytes]:
     batches, owner = len(table.bounds) - 1, table.batch
     kinds = np.bitwise_or.reduceat(1 << table.kind, table.bounds[:-1])
     columns = list(split(table, kinds, owner))
+    # What a batch has in a column is a run of numbers: column by column, and in each batch by batch.
     numbers = np.concatenate([column for column, _ in columns], dtype=np.int64)
-    # Pieces: what a batch has in a column. They lie column by column, and in each batch by batch.
-    piece = np.concatenate([batch + place * batches for place, (_, batch) in enumerate(columns)])
-    begins = np.flatnonzero(np.diff(piece, prepend=-1))
-    lengths, piece = np.diff(begins, append=len(numbers)), piece[begins]
-    is_gaps, piece = piece // batches == GAPS, piece % batches
+    run = np.concatenate([batch + place * batches for place, (_, batch) in enumerate(columns)])
+    begins = changes(run)
+    lengths = np.diff(begins, append=len(numbers))
+    column, batch = np.divmod(run[begins], batches)
     least = np.minimum.reduceat(numbers, begins)
-    numbers = (numbers - np.repeat(least, lengths)).astype(np.uint64)
-    widths = bit_length(np.maximum.reduceat(numbers, begins))
-    # The greatest power of two up to the mean: half a bit above what any code could reach.
-    means = np.add.reduceat(numbers, begins) // lengths.astype(np.uint64)
-    widths = np.where(is_gaps, np.maximum(bit_length(means) - 1, 0), widths)
-    ends, body = put(numbers, lengths, widths)
-    heads = [bytearray((VERSION, mask)) for mask in kinds.tolist()]
-    bodies = [bytearray() for _ in heads]
-    begin = 0
-    for batch, low, width, end in zip(
-        piece.tolist(), least.tolist(), widths.tolist(), ends.tolist(), strict=True
-    ):
-        heads[batch] += head(low, width)
-        bodies[batch] += body[begin:end]
-        begin = end
-    chosen = np.repeat(is_gaps, lengths)
-    for batch, high in zip(
-        piece[is_gaps].tolist(),
-        high_bits(numbers[chosen], lengths[is_gaps], widths[is_gaps]),
-        strict=True,
-    ):
-        bodies[batch] += high
-    return [bytes(one + other) for one, other in zip(heads, bodies, strict=True)]
+    over = (numbers - np.repeat(least, lengths)).view(np.uint64)
+    widths = bit_length(np.maximum.reduceat(over, begins))
+    [gaps] = np.nonzero(column == GAPS)
+    chosen = over[len(owner) : len(owner) + int(lengths[gaps].sum())]
+    if len(gaps):
+        # The greatest power of two up to the mean: a tenth of a bit above what any code could reach.
+        mean = np.add.reduceat(chosen, begins[gaps] - len(owner)) // lengths[gaps].astype(np.uint64)
+        widths[gaps] = np.maximum(bit_length(mean) - 1, 0)
+    start = np.stack([np.full(batches, VERSION), kinds], axis=1).astype(np.uint8).ravel()
+    return together(
+        Pieces(start, np.full(batches, 2), np.arange(batches)),
+        Pieces(*heads(least, widths), batch),
+        Pieces(*bodies(over, lengths, widths), batch),
+        Pieces(*high_bits(chosen, lengths[gaps], widths[gaps]), batch[gaps]),
+    )
 
 
 def split(table: Table, kinds: Integers, owner: Integers) -> Iterator[tuple[Integers, Integers]]:
     """The columns of all batches, each with the number of the batch that an element belongs to."""
     yield POSITIONS[kinds[owner], table.kind], owner
-    inner = np.flatnonzero(np.diff(owner) == 0)
-    yield np.diff(table.at)[inner], owner[inner]
+    [inner] = np.nonzero(owner[1:] == owner[:-1])
+    yield (table.at[1:] - table.at[:-1])[inner], owner[inner]
     behind = np.cumsum(EXTRA[table.kind])
     for kind in ALL_KINDS:
-        chosen = np.flatnonzero(table.kind == kind)
+        [chosen] = np.nonzero(table.kind == kind)
         if len(chosen):
             batch = owner[chosen]
             yield table.channel[chosen], batch
@@ -97,118 +104,140 @@ def split(table: Table, kinds: Integers, owner: Integers) -> Iterator[tuple[Inte
                 yield table.extra[behind[chosen] - EXTRA[kind] + place], batch
 
 
-def bit_length(numbers: NDArray[np.uint64]) -> Integers:
+def changes(numbers: Integers) -> Integers:
+    """Where a number is another than the one before it, and the first."""
+    return np.concatenate(([0], np.nonzero(numbers[1:] != numbers[:-1])[0] + 1))
+
+
+def bit_length(numbers: Unsigned) -> Integers:
     """Of numbers below 2**53."""
     return np.frexp(numbers.astype(np.float64))[1].astype(np.int64)
 
 
-def put(
-    numbers: NDArray[np.uint64], lengths: Integers, widths: Integers
-) -> tuple[Integers, bytes]:
-    """The bodies of columns that lie behind each other, and where each ends; bits above the width are left out."""
-    ends = np.cumsum((lengths * widths + 7) // 8)
-    wide = np.flatnonzero(np.repeat(widths, lengths))
-    first = np.cumsum(lengths) - lengths
-    width = np.repeat(widths, lengths)[wide]
-    begin = np.concatenate(([0], ends[:-1])) * 8 - first * widths
-    place = np.repeat(begin, lengths)[wide] + wide * width
-    low = numbers[wide] & ((np.uint64(1) << width.astype(np.uint64)) - np.uint64(1))
-    return ends, bits(low, place, int(ends[-1]))
+def before(sizes: Integers) -> Integers:
+    """Where each begins, when they lie behind each other."""
+    return np.cumsum(sizes) - sizes
 
 
-def high_bits(gaps: NDArray[np.uint64], lengths: Integers, widths: Integers) -> Iterator[bytes]:
-    """What the gaps of each batch have above their width."""
-    high = (gaps >> np.repeat(widths, lengths).astype(np.uint64)).astype(np.int64)
-    ones = np.cumsum(high + 1) - 1  # where each ends, were the batches not filled up to whole bytes
-    last = np.cumsum(lengths) - 1
-    after = ones[last] + 1
-    sizes = (np.diff(after, prepend=0) + 7) // 8
-    ends = np.cumsum(sizes)
-    filled = (ends - sizes) * 8 - np.concatenate(([0], after[:-1]))[: len(ends)]
-    written = bits(np.ones(len(ones), np.uint64), ones + np.repeat(filled, lengths), int(sizes.sum()))
-    for end, size in zip(ends.tolist(), sizes.tolist(), strict=True):
-        yield written[end - size : end]
+def heads(least: Integers, widths: Integers) -> tuple[Bytes, Integers]:
+    number = (least << 1 ^ least >> 63).view(np.uint64)
+    groups = np.maximum((bit_length(number) + 6) // 7, 1)
+    written = (number[:, None] >> (7 * GROUPS).astype(np.uint64) & np.uint64(127)).astype(np.uint8)
+    written[groups[:, None] - 1 > GROUPS] |= 128
+    written[np.arange(len(groups)), groups] = widths
+    return written[groups[:, None] >= GROUPS], groups + 1
 
 
-def bits(numbers: NDArray[np.uint64], places: Integers, size: int) -> bytes:
+def bodies(numbers: Unsigned, lengths: Integers, widths: Integers) -> tuple[Bytes, Integers]:
+    """Of each number so many of its lowest bits as its run is wide."""
+    sizes = (lengths * widths + 7) // 8
+    width = np.repeat(widths, lengths)
+    [some] = np.nonzero(width != 0)
+    width = width[some]
+    place = np.repeat(before(sizes) * 8 - before(lengths) * widths, lengths)[some] + some * width
+    low = numbers[some] & ((np.uint64(1) << width.view(np.uint64)) - np.uint64(1))
+    return bits(low, place, int(sizes.sum())), sizes
+
+
+def bits(numbers: Unsigned, places: Integers, size: int) -> Bytes:
     """So many bytes that hold each number from its bit on; the places rise, and no number reaches the next's."""
     words = np.zeros(size // 8 + 2, "<u8")
     if len(numbers):
-        word, shift = places >> 6, (places & 63).astype(np.uint64)
-        begins = np.flatnonzero(np.diff(word, prepend=-1))
+        word, shift = places >> 6, (places & 63).view(np.uint64)
+        begins = changes(word)
         words[word[begins]] = np.bitwise_or.reduceat(numbers << shift, begins)
         # Only the last number in a word can reach into the next one.
         lasts = np.append(begins[1:], len(numbers)) - 1
         words[word[lasts] + 1] |= numbers[lasts] >> np.uint64(1) >> (np.uint64(63) - shift[lasts])
-    return words.tobytes()[:size]
+    return words.view(np.uint8)[:size]
 
 
-@lru_cache(maxsize=65_536)
-def head(least: int, width: int) -> bytes:
-    number = least << 1 if least >= 0 else ~(least << 1)
-    written = bytearray()
-    while number > 127:
-        written.append(number & 127 | 128)
-        number >>= 7
-    return bytes((*written, number, width))
+def high_bits(gaps: Unsigned, lengths: Integers, widths: Integers) -> tuple[Bytes, Integers]:
+    """Of each gap what it has above its run's width: as many zeros, then a one."""
+    ends = np.cumsum((gaps >> np.repeat(widths, lengths).view(np.uint64)).view(np.int64) + 1)
+    behind = ends[np.cumsum(lengths) - 1]
+    counts = np.diff(behind, prepend=0)
+    sizes = (counts + 7) // 8
+    written = np.zeros(int(sizes.sum()) * 8, np.uint8)
+    written[ends - 1 + np.repeat(before(sizes) * 8 - before(counts), lengths)] = 1
+    return np.packbits(written, bitorder="little"), sizes
+
+
+def together(*parts: Pieces) -> list[bytes]:
+    """Of each batch its pieces in their order."""
+    written, sizes, batch = map(np.concatenate, zip(*parts, strict=True))
+    order = np.argsort(batch, kind="stable")
+    ordered = sizes[order]
+    moved = np.repeat(before(sizes)[order] - before(ordered), ordered)
+    all_bytes = written[np.arange(len(moved)) + moved].tobytes()
+    begins = before(ordered)[changes(batch[order])].tolist()
+    return [all_bytes[begin:end] for begin, end in pairwise([*begins, len(all_bytes)])]
 
 
 # --- the way back ------------------------------------------------------------------------------------
 
 
 def unpack(first_at: int, count: int, events: bytes) -> Columns:
-    """The columns again; raises :class:`ValueError` where the form has another version."""
+    """The columns of a batch again; raises :class:`ValueError` where the form has another version."""
     if events[0] != VERSION:
         raise ValueError(f"events: version {events[0]} of their form is not known; update sensorapp")
     reader = Reader(events)
     occurring = [kind for kind in ALL_KINDS if events[1] >> kind & 1]
-    heads = [reader.head() for _ in range(1 + (count > 1) + sum(2 + EXTRAS.get(kind, 0) for kind in occurring))]
-    kind = np.array(occurring)[reader.column(heads.pop(0), count)]
-    gaps_head = heads.pop(0) if count > 1 else (0, 0)
-    gaps = reader.column(gaps_head, count - 1)
-    channel, value = np.empty((2, count), np.int64)
-    behind = np.cumsum(EXTRA[kind])
-    extra = np.empty(behind[-1], np.int64)
-    columns = iter(heads)
-    for one in occurring:
-        chosen = np.flatnonzero(kind == one)
-        channel[chosen] = reader.column(next(columns), len(chosen))
-        value[chosen] = reader.column(next(columns), len(chosen))
-        for place in range(EXTRA[one]):
-            extra[behind[chosen] - EXTRA[one] + place] = reader.column(next(columns), len(chosen))
-    gaps += reader.high_bits(count - 1) << gaps_head[1]
-    at = np.cumsum(np.concatenate(([first_at], gaps)))
-    return Columns(*(column.tolist() for column in (kind, at, channel, value, extra)))
+    widths = [1, *([1] if count > 1 else []), *(2 + EXTRAS.get(kind, 0) for kind in occurring)]
+    positions, *rest = [[reader.head() for _ in range(width)] for width in widths]
+    kind = [occurring[position] for position in reader.column(*positions[0], count)]
+    low, width = [], 0
+    if count > 1:
+        [(least, width)], *rest = rest
+        low = reader.column(least, width, count - 1)
+    columns = {
+        one: [reader.column(*head, kind.count(one)) for head in its]
+        for one, its in zip(occurring, rest, strict=True)
+    }
+    gaps = [below + (high << width) for below, high in zip(low, reader.high_bits(), strict=True)]
+    channel, value = ({one: iter(its[place]) for one, its in columns.items()} for place in (0, 1))
+    extra = {one: zip(*its[2:], strict=True) for one, its in columns.items() if one in EXTRAS}
+    return Columns(
+        kind,
+        list(accumulate(gaps, initial=first_at)),
+        [next(channel[one]) for one in kind],
+        [next(value[one]) for one in kind],
+        [number for one in kind if one in extra for number in next(extra[one])],
+    )
 
 
 class Reader:
     """Goes through packed events from their heads on."""
 
     def __init__(self, events: bytes) -> None:
-        self.place, self.size = 2, len(events)
-        self.bytes = np.frombuffer(events + bytes(8), np.uint8)
-        # What eight bytes say from each byte on.
-        self.words = np.ndarray((self.size,), "<u8", self.bytes, strides=(1,))
+        self.events, self.place = events, 2
 
     def head(self) -> tuple[int, int]:
         """Least number and width of a column."""
         number = shift = 0
-        while (byte := int(self.bytes[self.place])) > 127:
+        while (byte := self.events[self.place]) > 127:
             number |= (byte & 127) << shift
             shift, self.place = shift + 7, self.place + 1
         number |= byte << shift
         self.place += 2
-        return (~(number >> 1) if number & 1 else number >> 1), int(self.bytes[self.place - 1])
+        return number >> 1 ^ -(number & 1), self.events[self.place - 1]
 
-    def column(self, head: tuple[int, int], count: int) -> Integers:
-        least, width = head
+    def column(self, least: int, width: int, count: int) -> list[int]:
         if not width:
-            return np.full(count, least)
-        place = np.arange(count) * width
-        words = self.words[self.place + (place >> 3)] >> (place & 7).astype(np.uint64)
+            return [least] * count
+        numbers: list[int] = []
+        mask = (1 << width) - 1
+        for begin in range(
+            0, count, 64
+        ):  # so many end with a byte, and shifting a longer number takes longer
+            place = self.place + begin // 8 * width
+            some = int.from_bytes(self.events[place : place + 8 * width], "little")
+            shifts = range(0, width * min(64, count - begin), width)
+            numbers += [least + (some >> shift & mask) for shift in shifts]
         self.place += (count * width + 7) // 8
-        return (words & np.uint64((1 << width) - 1)).astype(np.int64) + least
+        return numbers
 
-    def high_bits(self, count: int) -> Integers:
-        ones = np.flatnonzero(np.unpackbits(self.bytes[self.place : self.size], bitorder="little"))[:count]
-        return np.diff(ones, prepend=-1) - 1
+    def high_bits(self) -> list[int]:
+        """How many zeros there are before each one of the rest."""
+        rest = int.from_bytes(self.events[self.place :], "little")
+        return [len(zeros) for zeros in f"{rest:b}".split("1")[:0:-1]]

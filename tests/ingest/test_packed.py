@@ -1,12 +1,10 @@
-from itertools import pairwise
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.ingest.columns import encode, join
 from analytics.ingest.packed import pack, unpack
 from sensorapp import wire
-from tests.ingest.strategies import MOMENTS, events
+from tests.ingest.strategies import events
 
 # Times that follow each other closely, as most do, and those that leap through a century.
 NEAR = st.integers(1_780_000_000_000, 1_780_000_100_000)
