@@ -6,19 +6,21 @@ all numbers are little-endian, all bits of a byte are used from the least signif
 
 1. One byte: the version of this form, 1.
 2. One byte: which kinds occur, kind *k* as bit *k*.
-3. The head of each column: its least number, then one byte with its width in bits. The number is zigzag
+3. Two bytes: in how many runs of one kind the events come.
+4. The head of each column: its least number, then one byte with its width in bits. The number is zigzag
    (0, -1, 1, -2 … as 0, 1, 2, 3 …) in groups of seven bits, lowest first, the eighth set where more follow.
    The columns are, in this order:
 
-   a. ``kind``, as the position (from 0) among the kinds that occur;
-   b. the gaps, each event's ``at`` less the one before; not there for a single event;
-   c. for each kind that occurs, in order: ``channel``, ``value``, then what ``extra`` holds for it, each a column
+   a. the kind of each run, as its position (from 0) among the kinds that occur;
+   b. the length of each run;
+   c. the gaps, each event's ``at`` less the one before; not there for a single event;
+   d. for each kind that occurs, in order: ``channel``, ``value``, then what ``extra`` holds for it, each a column
       of the events of that kind alone.
 
-4. The body of each column, in the same order: its numbers less its least, each in as many bits as the column is
+5. The body of each column, in the same order: its numbers less its least, each in as many bits as the column is
    wide, filled up with zeros to a whole byte. A width of zero takes none: all are equal. Of a gap, only the low
    bits are here.
-5. The gaps' high bits, to the end: for each gap as many zeros as they say, then a one (Rice's code). So a night
+6. The gaps' high bits, to the end: for each gap as many zeros as they say, then a one (Rice's code). So a night
    between two events widens one gap and not all.
 """
 
@@ -35,7 +37,7 @@ from analytics.ingest.arrays import Integers
 from analytics.ingest.columns import EXTRAS, KINDS, Columns, Table
 
 VERSION: Final = 1
-GAPS: Final = 1  # the number of their column, where there are any
+GAPS: Final = 2  # the number of their column, where there are any
 ALL_KINDS: Final = sorted(KINDS.values())
 EXTRA: Final = np.array([EXTRAS.get(kind, 0) for kind in range(max(ALL_KINDS) + 1)])
 # By the set of kinds that occur and a kind: how many of them come before it.
@@ -63,34 +65,40 @@ def pack(table: Table) -> list[bytes]:
     """Of each batch its events; every batch has one at least."""
     batches, owner = len(table.bounds) - 1, table.batch
     kinds = np.bitwise_or.reduceat(1 << table.kind, table.bounds[:-1])
-    columns = list(split(table, kinds, owner))
-    # What a batch has in a column is a run of numbers: column by column, and in each batch by batch.
+    runs = changes(owner * len(EXTRA) + table.kind)
+    columns = list(split(table, kinds, owner, runs))
+    # What a batch has in a column is a stretch of numbers: column by column, and in each batch by batch.
     numbers = np.concatenate([column for column, _ in columns], dtype=np.int64)
-    run = np.concatenate([batch + place * batches for place, (_, batch) in enumerate(columns)])
-    begins = changes(run)
+    stretch = np.concatenate([batch + place * batches for place, (_, batch) in enumerate(columns)])
+    begins = changes(stretch)
     lengths = np.diff(begins, append=len(numbers))
-    column, batch = np.divmod(run[begins], batches)
+    column, batch = np.divmod(stretch[begins], batches)
     least = np.minimum.reduceat(numbers, begins)
     over = (numbers - np.repeat(least, lengths)).view(np.uint64)
     widths = bit_length(np.maximum.reduceat(over, begins))
     [gaps] = np.nonzero(column == GAPS)
-    chosen = over[len(owner) : len(owner) + int(lengths[gaps].sum())]
+    chosen = over[2 * len(runs) : 2 * len(runs) + len(owner) - batches]
     if len(gaps):
         # The greatest power of two up to the mean: a tenth of a bit above what any code could reach.
-        mean = np.add.reduceat(chosen, begins[gaps] - len(owner)) // lengths[gaps].astype(np.uint64)
+        mean = np.add.reduceat(chosen, before(lengths[gaps])) // lengths[gaps].view(np.uint64)
         widths[gaps] = np.maximum(bit_length(mean) - 1, 0)
-    start = np.stack([np.full(batches, VERSION), kinds], axis=1).astype(np.uint8).ravel()
+    counts = np.bincount(owner[runs])
+    start = np.stack([np.full(batches, VERSION), kinds, counts & 255, counts >> 8], axis=1)
     return together(
-        Pieces(start, np.full(batches, 2), np.arange(batches)),
+        Pieces(start.astype(np.uint8).ravel(), np.full(batches, 4), np.arange(batches)),
         Pieces(*heads(least, widths), batch),
         Pieces(*bodies(over, lengths, widths), batch),
         Pieces(*high_bits(chosen, lengths[gaps], widths[gaps]), batch[gaps]),
     )
 
 
-def split(table: Table, kinds: Integers, owner: Integers) -> Iterator[tuple[Integers, Integers]]:
+def split(
+    table: Table, kinds: Integers, owner: Integers, runs: Integers
+) -> Iterator[tuple[Integers, Integers]]:
     """The columns of all batches, each with the number of the batch that an element belongs to."""
-    yield POSITIONS[kinds[owner], table.kind], owner
+    batch = owner[runs]
+    yield POSITIONS[kinds[batch], table.kind[runs]], batch
+    yield np.diff(runs, append=len(owner)), batch
     [inner] = np.nonzero(owner[1:] == owner[:-1])
     yield (table.at[1:] - table.at[:-1])[inner], owner[inner]
     behind = np.cumsum(EXTRA[table.kind])
@@ -129,7 +137,7 @@ def heads(least: Integers, widths: Integers) -> tuple[Bytes, Integers]:
 
 
 def bodies(numbers: Unsigned, lengths: Integers, widths: Integers) -> tuple[Bytes, Integers]:
-    """Of each number so many of its lowest bits as its run is wide."""
+    """Of each number so many of its lowest bits as its stretch is wide."""
     sizes = (lengths * widths + 7) // 8
     width = np.repeat(widths, lengths)
     [some] = np.nonzero(width != 0)
@@ -153,7 +161,7 @@ def bits(numbers: Unsigned, places: Integers, size: int) -> Bytes:
 
 
 def high_bits(gaps: Unsigned, lengths: Integers, widths: Integers) -> tuple[Bytes, Integers]:
-    """Of each gap what it has above its run's width: as many zeros, then a one."""
+    """Of each gap what it has above its stretch's width: as many zeros, then a one."""
     ends = np.cumsum((gaps >> np.repeat(widths, lengths).view(np.uint64)).view(np.int64) + 1)
     behind = ends[np.cumsum(lengths) - 1]
     counts = np.diff(behind, prepend=0)
@@ -183,17 +191,14 @@ def unpack(first_at: int, count: int, events: bytes) -> Columns:
         raise ValueError(f"events: version {events[0]} of their form is not known; update sensorapp")
     reader = Reader(events)
     occurring = [kind for kind in ALL_KINDS if events[1] >> kind & 1]
-    widths = [1, *([1] if count > 1 else []), *(2 + EXTRAS.get(kind, 0) for kind in occurring)]
-    positions, *rest = [[reader.head() for _ in range(width)] for width in widths]
-    kind = [occurring[position] for position in reader.column(*positions[0], count)]
-    low, width = [], 0
-    if count > 1:
-        [(least, width)], *rest = rest
-        low = reader.column(least, width, count - 1)
-    columns = {
-        one: [reader.column(*head, kind.count(one)) for head in its]
-        for one, its in zip(occurring, rest, strict=True)
-    }
+    runs = int.from_bytes(events[2:4], "little")
+    positions, lengths = reader.head(), reader.head()
+    gaps_head = reader.head() if count > 1 else (0, 0)
+    heads = {one: [reader.head() for _ in range(2 + EXTRAS.get(one, 0))] for one in occurring}
+    places = zip(reader.column(*positions, runs), reader.column(*lengths, runs), strict=True)
+    kind = [occurring[place] for place, length in places for _ in range(length)]
+    low, width = reader.column(*gaps_head, count - 1), gaps_head[1]
+    columns = {one: [reader.column(*head, kind.count(one)) for head in its] for one, its in heads.items()}
     gaps = [below + (high << width) for below, high in zip(low, reader.high_bits(), strict=True)]
     channel, value = ({one: iter(its[place]) for one, its in columns.items()} for place in (0, 1))
     extra = {one: zip(*its[2:], strict=True) for one, its in columns.items() if one in EXTRAS}
@@ -210,7 +215,7 @@ class Reader:
     """Goes through packed events from their heads on."""
 
     def __init__(self, events: bytes) -> None:
-        self.events, self.place = events, 2
+        self.events, self.place = events, 4
 
     def head(self) -> tuple[int, int]:
         """Least number and width of a column."""
