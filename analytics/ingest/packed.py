@@ -65,27 +65,27 @@ def pack(table: Table) -> list[bytes]:
     """Of each batch its events; every batch has one at least."""
     batches, owner = len(table.bounds) - 1, table.batch
     kinds = np.bitwise_or.reduceat(1 << table.kind, table.bounds[:-1])
-    runs = changes(owner * len(EXTRA) + table.kind)
+    runs = stretches(owner * len(EXTRA) + table.kind)
     columns = list(split(table, kinds, owner, runs))
     # What a batch has in a column is a stretch of numbers: column by column, and in each batch by batch.
     numbers = np.concatenate([column for column, _ in columns], dtype=np.int64)
     stretch = np.concatenate([batch + place * batches for place, (_, batch) in enumerate(columns)])
-    begins = changes(stretch)
-    lengths = np.diff(begins, append=len(numbers))
+    bounds = stretches(stretch)
+    begins, lengths = bounds[:-1], bounds[1:] - bounds[:-1]
     column, batch = np.divmod(stretch[begins], batches)
     least = np.minimum.reduceat(numbers, begins)
     over = (numbers - np.repeat(least, lengths)).view(np.uint64)
     widths = bit_length(np.maximum.reduceat(over, begins))
     [gaps] = np.nonzero(column == GAPS)
-    chosen = over[2 * len(runs) : 2 * len(runs) + len(owner) - batches]
+    chosen = over[2 * len(runs) - 2 :][: len(owner) - batches]
     if len(gaps):
         # The greatest power of two up to the mean: a tenth of a bit above what any code could reach.
         mean = np.add.reduceat(chosen, before(lengths[gaps])) // lengths[gaps].view(np.uint64)
         widths[gaps] = np.maximum(bit_length(mean) - 1, 0)
-    counts = np.bincount(owner[runs])
-    start = np.stack([np.full(batches, VERSION), kinds, counts & 255, counts >> 8], axis=1)
+    start = np.empty(batches, [("version", "u1"), ("kinds", "u1"), ("runs", "<u2")])
+    start["version"], start["kinds"], start["runs"] = VERSION, kinds, np.bincount(owner[runs[:-1]])
     return together(
-        Pieces(start.astype(np.uint8).ravel(), np.full(batches, 4), np.arange(batches)),
+        Pieces(start.view(np.uint8), np.full(batches, 4), np.arange(batches)),
         Pieces(*heads(least, widths), batch),
         Pieces(*bodies(over, lengths, widths), batch),
         Pieces(*high_bits(chosen, lengths[gaps], widths[gaps]), batch[gaps]),
@@ -96,25 +96,31 @@ def split(
     table: Table, kinds: Integers, owner: Integers, runs: Integers
 ) -> Iterator[tuple[Integers, Integers]]:
     """The columns of all batches, each with the number of the batch that an element belongs to."""
-    batch = owner[runs]
-    yield POSITIONS[kinds[batch], table.kind[runs]], batch
-    yield np.diff(runs, append=len(owner)), batch
+    batch = owner[runs[:-1]]
+    yield POSITIONS[kinds[batch], table.kind[runs[:-1]]], batch
+    yield runs[1:] - runs[:-1], batch
     [inner] = np.nonzero(owner[1:] == owner[:-1])
     yield (table.at[1:] - table.at[:-1])[inner], owner[inner]
     behind = np.cumsum(EXTRA[table.kind])
-    for kind in ALL_KINDS:
+    any_kinds = int(np.bitwise_or.reduce(kinds))
+    for kind in occurring(any_kinds):
         [chosen] = np.nonzero(table.kind == kind)
-        if len(chosen):
-            batch = owner[chosen]
-            yield table.channel[chosen], batch
-            yield table.value[chosen], batch
-            for place in range(EXTRA[kind]):
-                yield table.extra[behind[chosen] - EXTRA[kind] + place], batch
+        batch = owner[chosen]
+        yield table.channel[chosen], batch
+        yield table.value[chosen], batch
+        for place in range(-EXTRAS.get(kind, 0), 0):
+            yield table.extra[behind[chosen] + place], batch
 
 
-def changes(numbers: Integers) -> Integers:
-    """Where a number is another than the one before it, and the first."""
-    return np.concatenate(([0], np.nonzero(numbers[1:] != numbers[:-1])[0] + 1))
+def occurring(kinds: int) -> list[int]:
+    return [kind for kind in ALL_KINDS if kinds >> kind & 1]
+
+
+def stretches(numbers: Integers) -> Integers:
+    """The bounds between which all numbers are equal, both ends included."""
+    bound = np.ones(len(numbers) + 1, np.bool_)
+    bound[1:-1] = numbers[1:] != numbers[:-1]
+    return bound.nonzero()[0]
 
 
 def bit_length(numbers: Unsigned) -> Integers:
@@ -152,22 +158,23 @@ def bits(numbers: Unsigned, places: Integers, size: int) -> Bytes:
     words = np.zeros(size // 8 + 2, "<u8")
     if len(numbers):
         word, shift = places >> 6, (places & 63).view(np.uint64)
-        begins = changes(word)
+        bounds = stretches(word)
+        begins, lasts = bounds[:-1], bounds[1:] - 1
         words[word[begins]] = np.bitwise_or.reduceat(numbers << shift, begins)
         # Only the last number in a word can reach into the next one.
-        lasts = np.append(begins[1:], len(numbers)) - 1
         words[word[lasts] + 1] |= numbers[lasts] >> np.uint64(1) >> (np.uint64(63) - shift[lasts])
     return words.view(np.uint8)[:size]
 
 
 def high_bits(gaps: Unsigned, lengths: Integers, widths: Integers) -> tuple[Bytes, Integers]:
     """Of each gap what it has above its stretch's width: as many zeros, then a one."""
-    ends = np.cumsum((gaps >> np.repeat(widths, lengths).view(np.uint64)).view(np.int64) + 1)
-    behind = ends[np.cumsum(lengths) - 1]
-    counts = np.diff(behind, prepend=0)
+    if not len(gaps):
+        return np.empty(0, np.uint8), lengths
+    high = (gaps >> np.repeat(widths, lengths).view(np.uint64)).view(np.int64) + 1
+    counts = np.add.reduceat(high, before(lengths))
     sizes = (counts + 7) // 8
     written = np.zeros(int(sizes.sum()) * 8, np.uint8)
-    written[ends - 1 + np.repeat(before(sizes) * 8 - before(counts), lengths)] = 1
+    written[np.cumsum(high) - 1 + np.repeat(before(sizes) * 8 - before(counts), lengths)] = 1
     return np.packbits(written, bitorder="little"), sizes
 
 
@@ -178,7 +185,7 @@ def together(*parts: Pieces) -> list[bytes]:
     ordered = sizes[order]
     moved = np.repeat(before(sizes)[order] - before(ordered), ordered)
     all_bytes = written[np.arange(len(moved)) + moved].tobytes()
-    begins = before(ordered)[changes(batch[order])].tolist()
+    begins = before(ordered)[stretches(batch[order])[:-1]].tolist()
     return [all_bytes[begin:end] for begin, end in pairwise([*begins, len(all_bytes)])]
 
 
@@ -190,13 +197,13 @@ def unpack(first_at: int, count: int, events: bytes) -> Columns:
     if events[0] != VERSION:
         raise ValueError(f"events: version {events[0]} of their form is not known; update sensorapp")
     reader = Reader(events)
-    occurring = [kind for kind in ALL_KINDS if events[1] >> kind & 1]
+    kinds = occurring(events[1])
     runs = int.from_bytes(events[2:4], "little")
     positions, lengths = reader.head(), reader.head()
     gaps_head = reader.head() if count > 1 else (0, 0)
-    heads = {one: [reader.head() for _ in range(2 + EXTRAS.get(one, 0))] for one in occurring}
+    heads = {one: [reader.head() for _ in range(2 + EXTRAS.get(one, 0))] for one in kinds}
     places = zip(reader.column(*positions, runs), reader.column(*lengths, runs), strict=True)
-    kind = [occurring[place] for place, length in places for _ in range(length)]
+    kind = [kinds[place] for place, length in places for _ in range(length)]
     low, width = reader.column(*gaps_head, count - 1), gaps_head[1]
     columns = {one: [reader.column(*head, kind.count(one)) for head in its] for one, its in heads.items()}
     gaps = [below + (high << width) for below, high in zip(low, reader.high_bits(), strict=True)]
