@@ -6,6 +6,7 @@ they refer to, and the large tables can be distributed by organisation.
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 
@@ -71,7 +72,8 @@ class Gauge(models.Model):
 class Rejection(models.Model):
     """Events that never will be counted, and why: those of an invalid batch, or set aside and never released.
 
-    ``path`` is the place in the upload that is wrong; empty for what was not released.
+    ``path`` is the place in the upload that is wrong; empty for what was not released. ``at`` are the events' times
+    (Unix ms) as sent, by which they are known when they come again; None where not known.
     """
 
     sensor_id = models.BigIntegerField()
@@ -81,6 +83,7 @@ class Rejection(models.Model):
     path = models.TextField()
     reason = models.TextField()
     received_at = models.DateTimeField()
+    at = ArrayField(models.BigIntegerField(null=True), null=True)
 
     class Meta:
         managed = False

@@ -58,7 +58,7 @@ def test_its_batches_are_packed_with_all_that_they_say(old: psycopg.Connection) 
             old.execute(f"INSERT INTO ingest_set_aside VALUES ({', '.join(['%s'] * 12)})", [*head, *arrays])
             held.append((*head, events))
 
-    migration("0010_packed_events").pack_all(old)  # type: ignore[attr-defined]
+    migration("0011_packed_events").pack_all(old)  # type: ignore[attr-defined]
 
     same = "organisation_id, sensor_id, epoch, first_seq, received_at, config, model"
     packed = "first_at, event_count, events"

@@ -93,7 +93,7 @@ def names(*all_names: str) -> sql.Composed:
 class Migration(migrations.Migration):
     """Batches keep their events in one column, to the byte as in :mod:`analytics.ingest.packed`, rather than as arrays."""
 
-    dependencies: ClassVar = [("ingest", "0009_rejections_by_sensor")]
+    dependencies: ClassVar = [("ingest", "0010_rejections_know_times")]
     operations: ClassVar = [
         migrations.RunPython(pack_events),
         *(migrations.RemoveField("batch", name) for name in ("kind", "at", "channel", "value", "extra")),
