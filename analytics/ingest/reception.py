@@ -17,6 +17,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from analytics.ingest import decode, monitoring
 from analytics.ingest.check import Check, last_check
 from analytics.ingest.committer import (
+    THREADS,
     TOLERANCE_MS,
     Committer,
     OverloadedError,
@@ -74,7 +75,7 @@ class Reception:
         if self._pool is None or self._committer is None:
             self._pool = open_pool(self._database_url, LOOK_UPS_AT_ONCE)
             # Of its own, so that no crowd at the door keeps it from committing.
-            self._committer_pool = open_pool(self._database_url, 1)
+            self._committer_pool = open_pool(self._database_url, THREADS)
             publisher = Publisher(self._group_send)
             self._committer = Committer(
                 self._committer_pool,
@@ -152,7 +153,7 @@ class Reception:
     def check_committer(self) -> None:
         """Raise :class:`RefusedError` where nothing would ever be committed again."""
         if self._committer and not self._committer.running:
-            raise RefusedError(503, "The committing thread has ended.", "Restart this process.")
+            raise RefusedError(503, "A committing thread has ended.", "Restart this process.")
 
     # --- uploads ---
 
