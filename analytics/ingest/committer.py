@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from analytics.ingest import decode, monitoring
 from analytics.ingest.commit import Incoming, commit
 from analytics.ingest.decode import Broken
 from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
+from analytics.ingest.outage import Outage
 from analytics.ingest.partitions import create_partitions
 from analytics.ingest.retention import refuse_expired
 from sensorapp import wire
@@ -102,6 +103,7 @@ class Committer:
         max_waiting_events: int,
         tolerance_ms: int = TOLERANCE_MS,
         directory: Directory | None = None,
+        outage: Outage | None = None,
     ) -> None:
         self._pool = pool
         self._tolerance_ms = tolerance_ms
@@ -111,6 +113,7 @@ class Committer:
         self._lock = threading.Lock()
         self._queues = [Queue() for _ in range(THREADS)]
         self._directory = directory or Directory()
+        self._outage = outage or Outage()
         self._threads = [
             threading.Thread(target=self._run, args=[queue], name=f"committer {number}", daemon=True)
             for number, queue in enumerate(self._queues)
@@ -155,12 +158,15 @@ class Committer:
             answers = self._commit(requests)
         except POISON as error:
             self._settle_apart(requests, error)
+        # Other faults are the backend's, so that nothing is refused for them: the senders try again.
+        except psycopg.OperationalError as error:
+            self._outage.begin(error)
+            put_off(requests)
         except Exception as error:
-            # The fault is the backend's, so that nothing is refused for it: the senders try again.
             logger.exception("commit failed, %d requests will be sent again", len(requests), exc_info=error)
-            for request in requests:
-                request.answer.set_exception(UnavailableError())
+            put_off(requests)
         else:
+            self._outage.end()
             for request, its_answer in zip(requests, answers, strict=True):
                 request.answer.set_result(its_answer)
 
@@ -236,6 +242,11 @@ class Committer:
             sensors |= self._directory.sensors(connection, doubtful, fresh=True)
             judged = [judge(request, sensors, self._tolerance_ms) for request in requests]
         return judged
+
+
+def put_off(requests: Iterable[Request]) -> None:
+    for request in requests:
+        request.answer.set_exception(UnavailableError())
 
 
 Judged = list[Incoming | wire.Ack]

@@ -12,7 +12,7 @@ import psycopg
 import redis
 import redis.asyncio
 from psycopg import Connection
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool
 
 from analytics.ingest import decode, monitoring
 from analytics.ingest.check import Check, last_check
@@ -27,6 +27,7 @@ from analytics.ingest.committer import (
 from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
 from analytics.ingest.limits import Limits
 from analytics.ingest.live import GroupSend, Publisher
+from analytics.ingest.outage import Outage
 from analytics.ingest.refusal import Batches, RefusedError
 from sensorapp import wire
 from sensorapp.accounts import secrets
@@ -67,6 +68,7 @@ class Reception:
         self._committer_pool: ConnectionPool | None = None
         self._committer: Committer | None = None
         self._directory = Directory()
+        self._outage = Outage()
         self._look_ups = LookUps(self._read_devices)
 
     # --- life ---
@@ -83,6 +85,7 @@ class Reception:
                 self.options.max_waiting_events,
                 self.options.tolerance_ms,
                 self._directory,
+                self._outage,
             )
         return self._pool, self._committer
 
@@ -123,11 +126,14 @@ class Reception:
                 return read(connection)
 
         try:
-            return await asyncio.to_thread(connect_and_read)
-        except (psycopg.OperationalError, PoolTimeout):
+            found = await asyncio.to_thread(connect_and_read)
+        except psycopg.OperationalError as error:
+            self._outage.begin(error)
             raise later("The database is not available.") from None
         except psycopg.errors.UndefinedTable:
             raise RefusedError(503, "The database lacks tables.", "Run manage.py migrate.") from None
+        self._outage.end()
+        return found
 
     # --- health ---
 
