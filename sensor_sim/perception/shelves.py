@@ -18,7 +18,7 @@ from sensorapp import wire
 # Seconds for which the number must keep still before it is reported. Longer than GONE, so that of two items
 # taken at once one may be lost from sight later than the other.
 STEADY = 0.7
-MANY = 3  # so many of another product are not misplaced: the network calls the slot's own by that name
+MANY = 2  # where so many are called one name and none its own, the network means the slot's product
 ALIKE = 0.2  # what differs in width and height by less than this share may be the same product
 
 # A change that nothing hides is reported at most this many seconds after it happened.
