@@ -153,6 +153,7 @@ def _distinct(found: Sequence[Detection]) -> list[Detection]:
 
 
 def _duplicates(box: Box, other: Box) -> bool:
+    """Items behind one another differ at their heads and their feet alike, boxes of one item at either."""
     if overlap(box, other) < DUPLICATE:
         return False
     heads, feet = box.top - other.top, box.bottom - other.bottom
@@ -182,14 +183,14 @@ def _off(begin: float, end: float) -> float:
 
 
 def _around(place: Place, standing: Sequence[Place]) -> list[Place]:
-    """Those nearest to one, as what hides it would hide them."""
+    """Those nearest to one, as what hides it would hide them; what overlaps it may be the same item again."""
     x, y = place.box.centre
 
     def away(other: Place) -> float:
         there = other.box.centre
         return math.hypot(there[0] - x, (there[1] - y) * TALL)
 
-    return _nearest([other for other in standing if other is not place], away)
+    return _nearest([other for other in standing if overlap(place.box, other.box) < BEHIND], away)
 
 
 def _nearest(places: Sequence[Place], away: Callable[[Place], float]) -> list[Place]:
