@@ -73,22 +73,19 @@ class SlotCounter:
         self._learn_name([place.label for _, place in here])
         named = [place for _, place in here if place.label in (self.slot.item, self._name)]
         own = {place for _, place in here if place in named or _alike(place, named)}
-        # Of each facing what stands in front: the last wins.
-        front = {
-            spot.facing: (spot, place) for spot, place in sorted(here, key=lambda h: (h[0].row, h[1] in own))
-        }
-        return [place for _, place in front.values()], sum(
-            spot.row + (place in own) for spot, place in front.values()
-        )
+        # Of each facing what stands in front, its own product rather than a part of it: the last wins.
+        forward = sorted(here, key=lambda h: (h[0].row, h[1] in own))
+        front = {spot.facing: (spot, place) for spot, place in forward}.values()
+        return [place for _, place in front], sum(spot.row + (place in own) for spot, place in front)
 
     def _learn_name(self, labels: Sequence[str]) -> None:
         """The network may take the slot's product for another: then it calls all of them so."""
         named = Counter(labels)
-        if named[self.slot.item]:
-            if named[self.slot.item] >= named[self._name]:
-                self._name = self.slot.item
-        elif named and max(named.values()) >= MANY:
-            self._name = max(named, key=named.__getitem__)
+        own, (name, often) = named[self.slot.item], max(named.items(), key=lambda n: n[1], default=("", 0))
+        if own and own >= named[self._name]:
+            self._name = self.slot.item
+        elif not own and often >= MANY:
+            self._name = name
 
     def _remember(self, at: float, counted: Sequence[Place], places: Places) -> None:
         """What share of what counts, or else of what stands around the empty slot, is seen now."""
