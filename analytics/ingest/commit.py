@@ -34,7 +34,8 @@ class Incoming:
     """A batch of a known sensor. ``problem`` is the path and the reason for which it is invalid.
 
     Events after ``trusted_until`` (Unix ms) are set aside. ``released`` is a batch that was, and is counted.
-    ``known`` of its events came with an earlier batch, as committing finds.
+    ``known`` of its events came with an earlier batch, as committing finds. ``refused_at`` are the times of events
+    of which nothing else could be read.
     """
 
     sensor: SensorFacts
@@ -49,6 +50,12 @@ class Incoming:
     trusted_until: int | None = None
     released: bool = False
     known: int = 0
+    refused_at: Sequence[int | None] = ()
+
+    @property
+    def at(self) -> Sequence[int | None]:
+        """The times of its events (Unix ms); None where it cannot be read."""
+        return self.columns.at or self.refused_at
 
     @property
     def last_seq(self) -> int:
@@ -132,7 +139,7 @@ def settle(batch: Incoming, progress: Progress, group: Group) -> Ack:
         return ack(batch, "duplicate", batch.epoch, expected - 1)
     progress.epoch, progress.next_seq = batch.epoch, batch.last_seq + 1
     columns = None if batch.problem else batch.columns
-    past.append(Known(batch.first_seq, batch.last_seq, columns, batch.problem or ("", "")))
+    past.append(Known(batch.first_seq, batch.last_seq, columns, batch.problem or ("", ""), batch.at))
     if batch.problem:
         group.rejected.append((batch, expected))
         path, reason = batch.problem
@@ -267,8 +274,8 @@ FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::integer[
 WHERE ingest_cursor.sensor_id = new.sensor_id
 """
 NOTE_REJECTIONS: LiteralString = """
-INSERT INTO ingest_rejection (sensor_id, epoch, first_seq, last_seq, path, reason, received_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
+INSERT INTO ingest_rejection (sensor_id, epoch, first_seq, last_seq, path, reason, received_at, at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 """
 NEXT_VERSIONS: LiteralString = """
 INSERT INTO ingest_store_version AS current (store_id, version)
@@ -317,7 +324,8 @@ def move_cursors(cursor: Cursor, progress: dict[int, Progress], now: datetime) -
 
 def rejection_row(group: Group, batch: Incoming, expected: int) -> tuple[object, ...]:
     path, reason = batch.problem or ("", "")
-    return batch.sensor.id, batch.epoch, expected, batch.last_seq, path, reason, group.received_at
+    at = list(batch.at[batch.known :])
+    return batch.sensor.id, batch.epoch, expected, batch.last_seq, path, reason, group.received_at, at
 
 
 def rows(batches: Sequence[Incoming], table: c.Table, received_at: datetime) -> Iterator[tuple[object, ...]]:

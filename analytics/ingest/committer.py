@@ -243,9 +243,8 @@ def answer(entries: Judged, committed: Iterator[wire.Ack]) -> wire.Answer:
 def refuse(batch: wire.Batch, place: int) -> Broken:
     """The same batch as one that cannot be stored, for a reason that the log knows."""
     reason = "the backend cannot store this batch; its log says why"
-    return Broken(
-        f"$.batches[{place}]", reason, batch.sensor, batch.epoch, batch.first_seq, len(batch.events)
-    )
+    times = [event.at for event in batch.events]
+    return Broken(f"$.batches[{place}]", reason, batch.sensor, batch.epoch, batch.first_seq, times)
 
 
 def judge(request: Request, sensors: dict[str, SensorFacts], tolerance_ms: int) -> Judged:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import re
 import zlib
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -21,14 +23,21 @@ from sensorapp import wire
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A batch that does not keep the contract. Without a usable head, ``sensor`` is empty."""
+    """A batch that does not keep the contract. Without a usable head, ``sensor`` is empty.
+
+    ``at`` are the times of its events as far as they can be read.
+    """
 
     path: str
     reason: str
     sensor: str = ""
     epoch: int = 1
     first_seq: int = 0
-    count: int = 0
+    at: Sequence[int | None] = ()
+
+    @property
+    def count(self) -> int:
+        return len(self.at)
 
 
 class TooLargeError(ValueError):
@@ -92,6 +101,12 @@ class Head(msgspec.Struct):
     events: Annotated[list[Any], Meta(min_length=1, max_length=wire.MAX_EVENTS_PER_BATCH)]
 
 
+class Timed(msgspec.Struct):
+    """As much of an event as tells it from others of its sensor."""
+
+    at: wire.Milliseconds
+
+
 def batches(body: bytes, media_type: str) -> list[wire.Batch | Broken]:
     """Read an upload; raises :class:`~sensorapp.wire.WireError` where not even its outline is kept."""
     try:
@@ -112,7 +127,16 @@ def one_batch(raw: bytes, media_type: str, path: str) -> wire.Batch | Broken:
         head = wire.decode(raw, Head, media_type)
     except wire.WireError:
         return Broken(path, reason)
-    return Broken(path, reason, head.sensor, head.epoch, head.first_seq, len(head.events))
+    return Broken(
+        path, reason, head.sensor, head.epoch, head.first_seq, [time_of(one) for one in head.events]
+    )
+
+
+def time_of(event: object) -> int | None:
+    """The time of an event of which little is known."""
+    with suppress(msgspec.ValidationError):
+        return msgspec.convert(event, Timed).at
+    return None
 
 
 # What the decoder quotes of a message: names of fields that it does not know, and values.
@@ -145,7 +169,9 @@ def incoming(
     """
     if isinstance(batch, Broken):
         problem = (batch.path, batch.reason)
-        return Incoming(sensor, batch.epoch, batch.first_seq, batch.count, problem=problem)
+        return Incoming(
+            sensor, batch.epoch, batch.first_seq, batch.count, problem=problem, refused_at=batch.at
+        )
     columns = c.encode(batch.events)
     return Incoming(
         sensor,

@@ -74,7 +74,8 @@ class Gauge(models.Model):
 class Rejection(models.Model):
     """Events that never will be counted, and why: those of an invalid batch, or set aside and never released.
 
-    ``path`` is the place in the upload that is wrong; empty for what was not released.
+    ``path`` is the place in the upload that is wrong; empty for what was not released. ``at`` are the events' times
+    (Unix ms) as sent, by which they are known when they come again; None where not known.
     """
 
     sensor_id = models.BigIntegerField()
@@ -84,6 +85,7 @@ class Rejection(models.Model):
     path = models.TextField()
     reason = models.TextField()
     received_at = models.DateTimeField()
+    at = ArrayField(models.BigIntegerField(null=True), null=True)
 
     class Meta:
         managed = False

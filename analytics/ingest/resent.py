@@ -3,7 +3,8 @@
 An acknowledgement must be true. A sensor that did not hear an answer asks again with the same events; then it is
 told what became of each: stored, or refused. But two outboxes may speak for one sensor, as after an old copy of
 its disk was put into another device. Where the events are others than those that are known under their numbers,
-nothing is acknowledged, and the answer is ``stale_epoch``: whoever sent them numbers them anew.
+nothing is acknowledged, and the answer is ``stale_epoch``: whoever sent them numbers them anew. Refused events are
+not kept; they are told by their times.
 
 Of the sensor's present epoch, batches of the last days are compared; older ones are taken for the same.
 """
@@ -48,7 +49,7 @@ COLUMNS: Final = "kept.sensor_id, kept.epoch, kept.first_seq, kept.kind, kept.at
 BATCHES: LiteralString = STORED.format(table="ingest_batch", columns=f"{COLUMNS}, kept.released")
 SET_ASIDE: LiteralString = STORED.format(table="ingest_set_aside", columns=f"{COLUMNS}, false")
 REFUSED: LiteralString = """
-SELECT refused.sensor_id, refused.epoch, refused.first_seq, refused.last_seq, path, reason
+SELECT refused.sensor_id, refused.epoch, refused.first_seq, refused.last_seq, path, reason, coalesce(at, '{}')
 FROM ingest_rejection refused
 JOIN unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
      AS again (sensor_id, epoch, first_seq, last_seq)
@@ -61,13 +62,15 @@ JOIN unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
 class Known:
     """Consecutive events of which it is known what became: stored as ``columns``, or refused, without them.
 
-    ``moved`` are the times of released events, which are not those that were sent.
+    ``at`` are the times of refused ones, None or missing where they are not known. ``moved`` are the times of
+    released events, which are not those that were sent.
     """
 
     first_seq: int
     last_seq: int
     columns: Columns | None
     problem: tuple[str, str] = ("", "")
+    at: Sequence[int | None] = ()
     moved: bool = False
 
     def overlap(self, batch: Incoming) -> int:
@@ -116,9 +119,21 @@ def known_before(batch: Incoming, seq: int) -> Verdict | None:
 
 def refused(batch: Incoming, known: Known, expected: int | None) -> Verdict:
     """As at first; where that is about the whole batch, the answer says how far the sensor is."""
-    if known.last_seq < batch.last_seq:
-        return Verdict("invalid", known.last_seq, known.problem)
+    last = min(last_of_the_same(batch, known), known.last_seq)
+    if last < batch.first_seq:
+        return Verdict("stale_epoch")
+    if last < batch.last_seq:
+        return Verdict("invalid", last, known.problem)
     return Verdict("invalid", batch.last_seq if expected is None else expected - 1, known.problem)
+
+
+def last_of_the_same(batch: Incoming, known: Known) -> int:
+    """The last number of the batch before one under which an event of another time was refused."""
+    offset = batch.first_seq - known.first_seq
+    sent = batch.at[max(-offset, 0) :]
+    then = known.at[max(offset, 0) :]
+    pairs = enumerate(zip(sent, then, strict=False), max(batch.first_seq, known.first_seq))
+    return next((seq - 1 for seq, pair in pairs if None not in pair and pair[0] != pair[1]), batch.last_seq)
 
 
 def first_difference(batch: Incoming, known: Known, columns: Columns) -> int | None:
@@ -178,5 +193,5 @@ def covered(batch: Incoming, past: Past) -> bool:
 def read_refused(cursor: Cursor, batches: Sequence[Incoming], past: Past) -> None:
     numbers = {(b.sensor.id, b.epoch, b.first_seq, b.last_seq) for b in batches}
     rows = cursor.execute(REFUSED, [*map(list, zip(*numbers, strict=True))]).fetchall()
-    for sensor, epoch, first_seq, last_seq, path, reason in rows:
-        past[sensor, epoch].append(Known(first_seq, last_seq, None, (path, reason)))
+    for sensor, epoch, first_seq, last_seq, path, reason, at in rows:
+        past[sensor, epoch].append(Known(first_seq, last_seq, None, (path, reason), at))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import psycopg
 import pytest
 
+from analytics.ingest import decode
 from analytics.ingest.commit import Incoming, commit
 from analytics.ingest.directory import SensorFacts
 from analytics.ingest.set_aside import release_set_aside
@@ -63,7 +65,8 @@ def test_each_is_told_what_became_of_it(
 ) -> None:
     sent = crossings(first, last)
     if first <= 6 and last >= 5:
-        sent[max(5 - first, 0)] = crossings(0, 0, BAD)[0]
+        bad = max(5 - first, 0)
+        sent[bad : bad + 1] = crossings(first + bad, first + bad, BAD)
     if (epoch, first) == (1, 3):
         sent = crossings(3, 3, BAD)
     assert answered(connection, batch(door, first, sent, epoch)) == [answer]
@@ -85,6 +88,45 @@ def test_other_events_under_known_numbers_are_not_acknowledged(
     before = archive(connection, door)
     assert answered(connection, batch(door, 0, sent, epoch)) == [answer]
     assert archive(connection, door) == before
+
+
+@pytest.mark.parametrize(
+    ("epoch", "first", "sent", "answer"),
+    [
+        (2, 5, crossings(5, 6, shift=1), ("stale_epoch", 2, 9)),
+        (2, 5, crossings(5, 6, BAD, shift=1), ("stale_epoch", 2, 9)),
+        (2, 5, [*crossings(5, 5), *crossings(6, 6, shift=1)], ("invalid", 2, 5)),
+        (2, 4, crossings(4, 6, shift=1), ("stale_epoch", 2, 9)),
+        (2, 4, [*crossings(4, 4), *crossings(5, 6, shift=1)], ("duplicate", 2, 4)),
+        (1, 3, crossings(3, 3, shift=1), ("stale_epoch", 2, 9)),
+    ],
+)
+def test_other_events_under_refused_numbers_are_not_refused(
+    door: SensorFacts,
+    connection: psycopg.Connection,
+    epoch: int,
+    first: int,
+    sent: list[wire.Event],
+    answer: Answer,
+) -> None:
+    assert answered(connection, batch(door, first, sent, epoch)) == [answer]
+
+
+@pytest.mark.parametrize("at", [NOW, 0, "noon", None])
+def test_of_events_that_cannot_be_read_their_times_are_known(
+    site: Site, connection: psycopg.Connection, at: object
+) -> None:
+    """As far as they can be read: where not, whatever comes under their numbers is taken for them."""
+    shelf = facts(connection, site.shelf.public_id)
+    event = {"type": "crossing", "at": at, "line": 0, "direction": "up"}
+    raw = {"sensor": shelf.public_id, "epoch": 1, "first_seq": 0, "model": "00" * 8, "config": 1}
+    [broken] = decode.batches(json.dumps({"batches": [raw | {"events": [event]}]}).encode(), wire.JSON)
+    for _ in range(2):
+        [ack], _ = commit(connection, [decode.incoming(broken, shelf, "$.batches[0]")])
+        assert (ack.status, ack.acked_seq) == ("invalid", 0)
+    for shift, status in ((0, "invalid"), (1, "stale_epoch" if at == NOW else "invalid")):
+        [ack], _ = commit(connection, [batch(shelf, 0, crossings(0, 0, shift=shift))])
+        assert ack.status == status
 
 
 def test_within_one_transaction(site: Site, connection: psycopg.Connection) -> None:

@@ -18,11 +18,11 @@ BROKEN = 9_999  # units that the ledger calls invalid
 class Ledger:
     """What a correct backend holds for one sensor: each event under its epoch and sequence number.
 
-    ``refused`` are the numbers of those that it never will, each with the last one of its run.
+    ``refused`` are the numbers of those that it never will, each with its time and the last number of its run.
     """
 
     events: dict[tuple[int, int], wire.Event] = field(default_factory=dict)
-    refused: dict[tuple[int, int], int] = field(default_factory=dict)
+    refused: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     epoch: int = 0
     next_seq: int = 0
     rejected: set[int] = field(default_factory=set)
@@ -46,7 +46,10 @@ class Ledger:
         self.next_seq = batch.last_seq + 1
         if is_invalid(batch):
             self.rejected.update(event.at for event in batch.events)
-            self.refused |= dict.fromkeys(((batch.epoch, seq) for seq in numbers), batch.last_seq)
+            self.refused |= {
+                (batch.epoch, seq): (batch.events[seq - batch.first_seq].at, batch.last_seq)
+                for seq in numbers
+            }
             return self.answer(batch, "invalid")
         self.events |= {(batch.epoch, seq): batch.events[seq - batch.first_seq] for seq in numbers}
         return self.answer(batch, "stored")
@@ -58,8 +61,8 @@ class Ledger:
         while alike < len(batch.events) and self.holds(batch, alike):
             alike += 1
         first_new = batch.first_seq + alike
-        if (last := self.refused.get((batch.epoch, batch.first_seq))) is not None:
-            position = self.next_seq - 1 if present and last >= batch.last_seq else min(last, batch.last_seq)
+        if (last := self.last_refused(batch)) is not None:
+            position = self.next_seq - 1 if present and last == batch.last_seq else last
             return self.answer(batch, "invalid", batch.epoch, position)
         if not alike:
             return self.answer(batch, "stale_epoch")
@@ -72,6 +75,16 @@ class Ledger:
         if batch.last_seq < self.next_seq or is_invalid(batch) or not self.stores_rest:
             return self.answer(batch, "duplicate")
         return self.take(batch)
+
+    def last_refused(self, batch: wire.Batch) -> int | None:
+        """Up to which number the batch is one that was refused, if its beginning is."""
+        end = None
+        for seq, event in enumerate(batch.events, batch.first_seq):
+            at, last = self.refused.get((batch.epoch, seq), (None, None))
+            if at != event.at or end not in (None, last):
+                return seq - 1 if seq > batch.first_seq else None
+            end = last
+        return batch.last_seq
 
     def holds(self, batch: wire.Batch, place: int) -> bool:
         return self.events.get((batch.epoch, batch.first_seq + place)) == batch.events[place]

@@ -76,7 +76,9 @@ class OutboxMachine(RuleBasedStateMachine):
         self.copied = self.folder.with_name(self.folder.name + "-copy")
         self.copied_at: tuple[int, int] | None = None  # the epoch, and how many events there were
         self.letters_lost: set[int] = set()
-        self.snapshot: tuple[dict[tuple[int, int], wire.Event], dict[tuple[int, int], int], int, int] | None
+        self.snapshot: (
+            tuple[dict[tuple[int, int], wire.Event], dict[tuple[int, int], tuple[int, int]], int, int] | None
+        )
         self.snapshot = None
 
     @initialize(stores_rest=st.booleans())
@@ -193,8 +195,8 @@ class OutboxMachine(RuleBasedStateMachine):
             drain(self.outbox, self.ledger)
             assert self.outbox.pending() is None
             letters = dead_letters(self.folder)
-            # A server put back may take what it has refused before.
-            refused = self.ledger.rejected - set(self.ledger.moments())
+            # A server put back may take what it has refused before, and be put back again.
+            refused = self.ledger.rejected - set(self.ledger.moments()) - self.lost_by_server
             assert refused - self.letters_lost <= letters <= self.ledger.rejected
         finally:
             self.outbox.close()
@@ -323,6 +325,26 @@ def test_a_copy_put_back_delivers_what_came_since_then_once(
         ledger.receive(batch)  # the answer is lost
         drain(outbox, ledger)
     assert [at - START for at in ledger.moments()] == [0, 1, *range(10, 10 + waiting), 20, 21, 22, *new]
+
+
+@pytest.mark.parametrize("stores_rest", [False, True])
+def test_a_sound_event_is_not_taken_for_one_that_the_lost_outbox_had_refused(
+    tmp_path: Path, stores_rest: bool
+) -> None:
+    ledger = Ledger(stores_rest=stores_rest)
+    with Outbox(tmp_path / "live", SENSOR) as outbox:
+        append(outbox, 0)
+    shutil.copytree(tmp_path / "live", tmp_path / "copy")
+    with Outbox(tmp_path / "live", SENSOR) as outbox:
+        send(outbox, ledger)
+        outbox.append([good(1), good(2), broken(3)], model=MODELS[0], config=1)
+        assert send(outbox, ledger) == "invalid"
+    ledger.epoch, ledger.next_seq = ledger.epoch + 1, 0  # of somebody else who speaks for the sensor
+    with Outbox(tmp_path / "copy", SENSOR) as outbox:
+        append(outbox, 4)
+        drain(outbox, ledger)
+    assert [at - START for at in ledger.moments()] == [0, 4]
+    assert dead_letters(tmp_path / "copy") == set()
 
 
 def test_an_answer_that_helps_nothing_is_told(tmp_path: Path) -> None:
