@@ -52,11 +52,13 @@ class Message(Struct, forbid_unknown_fields=True):
 
 
 # --- what a sensor reports -------------------------------------------------------------------------
-#
-# Events hold nothing but numbers and words, so that the garbage collector need not look at each of them.
 
 
-class Crossing(Message, tag="crossing", tag_field="type", gc=False):
+class Reported(Message, tag_field="type", gc=False):
+    """An event: numbers and words only, so that the garbage collector need not look at each of them."""
+
+
+class Crossing(Reported, tag="crossing"):
     """Somebody crossed a line.
 
     ``forward`` means: standing on the line's first point and facing its second, from the left hand to
@@ -68,7 +70,7 @@ class Crossing(Message, tag="crossing", tag_field="type", gc=False):
     direction: Direction
 
 
-class Visit(Message, tag="visit", tag_field="type", gc=False):
+class Visit(Reported, tag="visit"):
     """Somebody left a zone after staying ``dwell_ms`` milliseconds; ``at`` is the moment of leaving."""
 
     at: Milliseconds
@@ -76,7 +78,7 @@ class Visit(Message, tag="visit", tag_field="type", gc=False):
     dwell_ms: Annotated[int, Meta(ge=0, le=86_400_000)]
 
 
-class Occupancy(Message, tag="occupancy", tag_field="type", gc=False):
+class Occupancy(Reported, tag="occupancy"):
     """From now on ``count`` people are in the zone."""
 
     at: Milliseconds
@@ -84,7 +86,7 @@ class Occupancy(Message, tag="occupancy", tag_field="type", gc=False):
     count: Annotated[int, Meta(ge=0, le=10_000)]
 
 
-class Shelf(Message, tag="shelf", tag_field="type", gc=False):
+class Shelf(Reported, tag="shelf"):
     """From now on ``units`` items stand in the slot.
 
     ``confidence`` is the share of them that was seen, and not only remembered, just before; where there are none,
@@ -97,7 +99,7 @@ class Shelf(Message, tag="shelf", tag_field="type", gc=False):
     confidence: Fraction
 
 
-class Heartbeat(Message, tag="heartbeat", tag_field="type", gc=False):
+class Heartbeat(Reported, tag="heartbeat"):
     """The sensor observed its scene for ``observed_ms`` of the time just before ``at``.
 
     ``dnn_us`` is the network's mean running time per inference in microseconds.
@@ -111,7 +113,7 @@ class Heartbeat(Message, tag="heartbeat", tag_field="type", gc=False):
     dnn_us: Annotated[int, Meta(ge=0, lt=2**31)]
 
 
-class Deployment(Message, tag="deployment", tag_field="type", gc=False):
+class Deployment(Reported, tag="deployment"):
     """A step of installing a model package."""
 
     at: Milliseconds
@@ -158,10 +160,10 @@ class Ack(Message, omit_defaults=True):
 
     ``acked_seq`` is the last sequence number of ``epoch`` that is settled; the sensor may forget
     everything up to it. -1 means none yet. For ``stale_epoch``, ``epoch`` is the one that the backend
-    knows; else it is the batch's own. ``path`` and ``reason`` say what made a batch ``invalid``. A ``duplicate``
-    or ``invalid`` that settles a part of the batch is about that part only: the rest is to be sent again, and has
-    an answer of its own. ``later`` means that the sensor sends too fast for now, while its neighbours in the upload do not: nothing was
-    looked at, and the same batch is to be sent again.
+    knows; else it is the batch's own. ``path`` and ``reason`` say what made a batch ``invalid``. A
+    ``duplicate`` or ``invalid`` that settles a part of the batch is about that part only: the rest is to be
+    sent again, and has an answer of its own. ``later`` means that the sensor sends too fast for now, while
+    its neighbours in the upload do not: nothing was looked at, and the same batch is to be sent again.
     """
 
     sensor: str

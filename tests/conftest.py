@@ -2,6 +2,8 @@
 
 They keep their data below `var/test`, apart from a demo's and from those of another run of the tests.
 `DATABASE_URL` and `REDIS_URL` lead to services of your own instead.
+
+Hypothesis draws the same examples on each run; `--hypothesis-profile=random` lets it search.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import os
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import settings
 
 from sensorapp.stack import paths
 from sensorapp.stack.processes import StackError, exclusive
@@ -45,6 +48,10 @@ if STARTS_VALKEY:
     os.environ["SENSORAPP_TEST_VALKEY"] = "1"
 os.environ["DJANGO_SETTINGS_MODULE"] = "sensorapp.settings"
 
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("random", derandomize=False, print_blob=True)
+settings.load_profile("repeatable")
+
 FAST_HASHERS = ("MD5PasswordHasher", "PBKDF2PasswordHasher")
 
 
@@ -55,11 +62,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    from django.conf import settings
+    from django.conf import settings as django
 
-    assert settings.DATABASES  # loads them; pytest-django then sets Django up
+    assert django.DATABASES  # loads them; pytest-django then sets Django up
     # A person takes half a second to make with the hasher of an installation, and tests make many.
-    settings.PASSWORD_HASHERS = [f"django.contrib.auth.hashers.{name}" for name in FAST_HASHERS]
+    django.PASSWORD_HASHERS = [f"django.contrib.auth.hashers.{name}" for name in FAST_HASHERS]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -22,7 +22,7 @@ from analytics.counts.days import (
     same_time_on,
     to_ms,
 )
-from analytics.counts.occupancy import store_occupancy
+from analytics.counts.occupancy import Occupancy, store_occupancy
 from analytics.counts.reading import one_moment
 from analytics.counts.roster import ChannelFacts, Roster, SensorFacts, read_roster
 from analytics.counts.visits import Passage, read_passage
@@ -107,12 +107,12 @@ class SensorNow:
 
 @dataclass(frozen=True, slots=True)
 class StoreSnapshot:
-    """``occupancy`` is entries minus exits since the local day began, never below zero; None where unknown."""
+    """``occupancy`` is entries minus exits since the local day began; ``occupancy.people`` is None where unknown."""
 
     version: int
     at: datetime
     is_open: bool
-    occupancy: int | None
+    occupancy: Occupancy
     today: Traffic
     last_week: Traffic
     zones: list[ZoneNow]
@@ -147,7 +147,7 @@ def read_snapshot(store: Store, at: datetime) -> StoreSnapshot:
         version=version,
         at=at,
         is_open=any(begin <= now_ms < end for begin, end in spans),
-        occupancy=store_occupancy(roster, today.entries_so_far, today.exits_so_far, at),
+        occupancy=store_occupancy(roster, today.entries_so_far, today.exits_so_far, today.completeness, at),
         today=without_future(today, now_ms),
         last_week=read_last_week(store, roster, hours, at),
         zones=[zone_now(roster, zone, sums, at) for zone in zones],

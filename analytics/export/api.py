@@ -80,6 +80,7 @@ def lines(request: Caller, slug: str, form: Format) -> HttpResponse:
 @api.get(
     "/stores/{slug:slug}/traffic",
     response=schemas.Traffic,
+    by_alias=True,
     openapi_extra=tables.TABLE,
     summary="Entries, exits and their completeness",
 )
@@ -107,6 +108,7 @@ def traffic(request: Caller, slug: str, period: Query[schemas.TrafficPeriod], fo
 @api.post(
     "/stores/{slug:slug}/manual-counts",
     response={201: schemas.ManualCountOut},
+    by_alias=True,
     openapi_extra={"responses": RESPONSES},
     summary="Record what a person counted",
 )
@@ -129,6 +131,7 @@ def add_manual_count(request: Caller, slug: str, count: schemas.ManualCountIn) -
 @api.get(
     "/stores/{slug:slug}/manual-counts",
     response=schemas.ManualCounts,
+    by_alias=True,
     openapi_extra=tables.TABLE,
     summary="Manual counts beside sensor counts",
 )
@@ -143,6 +146,7 @@ def manual_counts(request: Caller, slug: str, period: Query[schemas.Period], for
 @api.get(
     "/stores/{slug:slug}/accuracy",
     response=schemas.Accuracies,
+    by_alias=True,
     openapi_extra=tables.TABLE,
     summary="How far sensor counts are from manual counts",
 )

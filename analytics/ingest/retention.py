@@ -64,12 +64,17 @@ class Partition:
         return datetime.strptime(self.name[-8:], "%Y%m%d").date()
 
 
+def oldest_kept(now: int, keep_days: int) -> int:
+    """The time from which on events are kept, as ``now`` in Unix ms."""
+    return now - keep_days * DAY_MS
+
+
 def refuse_expired(batch: Incoming, path: str, now: int, keep_days: int) -> Incoming:
     """Name what is wrong with a batch that holds an event older than batches are kept; ``now`` in Unix ms.
 
     The days that it would change are long settled, and could not be computed again.
     """
-    oldest = now - keep_days * DAY_MS
+    oldest = oldest_kept(now, keep_days)
     if batch.problem is None and min(batch.columns.at) < oldest:
         place, at = next((place, at) for place, at in enumerate(batch.columns.at) if at < oldest)
         days = (now - at) // DAY_MS

@@ -20,7 +20,7 @@ from analytics.ingest.arrays import register
 from analytics.ingest.commit import Group, Incoming, lock, write_stored
 from analytics.ingest.directory import Directory, SensorFacts
 from analytics.ingest.fold import Deltas, fold_alone
-from analytics.ingest.retention import DAY_MS
+from analytics.ingest.retention import oldest_kept
 from sensorapp.accounts.log import Actor, record
 from sensorapp.fleet.models import Sensor
 
@@ -134,7 +134,7 @@ def check_times(batches: Iterable[Incoming], now: int) -> None:
             }
         )
     days = settings.INGEST_RETENTION_DAYS
-    if times and min(times) < now - days * DAY_MS:
+    if times and min(times) < oldest_kept(now, days):
         raise ValidationError(
             {"shift": f"the oldest of the events would lie over {days} days back; shift less"}
         )

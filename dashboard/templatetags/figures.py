@@ -88,10 +88,14 @@ def age(moment: datetime, at: datetime) -> str:
     )
 
 
+def way(skew: timedelta) -> str:
+    return "ahead" if skew > timedelta(0) else "behind"
+
+
 @register.filter
 def clock_error(skew: timedelta) -> str:
     """How wrong a clock is: 12 min ahead, 3 h behind"""
-    return f"{age_text(abs(skew))} {'ahead' if skew > timedelta(0) else 'behind'}"
+    return f"{age_text(abs(skew))} {way(skew)}"
 
 
 @register.filter
@@ -101,7 +105,7 @@ def skew(value: timedelta | None) -> str:
         return UNKNOWN
     if abs(value) >= timedelta(minutes=1):
         return clock_error(value)
-    return f"{duration(abs(value).total_seconds())} {'ahead' if value > timedelta(0) else 'behind'}"
+    return f"{duration(abs(value).total_seconds())} {way(value)}"
 
 
 @register.filter

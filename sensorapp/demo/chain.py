@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from sensor_sim.fleet.plan import Campaign, Demand, Drift, Holiday, OpeningHours, PowerCut
 from sensorapp import wire
@@ -32,11 +32,17 @@ class Part(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Product(Part, frozen=True):
+    """``facings`` stand side by side, and behind them as many as it takes to hold ``capacity`` units."""
+
     name: wire.Name
     item: wire.Name
-    facings: int
-    capacity: int
+    facings: Annotated[int, Meta(ge=1, le=100)]
+    capacity: Annotated[int, Meta(ge=1, le=10_000)]
     weight: float
+
+    @property
+    def deep(self) -> int:
+        return -(-self.capacity // self.facings)
 
 
 class Person(Part, frozen=True):
@@ -109,14 +115,13 @@ class ShelfSensor(Mounted, frozen=True):
             box for number, row in enumerate(self.rows) for box in grid(len(self.rows), len(row), number)
         ]
         names = [f"{chr(65 + r)}-{c:02}" for r, row in enumerate(self.rows) for c in range(1, len(row) + 1)]
-        items = [products[sku].item for sku in self.products]
+        planned = [products[sku] for sku in self.products]
         slots = [
-            wire.Slot(number, name, item, polygon(box))
-            for number, (name, item, box) in enumerate(zip(names, items, boxes, strict=True), 1)
+            wire.Slot(number, name, product.item, polygon(box), product.facings, product.deep)
+            for number, (name, product, box) in enumerate(zip(names, planned, boxes, strict=True), 1)
         ]
-        return wire.Scene(
-            version=0, privacy="counts", detect=wire.Detect(sorted(set(items)), 0.5), slots=slots
-        )
+        items = sorted({product.item for product in planned})
+        return wire.Scene(version=0, privacy="counts", detect=wire.Detect(items, 0.5), slots=slots)
 
 
 class StoreShape(Part, frozen=True):

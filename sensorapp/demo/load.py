@@ -158,6 +158,7 @@ def build_sensor(
                     sku=sku,
                     product=product.name,
                     facings=product.facings,
+                    deep=product.deep,
                     capacity=product.capacity,
                 )
                 for number, (sku, product) in products.items()

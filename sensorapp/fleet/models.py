@@ -10,6 +10,7 @@ import zoneinfo
 from datetime import tzinfo
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.urls import reverse
 
@@ -195,13 +196,21 @@ class Channel(models.Model):
         return self.name
 
 
+AT_MOST_100 = [MinValueValidator(1), MaxValueValidator(100)]  # as in a scene's slots
+
+
 class PlanogramPosition(models.Model):
-    """What belongs into a slot: the product, its facings, and how many units fill it."""
+    """What belongs into a slot: the product, its facings, and how many units fill it.
+
+    ``deep`` is how many stand one behind another in a facing; the sensor is then told both, and an item in front
+    tells it of those behind. Where units are stacked or the depth is not known, it is left out.
+    """
 
     channel = models.OneToOneField(Channel, models.CASCADE, related_name="planogram")
     sku = models.CharField(max_length=40)
     product = models.CharField(max_length=120)
-    facings = models.PositiveSmallIntegerField()
+    facings = models.PositiveSmallIntegerField(validators=AT_MOST_100)
+    deep = models.PositiveSmallIntegerField(null=True, blank=True, validators=AT_MOST_100)
     capacity = models.PositiveIntegerField()
 
     class Meta:
@@ -211,6 +220,17 @@ class PlanogramPosition(models.Model):
 
     def __str__(self) -> str:
         return self.product
+
+    def clean(self) -> None:
+        if not (self.facings and self.deep and self.capacity):
+            return  # left out, or told as what it is by the field itself
+        if self.capacity > self.facings * self.deep:
+            raise ValidationError(
+                {
+                    "capacity": f"{self.capacity} do not fit into {self.facings} facings, {self.deep} deep;"
+                    " correct them, or leave deep out where units are stacked"
+                }
+            )
 
 
 class SilenceQuerySet(models.QuerySet["Silence"]):

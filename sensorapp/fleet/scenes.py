@@ -9,18 +9,23 @@ from django.utils import timezone
 from sensorapp import wire
 from sensorapp.accounts.log import record
 from sensorapp.accounts.models import User
-from sensorapp.fleet.models import Channel, ChannelKind, Entrance, SceneVersion, Sensor
+from sensorapp.fleet.models import Channel, ChannelKind, Entrance, PlanogramPosition, SceneVersion, Sensor
+
+# Facings, and how many items deep they are, by the slot's number.
+Depths = dict[int, tuple[int | None, int]]
 
 
 @transaction.atomic
 def publish_scene(sensor: Sensor, scene: wire.Scene, actor: User | None = None) -> SceneVersion:
     """Make ``scene`` the sensor's newest, under the next version number.
 
-    Channels that it no longer names are retired, not deleted: their counts stay.
+    Channels that it no longer names are retired, not deleted: their counts stay. Slots get the facings and the
+    depth of their planogram, where it tells them.
     """
     sensor = Sensor.objects.select_for_update().get(pk=sensor.pk)
     sensor.scene_version += 1
     sensor.save(update_fields=["scene_version"])
+    scene = with_depths(scene, planned_depths(sensor))
     scene = msgspec.structs.replace(scene, version=sensor.scene_version)
     version = SceneVersion.objects.create(
         sensor=sensor, version=scene.version, document=msgspec.to_builtins(scene)
@@ -54,6 +59,24 @@ def assign_line(
         entrance=entrance.name if entrance else None,
         entry_direction=entry_direction,
     )
+
+
+def planned_depths(sensor: Sensor) -> Depths:
+    """What the planogram tells of the sensor's slots; without those whose depth it does not tell."""
+    positions = PlanogramPosition.objects.filter(channel__sensor=sensor).select_related("channel")
+    return {
+        position.channel.number: (position.facings, position.deep)
+        for position in positions
+        if position.deep is not None
+    }
+
+
+def with_depths(scene: wire.Scene, depths: Depths) -> wire.Scene:
+    slots = []
+    for slot in scene.slots:
+        facings, deep = depths.get(slot.id, (slot.facings, slot.deep))
+        slots.append(msgspec.structs.replace(slot, facings=facings, deep=deep))
+    return msgspec.structs.replace(scene, slots=slots)
 
 
 def named_channels(scene: wire.Scene) -> list[tuple[ChannelKind, wire.Line | wire.Zone | wire.Slot]]:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics.counts.days import to_ms
+from analytics.counts.occupancy import Occupancy
 from analytics.counts.snapshot import SensorNow, SlotNow, StoreSnapshot, Traffic, ZoneNow, store_snapshot
 from analytics.ingest.models import Cursor, Gauge
 from sensorapp import wire
@@ -43,6 +44,7 @@ NOW = utc("2026-06-16T10:07")
 MIDNIGHT = utc("2026-06-15T22:00")
 OPENING = utc("2026-06-16T07:00")
 WEEK = timedelta(days=7)
+NOT_LIVE = Occupancy(None, "not live")
 
 
 @pytest.fixture
@@ -160,7 +162,7 @@ def test_a_store_without_sensors_knows_nothing(store: Store) -> None:
         version=0,
         at=NOW,
         is_open=True,
-        occupancy=None,
+        occupancy=NOT_LIVE,
         today=nothing(date(2026, 6, 16), MIDNIGHT),
         last_week=nothing(date(2026, 6, 9), MIDNIGHT - WEEK),
         zones=[],
@@ -259,7 +261,7 @@ def test_a_silent_door_is_not_known_and_never_zero(store: Store) -> None:
     assert found.today.completeness_by_bucket == [None] * 36 + [1.0] * 4 + [0.0] * 9 + [None] * 47
     expected = (NOW - timedelta(seconds=90) - OPENING).total_seconds()
     assert found.today.completeness == pytest.approx(3600 / expected)
-    assert found.occupancy is None
+    assert found.occupancy == NOT_LIVE
 
 
 def test_a_second_door_that_is_silent_makes_counts_incomplete(store: Store) -> None:
@@ -270,7 +272,7 @@ def test_a_second_door_that_is_silent_makes_counts_incomplete(store: Store) -> N
     found = store_snapshot(store, NOW)
     assert found.today.entries[36:50] == [1, *[0] * 12, None]
     assert found.today.completeness_by_bucket[36:50] == [1.0] * 4 + [0.5] * 9 + [None]
-    assert found.occupancy is None
+    assert found.occupancy == NOT_LIVE
 
 
 def test_occupancy_while_every_mounted_door_is_live(store: Store) -> None:
@@ -278,15 +280,44 @@ def test_occupancy_while_every_mounted_door_is_live(store: Store) -> None:
     make_door(store, "not mounted yet")
     moments = [OPENING + timedelta(minutes=part) for part in (1, 2, 3)]
     send(door, [*watching(OPENING, NOW), *map(crossing, moments), crossing(NOW, "backward")], NOW)
-    assert store_snapshot(store, NOW).occupancy == 2
+    assert store_snapshot(store, NOW).occupancy == Occupancy(2, None)
     Cursor.objects.update(received_at=NOW - timedelta(minutes=6))
-    assert store_snapshot(store, NOW).occupancy is None
+    assert store_snapshot(store, NOW).occupancy == NOT_LIVE
 
 
 def test_occupancy_is_never_below_zero(store: Store) -> None:
     door = make_door(store)
     send(door, [*watching(OPENING, NOW), crossing(NOW, "backward")], NOW)
-    assert store_snapshot(store, NOW).occupancy == 0
+    assert store_snapshot(store, NOW).occupancy == Occupancy(0, None)
+
+
+@pytest.mark.parametrize(
+    ("entered", "left", "cut_minutes", "expected"),
+    [
+        (5, 2, 60, Occupancy(3, "partly observed")),
+        (5, 5, 60, Occupancy(None, "partly observed")),
+        (1, 4, 60, Occupancy(None, "partly observed")),
+        (5, 2, 1, Occupancy(3, None)),
+        (1, 4, 1, Occupancy(0, None)),
+    ],
+)
+def test_after_a_power_cut_occupancy_is_an_estimate_or_not_known(
+    store: Store, entered: int, left: int, cut_minutes: int, expected: Occupancy
+) -> None:
+    """Whoever came during the cut is inside and was not counted."""
+    door, cut = make_door(store), utc("2026-06-16T09:00")
+    send(door, [*watching(OPENING, cut), *[crossing(OPENING)] * entered], cut)
+    back = cut + timedelta(minutes=cut_minutes)
+    send(door, [*watching(back, NOW), *[crossing(NOW, "backward")] * left], NOW)
+    assert store_snapshot(store, NOW).occupancy == expected
+
+
+def test_what_was_not_observed_before_opening_leaves_no_doubt(store: Store) -> None:
+    door = make_door(store)
+    closed = OPENING - timedelta(hours=10)
+    send(door, watching(closed - timedelta(hours=1), closed), closed)
+    send(door, [*watching(OPENING, NOW), crossing(OPENING)], NOW)
+    assert store_snapshot(store, NOW).occupancy == Occupancy(1, None)
 
 
 def test_a_revoked_door_counts_in_the_past_and_is_not_missed_afterwards(store: Store) -> None:
@@ -296,7 +327,7 @@ def test_a_revoked_door_counts_in_the_past_and_is_not_missed_afterwards(store: S
     send(west, [*watching(OPENING, half), crossing(OPENING)], half)
     type(west).objects.filter(pk=west.pk).update(revoked_at=half)
     found = store_snapshot(store, NOW)
-    assert (found.today.entries_so_far, found.today.completeness, found.occupancy) == (1, 1.0, 1)
+    assert (found.today.entries_so_far, found.today.completeness, found.occupancy.people) == (1, 1.0, 1)
 
 
 def test_correcting_the_direction_corrects_the_past(store: Store) -> None:
@@ -386,7 +417,7 @@ def test_a_retired_line_counts_in_the_past_and_is_not_missed_afterwards(store: S
     send(door, [*watching(OPENING, half), crossing(OPENING)], half)
     door.channels.filter(kind=ChannelKind.LINE).update(retired_at=half)
     found = store_snapshot(store, NOW)
-    assert (found.today.entries_so_far, found.today.completeness, found.occupancy) == (1, 1.0, None)
+    assert (found.today.entries_so_far, found.today.completeness, found.occupancy.people) == (1, 1.0, None)
 
 
 def test_a_gauge_that_its_sensor_carried_on_no_further_is_not_known(store: Store) -> None:

@@ -8,11 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
-import socket
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+
+from tests.server import Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Route
@@ -34,45 +32,6 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 pytestmark = pytest.mark.skipif(
     not CHROMIUM.exists(), reason=f"{CHROMIUM} is missing: install Debian's package chromium"
 )
-
-
-@dataclass
-class Server:
-    """uvicorn with the whole application, as an installation runs it."""
-
-    database_url: str
-    port: int
-    log: Path
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "uvicorn", "sensorapp.asgi:application", "--port", str(self.port)]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=os.environ | {"DATABASE_URL": self.database_url},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(f"{self.url}/healthz").status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.1)
-        raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
-            self.process = None
 
 
 @dataclass
@@ -128,7 +87,7 @@ class Stage:
 
 
 @pytest.fixture
-def stage(transactional_db: None, tmp_path: Path) -> Iterator[Stage]:
+def stage(transactional_db: None) -> Iterator[Stage]:
     import psycopg
     from django.contrib.auth.hashers import make_password
 
@@ -144,7 +103,7 @@ def stage(transactional_db: None, tmp_path: Path) -> Iterator[Stage]:
     cast.store.time_zone = zone_where_it_is_noon()
     cast.store.save()
     door = make_door(cast.store, "Main door")
-    server = Server(database_url(), free_port(), tmp_path / "server.log")
+    server = Server(database_url())
     server.start()
     yield Stage(server, Door(door.public_id, replace_token(door)), cast.manager.email, PASSWORD)
     server.kill()
@@ -156,12 +115,6 @@ def zone_where_it_is_noon() -> str:
     """The zones of Etc have their signs the other way round: GMT+5 is five hours behind."""
     hours = datetime.now(UTC).hour - 12
     return f"Etc/GMT{hours:+d}" if hours else "Etc/GMT"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -12,6 +12,7 @@ import pytest
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from analytics.counts.occupancy import Occupancy
 from analytics.counts.snapshot import SensorNow, SlotNow, StoreSnapshot, Traffic, ZoneNow
 from dashboard.store_page import Comparison, Notice, notices, opening_words, store_page
 from dashboard.traffic_chart import QUARTER_S, Span, TrafficChart, traffic_chart
@@ -63,7 +64,7 @@ def snapshot_of(today: Traffic, last_week: Traffic, at: datetime = NOON, **field
         "version": 7,
         "at": at,
         "is_open": True,
-        "occupancy": 3,
+        "occupancy": Occupancy(3, None),
         "today": today,
         "last_week": last_week,
         "zones": [],
@@ -257,7 +258,7 @@ def test_a_store_that_was_never_observed_shows_no_number_at_all(store: Store) ->
     nothing = snapshot_of(
         day(WEDNESDAY, BERLIN, {}),
         day(LAST_WEEK, BERLIN, {}),
-        occupancy=None,
+        occupancy=Occupancy(None, "not live"),
         sensors=[sensor("never heard")],
         zones=[ZoneNow(1, "Aisle", None, 0, None)],
         slots=[SlotNow(2, "A-01", "Cola", "cola", 2, 6, None, "unknown", None, 1)],
@@ -274,6 +275,34 @@ def test_a_store_that_was_never_observed_shows_no_number_at_all(store: Store) ->
     assert "Neither today nor Wednesday 3 June has been observed yet." in words(html)
     assert 'id="traffic-data"' not in html
     assert "Cola not known units of 6 A-01 Sensor 1" in words(html)
+
+
+WHY = (
+    "Entries less exits, but the entrances were watched for 83 % of the time since opening, "
+    "and whoever passed in the rest of it is missing."
+)
+NONE_LEFT = "No more people were seen to come than to leave, so how many are inside is not known."
+
+
+@pytest.mark.parametrize(
+    ("occupancy", "figure", "note"),
+    [
+        (Occupancy(3, None), "3", "entries less exits"),
+        (Occupancy(3, "partly observed"), "≈ about 3", f"Estimate {WHY}"),
+        (Occupancy(None, "partly observed"), "\N{EN DASH} not known", f"Not known {WHY} {NONE_LEFT}"),
+        (Occupancy(None, "not live"), "\N{EN DASH} not known", "an entrance is not live"),
+    ],
+)
+def test_how_many_are_inside_comes_with_its_doubt(
+    store: Store, occupancy: Occupancy, figure: str, note: str
+) -> None:
+    days = day(WEDNESDAY, BERLIN, {"10:00": 9}, completeness=0.83), day(LAST_WEEK, BERLIN, {"10:00": 9})
+    snapshot = snapshot_of(*days, occupancy=occupancy)
+    html = rendered(store, snapshot)
+    assert figures(html)["occupancy"] == figure
+    assert f"Inside now {figure} {note} Exits today" in words(html)
+    card = render_to_string("dashboard/_card.html", {"page": store_page(store, snapshot)})
+    assert f"Inside now {figure} Observed 83 %" in words(card)
 
 
 def test_while_sensors_catch_up_the_count_is_a_lower_bound(store: Store) -> None:

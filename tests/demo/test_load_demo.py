@@ -20,7 +20,7 @@ from sensor_sim.fleet import plan as fleet
 from sensorapp import wire
 from sensorapp.accounts import secrets
 from sensorapp.accounts.models import AuditEntry, Membership, Organisation, Role
-from sensorapp.demo.chain import FixtureError, check, read, read_chain
+from sensorapp.demo.chain import FixtureError, Product, check, read, read_chain
 from sensorapp.demo.load import PASSWORD, load_demo
 from sensorapp.fleet import floor_plan
 from sensorapp.fleet.enrolment import replace_token
@@ -108,6 +108,22 @@ def test_the_free_sensor_waits_with_its_token_and_its_scene(var: Path) -> None:
     assert scene == fixture
     plan = fleet.read(var / "demo" / "fleet.json")
     assert public_id not in {sensor.id for store in plan.stores for sensor in store.sensors}
+
+
+def test_the_scenes_of_shelves_tell_their_planograms() -> None:
+    load_demo()
+    slots = {
+        (version.sensor_id, slot["id"]): (slot["facings"], slot["deep"])
+        for version in SceneVersion.objects.all()
+        for slot in version.document["slots"]
+    }
+    planned = {
+        (position.channel.sensor_id, position.channel.number): (position.facings, position.deep)
+        for position in PlanogramPosition.objects.select_related("channel")
+    }
+    assert slots == planned
+    for position in PlanogramPosition.objects.all():
+        assert position.facings * (position.deep - 1) < position.capacity <= position.facings * position.deep
 
 
 def test_the_fleets_plan_names_the_other_sensors_with_valid_tokens(var: Path) -> None:
@@ -262,6 +278,15 @@ def test_fixtures_that_name_what_is_not_there_are_told(tmp_path: Path) -> None:
     path.write_text("name: Berlin\nslug: 7\n")
     with pytest.raises(FixtureError, match=r"store.yaml: Expected `str`, got `int` - at `\$.slug`"):
         read(path, type(shape))
+
+
+@pytest.mark.parametrize(("field", "value"), [("facings", 0), ("facings", 101), ("capacity", 0)])
+def test_a_product_that_cannot_stand_anywhere_is_told(tmp_path: Path, field: str, value: int) -> None:
+    product = msgspec.to_builtins(read_chain().products["milk"]) | {field: value}
+    path = tmp_path / "product.yaml"
+    path.write_bytes(msgspec.yaml.encode(product))
+    with pytest.raises(FixtureError, match=rf"product.yaml: Expected `int` .* - at `\$\.{field}`"):
+        read(path, Product)
 
 
 def test_floor_plans_end_where_they_say() -> None:

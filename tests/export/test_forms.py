@@ -120,6 +120,30 @@ def test_the_openapi_document_is_served_and_whole(program: Program) -> None:
     assert names <= set(document["components"]["schemas"])
 
 
+@pytest.mark.parametrize(("path", "query", "rows"), TABLES)
+def test_the_openapi_document_names_fields_as_they_come(
+    filled: Program, path: str, query: dict[str, str], rows: int
+) -> None:
+    document, table = filled.json("/openapi.json"), filled.json(path, query)
+    operation = document["paths"]["/api/v1" + path.replace("hamburg", "{slug}")]["get"]
+    schema = resolved(document, operation["responses"]["200"]["content"]["application/json"]["schema"])
+    row_schema = resolved(document, schema["properties"]["rows"]["items"])
+    for described, sent in [(schema, table), *((row_schema, row) for row in table["rows"])]:
+        assert list(described["properties"]) == described["required"] == list(sent)
+
+
+def test_the_openapi_document_names_the_fields_of_a_recorded_count(filled: Program) -> None:
+    document = filled.json("/openapi.json")
+    body = {"from": "2026-05-04T12:00:00Z", "to": "2026-05-04T13:00:00Z", "entries": 1, "counted_by": "Ada"}
+    recorded = filled.post("/stores/hamburg/manual-counts", body).json()
+    described = document["components"]["schemas"]["ManualCountOut"]
+    assert list(described["properties"]) == described["required"] == list(recorded)
+
+
+def resolved(document: Any, schema: Any) -> Any:
+    return document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+
+
 def references(value: Any) -> set[str]:
     if isinstance(value, dict):
         own = {value["$ref"]} if isinstance(value.get("$ref"), str) else set()

@@ -26,7 +26,8 @@ class Entrance:
     """The camera hangs from the ceiling and looks out through the door; coming in is "forward".
 
     Happenings come in the order in which they became certain; ``Crossed.at`` is the earlier moment of passing
-    the line itself. ``walkers`` may be looked at: everybody about, with where they stand on the floor.
+    the line itself. ``walkers`` may be looked at: everybody about, with where they stand on the floor. They keep
+    clear of one another but not of the furniture: now and then one walks through a piece of it.
     """
 
     scene: Mapping[str, Any]

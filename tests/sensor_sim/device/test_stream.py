@@ -15,7 +15,7 @@ import pytest
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
-from sensor_sim.device import stream, uplink
+from sensor_sim.device import stream
 from sensor_sim.device.commands import open_link
 from sensor_sim.device.outbox import Outbox
 from sensor_sim.device.stream import StreamUplink, address
@@ -100,11 +100,6 @@ def running(backend: Backend) -> Iterator[Backend]:
         backend.url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
         yield backend
         server.shutdown()
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uplink, "FIRST_BACK_OFF_S", 0.01)
 
 
 @pytest.fixture

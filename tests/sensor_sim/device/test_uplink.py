@@ -39,11 +39,6 @@ MODEL = "0123456789abcdef"
 START = 1_780_000_000_000
 
 
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uplink, "FIRST_BACK_OFF_S", 0.01)
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
     with running(Ledger()) as server:
