@@ -242,13 +242,18 @@ LOGGING = {
         "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
         "json": {"()": "sensorapp.logs.JsonFormatter"},
     },
-    "filters": {"no addresses": {"()": "sensorapp.logs.NoAddresses"}},
+    "filters": {
+        "no addresses": {"()": "sensorapp.logs.NoAddresses"},
+        "once a minute": {"()": "sensorapp.logs.OnceAMinute"},
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         # An address belongs to a person: uvicorn's log of requests is kept nowhere.
         "uvicorn.access": {"handlers": [], "propagate": False},
         "uvicorn": {"handlers": ["stderr"], "propagate": False},
+        # It warns of each attempt to reach a database that is away.
+        "psycopg.pool": {"filters": ["once a minute"]},
         "uvicorn.error": {"filters": ["no addresses"], "level": LOG_LEVEL},
     },
 }

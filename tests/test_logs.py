@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from sensorapp import env
-from sensorapp.logs import JsonFormatter
+from sensorapp.logs import JsonFormatter, OnceAMinute
 from tests.ingest.site import build_site, database_url
 from tests.server import Server
 
@@ -39,6 +39,17 @@ def test_a_line_is_an_object() -> None:
 def test_an_exception_goes_with_it() -> None:
     parsed = json.loads(JsonFormatter().format(record("failed", fault=True)))
     assert parsed["exception"].endswith("ValueError: broken")
+
+
+def test_what_repeats_itself_is_told_once_a_minute() -> None:
+    words = OnceAMinute()
+    let_through = []
+    for second in (0, 1, 59, 60, 61, 119, 1_000):
+        warning = record("not reachable")
+        warning.created = float(second)
+        if words.filter(warning):
+            let_through.append(second)
+    assert let_through == [0, 60, 1_000]
 
 
 def test_requests_with_their_addresses_are_not_logged() -> None:

@@ -88,27 +88,28 @@ def encode(events: Sequence[wire.Event]) -> Columns:
     kinds = [KINDS[type(event)] for event in events]
     columns = Columns(kinds, [event.at for event in events])
     channel, value, extra = columns.channel.append, columns.value.append, columns.extra
-    # Every event comes through here, so that a call for each would take a third more time.
+    # Every event comes through here, so that a call for each would take a third more time,
+    # and isinstance twice as much where kinds alternate.
     for event in events:
-        if isinstance(event, wire.Crossing):
+        if type(event) is wire.Crossing:
             channel(event.line)
             value(1 if event.direction == "forward" else 0)
-        elif isinstance(event, wire.Heartbeat):
+        elif type(event) is wire.Heartbeat:
             channel(0)
             value(event.observed_ms)
             temperature = round(event.temperature_c * TEMPERATURE_SCALE)
             extra += (event.frames, event.inferences, temperature, event.dnn_us)
-        elif isinstance(event, wire.Visit):
+        elif type(event) is wire.Visit:
             channel(event.zone)
             value(event.dwell_ms)
-        elif isinstance(event, wire.Occupancy):
+        elif type(event) is wire.Occupancy:
             channel(event.zone)
             value(event.count)
-        elif isinstance(event, wire.Shelf):
+        elif type(event) is wire.Shelf:
             channel(event.slot)
             value(event.units)
             extra.append(round(event.confidence * CONFIDENCE_SCALE))
-        else:
+        elif type(event) is wire.Deployment:
             channel(event.rollout)
             value(STATES.index(event.state))
     return columns

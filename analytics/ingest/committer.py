@@ -1,19 +1,20 @@
 """Group commit: what waits while one transaction runs makes up the next.
 
-One thread owns one pool of one database connection. Requests hand it their batches and wait; so the disk's slowness
-is shared by everyone who waits, and a lone request waits for nobody.
+Requests hand their batches to a committing thread and wait; so the disk's slowness is shared by everyone who waits,
+and a lone request waits for nobody. There are two such threads: while one waits for the database, the other makes its
+events ready. All that a sender sends goes to the same one, so that nothing of it overtakes anything else.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from typing import Final
 
 import psycopg
@@ -24,12 +25,14 @@ from analytics.ingest import decode, monitoring
 from analytics.ingest.commit import Incoming, commit
 from analytics.ingest.decode import Broken
 from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
+from analytics.ingest.outage import Outage
 from analytics.ingest.partitions import create_partitions
 from analytics.ingest.retention import refuse_expired
 from sensorapp import wire
 
 logger = logging.getLogger(__name__)
 
+THREADS: Final = 2
 # A transaction takes no further requests once it has this many events.
 GROUP_EVENTS: Final = 20_000
 # Events further ahead of this machine's clock are set aside.
@@ -68,8 +71,30 @@ class Request:
         self.events = sum(max(1, decode.count(batch)) for batch in self.batches)
 
 
+# None ends it.
+Queue = SimpleQueue[Request | None]
+
+
+def next_group(queue: Queue) -> list[Request]:
+    """Wait for a request and take with it what came meanwhile; empty when it is time to stop."""
+    first = queue.get()
+    requests = [first] if first else []
+    events = first.events if first else 0
+    while requests and events < GROUP_EVENTS and not queue.empty():
+        request = queue.get()
+        if request is None:
+            queue.put(None)
+            break
+        requests.append(request)
+        events += request.events
+    return requests
+
+
 class Committer:
-    """Commits requests in the order of their coming. ``notify`` gets the new versions after each commit."""
+    """Commits a sender's requests in the order of their coming. ``pool`` has :data:`THREADS` connections.
+
+    ``notify`` gets the new versions after each commit.
+    """
 
     def __init__(
         self,
@@ -78,6 +103,7 @@ class Committer:
         max_waiting_events: int,
         tolerance_ms: int = TOLERANCE_MS,
         directory: Directory | None = None,
+        outage: Outage | None = None,
     ) -> None:
         self._pool = pool
         self._tolerance_ms = tolerance_ms
@@ -85,10 +111,15 @@ class Committer:
         self._max_waiting_events = max_waiting_events
         self._waiting_events = 0
         self._lock = threading.Lock()
-        self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._queues = [Queue() for _ in range(THREADS)]
         self._directory = directory or Directory()
-        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
-        self._thread.start()
+        self._outage = outage or Outage()
+        self._threads = [
+            threading.Thread(target=self._run, args=[queue], name=f"committer {number}", daemon=True)
+            for number, queue in enumerate(self._queues)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, request: Request) -> Future[wire.Answer]:
         """Queue a request; raises :class:`OverloadedError` when too many events wait."""
@@ -96,20 +127,22 @@ class Committer:
             if self._waiting_events + request.events > self._max_waiting_events and self._waiting_events:
                 raise OverloadedError
             self._note_waiting(request.events)
-        self._queue.put(request)
+        self._queues[hash(request.sender.public_id) % THREADS].put(request)
         return request.answer
 
     @property
     def running(self) -> bool:
-        return self._thread.is_alive()
+        return all(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
         """Commit what waits, then stop."""
-        self._queue.put(None)
-        self._thread.join()
+        for queue in self._queues:
+            queue.put(None)
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self) -> None:
-        while requests := self._next_group():
+    def _run(self, queue: Queue) -> None:
+        while requests := next_group(queue):
             # A request whose sender hung up is dropped: unacknowledged, it will be sent again.
             self._settle([one for one in requests if one.answer.set_running_or_notify_cancel()])
             with self._lock:
@@ -119,32 +152,21 @@ class Committer:
         self._waiting_events += events
         monitoring.WAITING.set(self._waiting_events)
 
-    def _next_group(self) -> list[Request]:
-        """Wait for a request and take with it what came meanwhile; empty when it is time to stop."""
-        first = self._queue.get()
-        requests = [first] if first else []
-        events = first.events if first else 0
-        while requests and events < GROUP_EVENTS and not self._queue.empty():
-            request = self._queue.get()
-            if request is None:
-                self._queue.put(None)
-                break
-            requests.append(request)
-            events += request.events
-        return requests
-
     def _settle(self, requests: list[Request]) -> None:
         """Commit requests together; if that fails for what is in them, each by itself."""
         try:
             answers = self._commit(requests)
         except POISON as error:
             self._settle_apart(requests, error)
+        # Other faults are the backend's, so that nothing is refused for them: the senders try again.
+        except psycopg.OperationalError as error:
+            self._outage.begin(error)
+            put_off(requests)
         except Exception as error:
-            # The fault is the backend's, so that nothing is refused for it: the senders try again.
             logger.exception("commit failed, %d requests will be sent again", len(requests), exc_info=error)
-            for request in requests:
-                request.answer.set_exception(UnavailableError())
+            put_off(requests)
         else:
+            self._outage.end()
             for request, its_answer in zip(requests, answers, strict=True):
                 request.answer.set_result(its_answer)
 
@@ -220,6 +242,11 @@ class Committer:
             sensors |= self._directory.sensors(connection, doubtful, fresh=True)
             judged = [judge(request, sensors, self._tolerance_ms) for request in requests]
         return judged
+
+
+def put_off(requests: Iterable[Request]) -> None:
+    for request in requests:
+        request.answer.set_exception(UnavailableError())
 
 
 Judged = list[Incoming | wire.Ack]

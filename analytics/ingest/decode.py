@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -196,15 +197,17 @@ def unknown_scene(version: int, sensor: SensorFacts, path: str) -> tuple[str, st
 
 def unknown_channel(columns: c.Columns, sensor: SensorFacts, path: str) -> tuple[str, str] | None:
     """The first event whose line, zone or slot the sensor does not have."""
-    named = set(zip(columns.kind, columns.channel, strict=True))
+    # All that may occur, found faster than what does.
+    pairs = product(set(columns.kind), set(columns.channel))
     unknown = {
         (kind, number)
-        for kind, number in named
+        for kind, number in pairs
         if CHANNEL_KIND[kind] != "device" and (CHANNEL_KIND[kind], number) not in sensor.channels
     }
     if not unknown:
         return None
-    events = enumerate(zip(columns.kind, columns.channel, strict=True))
-    place, (kind, number) = next((place, event) for place, event in events if event in unknown)
-    name = CHANNEL_KIND[kind]
-    return f"{path}.events[{place}].{name}", f"the sensor has no {name} {number}; add it to its scene"
+    for place, (kind, number) in enumerate(zip(columns.kind, columns.channel, strict=True)):
+        if (kind, number) in unknown:
+            name = CHANNEL_KIND[kind]
+            return f"{path}.events[{place}].{name}", f"the sensor has no {name} {number}; add it to its scene"
+    return None

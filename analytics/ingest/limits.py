@@ -1,7 +1,7 @@
 """How fast a sensor and an organisation may send: token buckets, of which each web process has its own.
 
-They keep one sender's runaway loop from taking a process's only committing thread from everybody else.
-That thread belongs to the process, and so do the limits: no upload waits for another service to be asked
+They keep one sender's runaway loop from taking a process's committing threads from everybody else.
+Those threads belong to the process, and so do the limits: no upload waits for another service to be asked
 how many there were, and none is refused because that service is away.
 """
 

@@ -32,7 +32,7 @@ DROPPED = Counter(
 SET_ASIDE = Counter(f"{PREFIX}_set_aside_events_total", "Events that lay too far ahead of the clock.")
 REFUSED = Counter(f"{PREFIX}_refused_total", "Uploads refused whole, by HTTP status.", ["status"])
 STREAMS = Gauge(f"{PREFIX}_streams", "Streams that are open.")
-WAITING = Gauge(f"{PREFIX}_waiting_events", "Events that wait for the committing thread.")
+WAITING = Gauge(f"{PREFIX}_waiting_events", "Events that wait for the committing threads.")
 COMMIT_SECONDS = Histogram(f"{PREFIX}_commit_seconds", "How long a transaction took.")
 COMMIT_EVENTS = Histogram(
     f"{PREFIX}_commit_events",

@@ -12,11 +12,12 @@ import psycopg
 import redis
 import redis.asyncio
 from psycopg import Connection
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool
 
 from analytics.ingest import decode, monitoring
 from analytics.ingest.check import Check, last_check
 from analytics.ingest.committer import (
+    THREADS,
     TOLERANCE_MS,
     Committer,
     OverloadedError,
@@ -26,6 +27,7 @@ from analytics.ingest.committer import (
 from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
 from analytics.ingest.limits import Limits
 from analytics.ingest.live import GroupSend, Publisher
+from analytics.ingest.outage import Outage
 from analytics.ingest.refusal import Batches, RefusedError
 from sensorapp import wire
 from sensorapp.accounts import secrets
@@ -66,6 +68,7 @@ class Reception:
         self._committer_pool: ConnectionPool | None = None
         self._committer: Committer | None = None
         self._directory = Directory()
+        self._outage = Outage()
         self._look_ups = LookUps(self._read_devices)
 
     # --- life ---
@@ -74,7 +77,7 @@ class Reception:
         if self._pool is None or self._committer is None:
             self._pool = open_pool(self._database_url, LOOK_UPS_AT_ONCE)
             # Of its own, so that no crowd at the door keeps it from committing.
-            self._committer_pool = open_pool(self._database_url, 1)
+            self._committer_pool = open_pool(self._database_url, THREADS)
             publisher = Publisher(self._group_send)
             self._committer = Committer(
                 self._committer_pool,
@@ -82,6 +85,7 @@ class Reception:
                 self.options.max_waiting_events,
                 self.options.tolerance_ms,
                 self._directory,
+                self._outage,
             )
         return self._pool, self._committer
 
@@ -122,11 +126,14 @@ class Reception:
                 return read(connection)
 
         try:
-            return await asyncio.to_thread(connect_and_read)
-        except (psycopg.OperationalError, PoolTimeout):
+            found = await asyncio.to_thread(connect_and_read)
+        except psycopg.OperationalError as error:
+            self._outage.begin(error)
             raise later("The database is not available.") from None
         except psycopg.errors.UndefinedTable:
             raise RefusedError(503, "The database lacks tables.", "Run manage.py migrate.") from None
+        self._outage.end()
+        return found
 
     # --- health ---
 
@@ -152,7 +159,7 @@ class Reception:
     def check_committer(self) -> None:
         """Raise :class:`RefusedError` where nothing would ever be committed again."""
         if self._committer and not self._committer.running:
-            raise RefusedError(503, "The committing thread has ended.", "Restart this process.")
+            raise RefusedError(503, "A committing thread has ended.", "Restart this process.")
 
     # --- uploads ---
 

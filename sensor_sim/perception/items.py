@@ -22,7 +22,8 @@ GONE = 0.5  # seconds after which an item that is not seen, while those around i
 LONGEST_HIDDEN = 60.0  # the same while others around it are not seen either
 FORGOTTEN = 1.5  # seconds, counted alike, until which one that is seen again at once stands again
 SAME_PLACE = 0.2  # in units of the item's box: what is farther away, or differs so much in size, is another
-DUPLICATE = 0.5  # a box that covers a surer one this much (intersection over union) is the same item again
+DUPLICATE = 0.5  # a box that covers a surer one this much (intersection over union) is the same item again,
+BEYOND = 0.1  # unless it is higher or lower by this share of its height: then it is the one behind or before
 BEHIND = 0.3  # one that covers a hidden one this much may be a part of it, or have stood behind it
 NEIGHBOURS = 8  # so many items around one tell whether it is hidden:
 HIDDEN_TOGETHER = 2  # so many of them are not seen either; a hand takes two at most
@@ -146,9 +147,17 @@ def _distinct(found: Sequence[Detection]) -> list[Detection]:
     """Without second boxes around the same item, the surest first, of at most ``MOST_PLACES``."""
     kept: list[Detection] = []
     for detection in sorted(found, key=lambda d: -d.score)[:MOST_PLACES]:
-        if all(overlap(detection.box, other.box) < DUPLICATE for other in kept):
+        if not any(_duplicates(detection.box, other.box) for other in kept):
             kept.append(detection)
     return kept
+
+
+def _duplicates(box: Box, other: Box) -> bool:
+    """Items behind one another differ at their heads and their feet alike, boxes of one item at either."""
+    if overlap(box, other) < DUPLICATE:
+        return False
+    heads, feet = box.top - other.top, box.bottom - other.bottom
+    return heads * feet <= 0.0 or min(abs(heads), abs(feet)) < BEYOND * box.height
 
 
 def _alike(places: Sequence[Place], found: Sequence[Detection]) -> Iterator[tuple[float, int, int]]:
@@ -174,14 +183,14 @@ def _off(begin: float, end: float) -> float:
 
 
 def _around(place: Place, standing: Sequence[Place]) -> list[Place]:
-    """Those nearest to one, as what hides it would hide them."""
+    """Those nearest to one, as what hides it would hide them; what overlaps it may be the same item again."""
     x, y = place.box.centre
 
     def away(other: Place) -> float:
         there = other.box.centre
         return math.hypot(there[0] - x, (there[1] - y) * TALL)
 
-    return _nearest([other for other in standing if other is not place], away)
+    return _nearest([other for other in standing if overlap(place.box, other.box) < BEHIND], away)
 
 
 def _nearest(places: Sequence[Place], away: Callable[[Place], float]) -> list[Place]:

@@ -6,7 +6,7 @@ keeps standing, and so does the number.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from statistics import median
 
@@ -18,6 +18,7 @@ from sensorapp import wire
 # Seconds for which the number must keep still before it is reported. Longer than GONE, so that of two items
 # taken at once one may be lost from sight later than the other.
 STEADY = 0.7
+MANY = 2  # where so many are called one name and none its own, the network means the slot's product
 ALIKE = 0.2  # what differs in width and height by less than this share may be the same product
 
 # A change that nothing hides is reported at most this many seconds after it happened.
@@ -34,6 +35,7 @@ class SlotCounter:
     def __init__(self, slot: wire.Slot) -> None:
         self.slot = slot
         self._middle = _middle(slot.polygon)
+        self._name = slot.item  # what the network calls the slot's product
         self._spots: dict[Place, Spot | None] = {}  # None is outside the slot
         self._units: int | None = None
         self._since = 0.0
@@ -42,10 +44,8 @@ class SlotCounter:
 
     def observe(self, at: float, places: Places) -> Iterable[wire.Shelf]:
         here = self._here(places.standing)
-        if self.slot.facings:
-            here = _in_front(here)
-        self._remember(at, [place for _, place in here], places)
-        units = self._sum(here)
+        counted, units = self._count(here)
+        self._remember(at, counted, places)
         if units != self._units:
             # At first nothing has had the time to come to rest.
             self._since = at + REST if self._units is None else at
@@ -65,11 +65,27 @@ class SlotCounter:
     def _spot(self, place: Place) -> Spot | None:
         return find_spot(self.slot, place.box) if inside(place.box.centre, self.slot.polygon) else None
 
-    def _sum(self, here: Sequence[tuple[Spot, Place]]) -> int:
-        own = [place for _, place in here if place.label == self.slot.item]
+    def _count(self, here: Sequence[tuple[Spot, Place]]) -> tuple[list[Place], int]:
+        """The items that tell of the slot, and how many of its own product stand there."""
         if not self.slot.facings:
-            return len(own)
-        return sum(spot.row + (place in own or _alike(place, own)) for spot, place in here)
+            places = [place for _, place in here]
+            return places, sum(place.label == self.slot.item for place in places)
+        self._learn_name([place.label for _, place in here])
+        named = [place for _, place in here if place.label in (self.slot.item, self._name)]
+        own = {place for _, place in here if place in named or _alike(place, named)}
+        # Of each facing what stands in front, its own product rather than a part of it: the last wins.
+        forward = sorted(here, key=lambda h: (h[0].row, h[1] in own))
+        front = {spot.facing: (spot, place) for spot, place in forward}.values()
+        return [place for _, place in front], sum(spot.row + (place in own) for spot, place in front)
+
+    def _learn_name(self, labels: Sequence[str]) -> None:
+        """The network may take the slot's product for another: then it calls all of them so."""
+        named = Counter(labels)
+        own, (name, often) = named[self.slot.item], max(named.items(), key=lambda n: n[1], default=("", 0))
+        if own and own >= named[self._name]:
+            self._name = self.slot.item
+        elif not own and often >= MANY:
+            self._name = name
 
     def _remember(self, at: float, counted: Sequence[Place], places: Places) -> None:
         """What share of what counts, or else of what stands around the empty slot, is seen now."""
@@ -81,11 +97,6 @@ class SlotCounter:
     def _confidence(self) -> float:
         """That share on average over the last ``STEADY`` seconds."""
         return round(sum(view for _, view in self._views) / len(self._views), 3)
-
-
-def _in_front(here: Sequence[tuple[Spot, Place]]) -> list[tuple[Spot, Place]]:
-    """Of each facing the item in front."""
-    return list({spot.facing: (spot, place) for spot, place in sorted(here, key=lambda h: h[0].row)}.values())
 
 
 def _alike(place: Place, own: Sequence[Place]) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -19,7 +21,7 @@ from analytics.ingest.tasks import forget_rejections
 from analytics.metrics import FORWARD, SLOT_TIME, ZONE_TIME
 from sensorapp import wire
 from sensorapp.fleet.scenes import publish_scene
-from tests.ingest.site import SCENE, Site, clear
+from tests.ingest.site import SCENE, Site, clear, database_url
 from tests.ingest.strategies import events
 
 # The beginning of a bucket, so that a few minutes after it are in the same one.
@@ -165,6 +167,32 @@ def test_nothing_is_kept_of_a_group_that_fails(site: Site, connection: psycopg.C
     assert archive(connection, good) == []
     [ack], _ = commit(connection, [batch(good, 0, crossings(3))])
     assert ack.status == "stored"
+
+
+def test_two_processes_count_the_same_sensors_once(site: Site, connection: psycopg.Connection) -> None:
+    """Each sends all of both sensors' batches, in an order of sensors of its own; the cursors' locks decide."""
+    sensors = [facts(connection, sensor.public_id) for sensor in (site.door, site.shelf)]
+    recorded = [*crossings(60), wire.Heartbeat(NOW + 60_000, 60_000, 1_800, 1_740, 41.5, 13_960)]
+
+    def send(own_order: Sequence[SensorFacts]) -> list[set[str]]:
+        with psycopg.connect(database_url(), autocommit=True) as own:
+            return [
+                {
+                    ack.status
+                    for ack in commit(
+                        own, [batch(sensor, place, recorded[place : place + 1]) for sensor in own_order]
+                    )[0]
+                }
+                for place in range(len(recorded))
+            ]
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(send, [sensors, sensors[::-1]] * 2))
+    assert set().union(*itertools.chain(*answers)) <= {"stored", "duplicate"}
+    for sensor in sensors:
+        assert archive(connection, sensor) == [(1, seq, event) for seq, event in enumerate(recorded)]
+    expected = [expected_buckets(sensor, recorded) for sensor in sensors]
+    assert buckets(connection) == expected[0] | expected[1]
 
 
 CHANNELS = st.just(0)

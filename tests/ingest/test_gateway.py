@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import logging
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -14,7 +17,10 @@ import pytest
 import zstandard
 from django.conf import settings
 from django.db import connections
+from psycopg_pool import ConnectionPool
 
+from analytics.ingest.committer import THREADS, Committer, Request, UnavailableError
+from analytics.ingest.directory import Directory
 from analytics.ingest.gateway import Gateway
 from analytics.ingest.reception import Options
 from sensorapp import wire
@@ -226,6 +232,32 @@ async def test_a_fault_of_the_backend_refuses_nothing(
         connection.execute("ALTER TABLE ingest_bucket RENAME COLUMN renamed TO value")
     _, answer = await post(client, site.door_token, upload(batch(site.door.public_id)))
     assert answer["acks"][0]["status"] == "stored"
+
+
+def test_an_outage_is_logged_once_and_so_is_its_end(
+    site: Site, connection: psycopg.Connection, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """PostgreSQL's socket is where the committer looks for it, or not."""
+    sockets = tmp_path / "sockets"
+    away = psycopg.conninfo.make_conninfo(database_url(), host=str(sockets))
+    sensor = Directory().sensors(connection, [site.door.public_id])[site.door.public_id]
+    caplog.set_level(logging.INFO, "analytics")
+    with ConnectionPool(
+        away, min_size=0, max_size=THREADS, timeout=0.3, kwargs={"autocommit": True}, open=True
+    ) as pool:
+        committer = Committer(pool, lambda versions: None, 1_000)
+        for _ in range(3):
+            with pytest.raises(UnavailableError):
+                committer.submit(Request(sensor, [batch(sensor.public_id)])).result()
+        sockets.symlink_to(str(psycopg.conninfo.conninfo_to_dict(database_url())["host"]))
+        while True:
+            with suppress(UnavailableError):
+                answer = committer.submit(Request(sensor, [batch(sensor.public_id)])).result()
+                break
+        committer.close()
+    assert answer.acks[0].status == "stored"
+    logged = [record for record in caplog.records if record.name.startswith("analytics.")]
+    assert [(record.levelname, record.exc_info) for record in logged] == [("ERROR", None), ("INFO", None)]
 
 
 async def test_a_scene_newer_than_the_sensor_knows_is_announced(

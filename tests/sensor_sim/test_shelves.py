@@ -194,6 +194,8 @@ JARS = {
 }
 TALL = Box(0.22, 0.25, 0.38, 0.85)  # around a jar in front and what shows of the one behind it
 SMALL = Box(0.44, 0.65, 0.54, 0.85)
+PART = Box(0.22, 0.67, 0.38, 0.85)  # of the jar in front
+CLOSE = Box(0.22, 0.33, 0.38, 0.73), Box(0.22, 0.43, 0.38, 0.83)  # behind one another, seen from little above
 
 
 @pytest.mark.parametrize(
@@ -208,11 +210,15 @@ SMALL = Box(0.44, 0.65, 0.54, 0.85)
         ([("jar", JARS[0, 1]), ("can", JARS[1, 1])], 4),
         ([("jar", JARS[0, 1]), ("can", JARS[1, 0])], 3),
         ([("jar", JARS[0, 1]), ("can", SMALL)], 3),
-        ([("can", JARS[0, 0]), ("can", JARS[1, 0])], 0),
+        ([("jar", JARS[0, 1]), ("can", PART)], 2),
+        ([("jar", CLOSE[0]), ("jar", CLOSE[1])], 2),
+        ([("can", JARS[0, 0])], 0),
+        ([("can", JARS[0, 0]), ("can", JARS[1, 0])], 2),
     ],
     ids=[
         "empty", "behind", "in front", "both seen", "both in one box", "two facings", "called otherwise",
-        "called otherwise behind", "misplaced in front", "nothing but others",
+        "called otherwise behind", "misplaced in front", "a part called otherwise", "much hidden behind",
+        "nothing but another", "all called otherwise",
     ],
 )  # fmt: skip
 def test_what_stands_in_front_of_a_facing_tells_of_what_is_behind(
@@ -223,6 +229,40 @@ def test_what_stands_in_front_of_a_facing_tells_of_what_is_behind(
     found = [Detection(label, 0.6, box) for label, box in seen]
     events = [e for i in range(30) for e in perception.observe(START + i / 10, found)]
     assert [e.units for e in events if isinstance(e, wire.Shelf) and e.slot == 1] == [units]
+
+
+def test_a_name_for_the_product_is_kept_until_its_own_is_heard_as_often() -> None:
+    other = wire.Slot(id=2, name="B-01", item="can", polygon=[(0.8, 0.1), (0.9, 0.1), (0.9, 0.2)])
+    perception = Perception(wire.Scene(version=1, slots=[GRID, other]))
+    left, right = JARS[0, 0], JARS[1, 0]
+    acts: list[tuple[int, list[tuple[str, Box]]]] = [
+        (3, [("can", left), ("can", right)]),
+        (3, [("can", left)]),
+        (20, [("can", left), ("jar", right)]),
+        (3, [("can", left)]),
+    ]
+    told, at = [], START
+    for seconds, seen in acts:
+        found = [Detection(label, 0.6, box) for label, box in seen]
+        for _ in range(seconds * 10):
+            at += 0.1
+            told += [
+                e.units for e in perception.observe(at, found) if isinstance(e, wire.Shelf) and e.slot == 1
+            ]
+    assert told == [2, 1, 2, 0]
+
+
+def test_boxes_of_one_item_do_not_hide_one_another() -> None:
+    box = Box(0.5, 0.5, 0.6, 0.9)
+    boxes = [box, Box(0.54, 0.5, 0.64, 0.9), Box(0.5, 0.66, 0.6, 1.06)]
+    others = [Detection("bottle", 0.6, Box(x / 10, 0.1, x / 10 + 0.08, 0.4)) for x in range(8)]
+    places = Places(0.35)
+    for i in range(20):
+        places.observe(START + i / 10, [*others, *(Detection("bottle", 0.6, box) for box in boxes)])
+    assert len(places.standing) == len(others) + len(boxes)
+    for i in range(20, 30):
+        places.observe(START + i / 10, others)
+    assert len(places.standing) == len(others)
 
 
 def test_how_deep_a_slot_is_needs_its_facings() -> None:
