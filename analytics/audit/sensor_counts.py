@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +14,8 @@ from analytics.audit.models import Direction, ManualCount
 from analytics.counts.days import to_ms
 from analytics.counts.reading import one_moment
 from analytics.counts.roster import ChannelFacts, Roster, read_roster
-from analytics.ingest.columns import CROSSING, HEARTBEAT
+from analytics.ingest.columns import CROSSING, HEARTBEAT, Columns
+from analytics.ingest.packed import unpack
 from sensorapp.fleet.models import Store
 
 # Events are stamped by the sensor's clock, which may run ahead, or be set right within a batch, by so much.
@@ -22,14 +23,10 @@ CLOCK_ERROR: Final = timedelta(days=1)
 # Heartbeats are not cut to the audited span by the sensor; this little may be missing at its edges.
 COMPLETE_FROM: Final = 0.98
 
-# The heartbeat's value is the observed time just before it. A batch's first and last event tell whether
-# it is worth looking into.
-PASSED: Final[LiteralString] = """
-SELECT span.number, line.id,
-       count(*) FILTER (WHERE event.kind = %(crossing)s AND event.value = 1),
-       count(*) FILTER (WHERE event.kind = %(crossing)s AND event.value = 0),
-       coalesce(sum(least(event.at, span.ends) - greatest(event.at - event.value, span.begins))
-                FILTER (WHERE event.kind = %(heartbeat)s), 0)::bigint
+# Batches that may hold events of a span: when it came and when its first event was tell whether one is worth
+# looking into.
+BATCHES: Final[LiteralString] = """
+SELECT span.number, line.id, line.number, batch.first_at, batch.event_count, batch.events
 FROM unnest(%(numbers)s::int[], %(lines)s::bigint[], %(begins)s::bigint[], %(ends)s::bigint[])
      AS span (number, line, begins, ends)
 JOIN fleet_channel line ON line.id = span.line
@@ -37,13 +34,8 @@ JOIN fleet_sensor sensor ON sensor.id = line.sensor_id
 JOIN fleet_store store ON store.id = sensor.store_id
 JOIN ingest_batch batch ON batch.organisation_id = store.organisation_id
   AND batch.sensor_id = sensor.id AND batch.received_at >= %(since)s
-  AND batch.at[1] < span.ends + %(margin)s AND batch.at[cardinality(batch.at)] >= span.begins - %(margin)s
-CROSS JOIN LATERAL unnest(batch.kind, batch.at, batch.channel, batch.value)
-     AS event (kind, at, channel, value)
-WHERE (event.kind = %(crossing)s AND event.channel = line.number
-       AND event.at >= span.begins AND event.at < span.ends)
-   OR (event.kind = %(heartbeat)s AND event.at > span.begins AND event.at - event.value < span.ends)
-GROUP BY span.number, line.id
+  AND batch.received_at >= to_timestamp((span.begins - %(margin)s) / 1000.0)
+  AND batch.first_at < span.ends + %(margin)s
 """
 
 
@@ -54,6 +46,13 @@ class Passed:
     forward: int = 0
     backward: int = 0
     observed_ms: int = 0
+
+    def __add__(self, other: Passed) -> Passed:
+        return Passed(
+            self.forward + other.forward,
+            self.backward + other.backward,
+            self.observed_ms + other.observed_ms,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +116,6 @@ def read_passed(
     pairs = [(number, line.id) for number, its_lines in enumerate(lines) for line in its_lines]
     if pairs:
         parameters: dict[str, Any] = {
-            "crossing": CROSSING,
-            "heartbeat": HEARTBEAT,
             "numbers": [number for number, _ in pairs],
             "lines": [line for _, line in pairs],
             "begins": [to_ms(counts[number].begins) for number, _ in pairs],
@@ -127,9 +124,27 @@ def read_passed(
             "since": min(count.begins for count in counts) - CLOCK_ERROR,
         }
         with connection.cursor() as cursor:
-            cursor.execute(PASSED, parameters)
-            passed.update({(number, line): Passed(*rest) for number, line, *rest in cursor.fetchall()})
+            cursor.execute(BATCHES, parameters)
+            for number, line_id, line_number, *packed in cursor:
+                one = seen(
+                    unpack(*packed), line_number, to_ms(counts[number].begins), to_ms(counts[number].ends)
+                )
+                passed[number, line_id] += one
     return passed
+
+
+def seen(columns: Columns, line: int, begins: int, ends: int) -> Passed:
+    """What of a batch lies in a span (Unix ms). A heartbeat's value is the observed time just before it."""
+    crossed: Counter[int] = Counter()
+    observed_ms = 0
+    for kind, at, channel, value in zip(
+        columns.kind, columns.at, columns.channel, columns.value, strict=True
+    ):
+        if kind == CROSSING and channel == line and begins <= at < ends:
+            crossed[value] += 1
+        elif kind == HEARTBEAT:
+            observed_ms += max(min(at, ends) - max(at - value, begins), 0)
+    return Passed(crossed[1], crossed[0], observed_ms)
 
 
 def comparison(count: ManualCount, passed: Sequence[tuple[ChannelFacts, Passed]]) -> Comparison:

@@ -109,7 +109,7 @@ SELECT sensor.id, sensor.public_id, sensor.name, sensor.x, sensor.y, sensor.head
         WHERE organisation_id = %(organisation)s AND store_id = %(store)s
           AND channel_id = device.id AND metric = %(observed)s
         ORDER BY start LIMIT 1),
-       (SELECT coalesce(sum(cardinality(at)), 0) FROM ingest_set_aside
+       (SELECT coalesce(sum(event_count), 0) FROM ingest_set_aside
         WHERE organisation_id = %(organisation)s AND sensor_id = sensor.id),
        cursor.skew_ms, cursor.received_at, cursor.newest_at, cursor.heartbeat_ms
 FROM fleet_sensor sensor

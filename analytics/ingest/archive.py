@@ -18,6 +18,7 @@ from psycopg import Connection
 from analytics.ingest.columns import Columns, join
 from analytics.ingest.directory import SensorFacts
 from analytics.ingest.fold import Deltas, Gauge, Run, SensorState, fold_all, fold_alone
+from analytics.ingest.packed import unpack
 from analytics.metrics import BUCKET_MS
 
 # So many batches are in memory at once: a few megabytes at a hundred events each.
@@ -28,13 +29,13 @@ SELECT epoch, next_seq, newest_at, heartbeat_ms, channel, kind, value, at
 FROM ingest_archive_start WHERE sensor_id = %s
 """
 READ_BATCHES: LiteralString = """
-SELECT epoch, first_seq, config, kind, at, channel, value FROM ingest_batch
+SELECT epoch, first_seq, config, first_at, event_count, events FROM ingest_batch
 WHERE organisation_id = %(organisation)s AND sensor_id = %(sensor)s AND NOT released
   AND (epoch, first_seq) >= (%(epoch)s, %(next_seq)s)
 ORDER BY epoch, first_seq
 """
 READ_RELEASED: LiteralString = """
-SELECT epoch, first_seq, config, kind, at, channel, value FROM ingest_batch
+SELECT epoch, first_seq, config, first_at, event_count, events FROM ingest_batch
 WHERE organisation_id = %(organisation)s AND sensor_id = %(sensor)s AND released
 """
 
@@ -60,7 +61,7 @@ class Start:
 
 @dataclass(slots=True)
 class Archived:
-    """A batch as it was counted; ``columns`` come without what counting does not read."""
+    """A batch as it was counted."""
 
     epoch: int
     first_seq: int
@@ -85,8 +86,8 @@ def read_batches(
     with connection.cursor(name="ingest_archive") as cursor:
         cursor.itersize = BATCHES_AT_ONCE
         cursor.execute(query, scope | {"epoch": epoch, "next_seq": next_seq})
-        for epoch, first_seq, config, *columns in cursor:
-            yield Archived(epoch, first_seq, config, Columns(*columns))
+        for epoch, first_seq, config, *packed in cursor:
+            yield Archived(epoch, first_seq, config, unpack(*packed))
 
 
 class Walk:

@@ -1,12 +1,10 @@
 """Columns of integers as PostgreSQL arrays, in its binary format and without a loop in Python.
 
-psycopg writes a list element by element as text; for the arrays of a batch that is most of the work.
+psycopg writes a list element by element as text; for the buckets of a commit that is most of the work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from struct import Struct
 from typing import Any, Final
 
@@ -24,23 +22,12 @@ HEAD: Final = Struct(">5i")
 OIDS: Final = {2: (21, 1005), 4: (23, 1007), 8: (20, 1016)}
 
 
-def pack(column: Integers, bounds: Sequence[int]) -> Iterator[bytes]:
-    """The pieces of an array of int16, int32 or int64 between one bound and the next, each as an array of PostgreSQL.
+class IntegersDumper(Dumper):
+    """A one-dimensional array of int16, int32 or int64.
 
     The format is that of ``array_send``: number of dimensions, a flag for nulls, the type of the elements,
     length, lower bound; then each element behind its size. All of it is big-endian.
     """
-    size = column.dtype.itemsize
-    cells = np.empty(len(column), [("size", ">i4"), ("value", f">i{size}")])
-    cells["size"] = size
-    cells["value"] = column
-    written, step, (element, _) = cells.tobytes(), cells.itemsize, OIDS[size]
-    for begin, end in pairwise(bounds):
-        yield HEAD.pack(1, 0, element, end - begin, 1) + written[begin * step : end * step]
-
-
-class IntegersDumper(Dumper):
-    """A one-dimensional array of int16, int32 or int64."""
 
     format = Format.BINARY
 
@@ -51,7 +38,11 @@ class IntegersDumper(Dumper):
         return DUMPERS[obj.dtype.itemsize](self.cls)
 
     def dump(self, obj: Integers) -> bytes:
-        return next(pack(obj, (0, len(obj))))
+        size = obj.dtype.itemsize
+        cells = np.empty(len(obj), [("size", ">i4"), ("value", f">i{size}")])
+        cells["size"] = size
+        cells["value"] = obj
+        return HEAD.pack(1, 0, OIDS[size][0], len(obj), 1) + cells.tobytes()
 
 
 class SmallintsDumper(IntegersDumper):

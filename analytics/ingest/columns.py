@@ -1,4 +1,4 @@
-"""The events of a batch as columns of integers: how they are stored, and what counting reads.
+"""The events of a batch as columns of integers: what is packed to be stored, and what counting reads.
 
 One element an event in each of ``kind``, ``at``, ``channel`` and ``value``. What only some kinds have
 follows in ``extra``, in the order of the events: a shelf reading's confidence (1/10 000), a heartbeat's
@@ -155,8 +155,8 @@ def decode_event(kind: int, at: int, channel: int, value: int, extra: list[int])
 class Table:
     """The events of many batches, one batch after the other, each column an array.
 
-    Batch number i lies between ``bounds[i]`` and ``bounds[i + 1]``, what it has in ``extra`` between the same
-    two of ``extra_bounds``. ``batch`` tells of each event the number of its batch.
+    Batch number i lies between ``bounds[i]`` and ``bounds[i + 1]``. ``batch`` tells of each event the number of its
+    batch.
     """
 
     kind: Integers
@@ -165,7 +165,6 @@ class Table:
     value: Integers
     extra: Integers
     bounds: list[int]
-    extra_bounds: list[int]
 
     @property
     def batch(self) -> Integers:
@@ -180,7 +179,6 @@ def join(batches: Sequence[Columns]) -> Table:
         joined((batch.value for batch in batches), np.int32),
         joined((batch.extra for batch in batches), np.int32),
         list(accumulate((len(batch) for batch in batches), initial=0)),
-        list(accumulate((len(batch.extra) for batch in batches), initial=0)),
     )
 
 

@@ -17,10 +17,11 @@ import numpy as np
 from psycopg import Connection, Cursor
 
 from analytics.ingest import columns as c
-from analytics.ingest.arrays import Integers, pack, register
+from analytics.ingest.arrays import Integers, register
 from analytics.ingest.directory import SensorFacts
 from analytics.ingest.fold import Deltas, Gauge, Run, SensorState, fold_all
 from analytics.ingest.late import mark_late
+from analytics.ingest.packed import pack
 from analytics.ingest.resent import COMPARED, Known, Past, judge, read
 from sensorapp.wire import Ack, AckStatus
 
@@ -239,17 +240,16 @@ def read_gauges(cursor: Cursor, sensors: Iterable[SensorFacts]) -> dict[int, dic
 # --- writing ---------------------------------------------------------------------------------------
 
 COPY_BATCHES: LiteralString = """
-COPY ingest_batch (organisation_id, sensor_id, epoch, first_seq, received_at, config, model,
-                   kind, at, channel, value, extra, released) FROM STDIN (FORMAT binary)
+COPY ingest_batch (organisation_id, sensor_id, epoch, first_seq, received_at, first_at, config,
+                   event_count, model, events, released) FROM STDIN (FORMAT binary)
 """
 SET_ASIDE: LiteralString = """
-COPY ingest_set_aside (organisation_id, sensor_id, epoch, first_seq, received_at, config, model,
-                       kind, at, channel, value, extra) FROM STDIN (FORMAT binary)
+COPY ingest_set_aside (organisation_id, sensor_id, epoch, first_seq, received_at, first_at, config,
+                       event_count, model, events) FROM STDIN (FORMAT binary)
 """
 BATCH_TYPES: Final = (
-    *("int8", "int8", "int8", "int8", "timestamptz", "int4", "bytea"),
-    # Packed already: the names here are for psycopg, the server goes by the table's.
-    *(("bytea",) * 5),
+    *("int8", "int8", "int8", "int8", "timestamptz", "int8", "int4"),
+    *("int2", "bytea", "bytea"),
 )
 ADD_TO_BUCKETS: LiteralString = """
 INSERT INTO ingest_bucket AS bucket (organisation_id, store_id, channel_id, metric, start, value)
@@ -330,14 +330,10 @@ def rejection_row(group: Group, batch: Incoming, expected: int) -> tuple[object,
 
 def rows(batches: Sequence[Incoming], table: c.Table, received_at: datetime) -> Iterator[tuple[object, ...]]:
     """Batches as they are stored; ``table`` holds their events."""
-    events = (
-        *(pack(column, table.bounds) for column in (table.kind, table.at, table.channel, table.value)),
-        pack(table.extra, table.extra_bounds),
-    )
-    for batch, *arrays in zip(batches, *events, strict=True):
+    for batch, events in zip(batches, pack(table), strict=True):
         sensor = batch.sensor
         head = (sensor.organisation_id, sensor.id, batch.epoch, batch.first_seq, received_at)
-        yield *head, batch.config, batch.model, *arrays
+        yield *head, batch.columns.at[0], batch.config, batch.count, batch.model, events
 
 
 def copy_rows(

@@ -13,8 +13,7 @@ from django.db import models
 class Batch(models.Model):
     """One batch as it was counted: the archive, from which everything else can be computed again.
 
-    The events are columns, one array element an event; see :mod:`analytics.ingest.columns`.
-    Partitioned by the day of receipt (UTC).
+    What its events are is to the byte in :mod:`analytics.ingest.packed`. Partitioned by the day of receipt (UTC).
     """
 
     pk = models.CompositePrimaryKey("organisation_id", "sensor_id", "epoch", "first_seq", "received_at")
@@ -23,15 +22,14 @@ class Batch(models.Model):
     epoch = models.BigIntegerField()
     first_seq = models.BigIntegerField()
     received_at = models.DateTimeField()
-    model = models.BinaryField(max_length=8)
+    # The time of the first event, Unix ms.
+    first_at = models.BigIntegerField()
     config = models.IntegerField()
-    kind = ArrayField(models.SmallIntegerField())
-    at = ArrayField(models.BigIntegerField())
-    channel = ArrayField(models.IntegerField())
-    value = ArrayField(models.IntegerField())
-    extra = ArrayField(models.IntegerField())
+    event_count = models.SmallIntegerField()
     # Set aside first, as its events lay ahead of the clock.
     released = models.BooleanField(default=False)
+    model = models.BinaryField(max_length=8)
+    events = models.BinaryField()
 
     class Meta:
         managed = False

@@ -100,7 +100,7 @@ def stored(batch: Incoming) -> None:
 # --- what the tables say -----------------------------------------------------------------------------
 
 WAITING_AND_EXPIRED: LiteralString = """
-SELECT (SELECT coalesce(sum(cardinality(at)), 0)::bigint FROM ingest_set_aside),
+SELECT (SELECT coalesce(sum(event_count), 0)::bigint FROM ingest_set_aside),
        (SELECT coalesce(sum(last_seq - first_seq + 1), 0)::bigint FROM ingest_rejection WHERE path = '')
 """
 

@@ -18,7 +18,7 @@ SELECT sensor.store_id, sensor.public_id, sensor.name, coalesce(held.events, 0),
        cursor.received_at, cursor.newest_at, cursor.heartbeat_ms
 FROM fleet_sensor sensor
 LEFT JOIN ingest_cursor cursor ON cursor.sensor_id = sensor.id
-LEFT JOIN (SELECT sensor_id, sum(cardinality(at)) AS events FROM ingest_set_aside GROUP BY 1) held
+LEFT JOIN (SELECT sensor_id, sum(event_count) AS events FROM ingest_set_aside GROUP BY 1) held
   ON held.sensor_id = sensor.id
 WHERE sensor.store_id = ANY(%s) AND sensor.revoked_at IS NULL
 ORDER BY sensor.name, sensor.id

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, LiteralString, NamedTuple
 from psycopg import Cursor
 
 from analytics.ingest.columns import Columns
+from analytics.ingest.packed import unpack
 from sensorapp.wire import AckStatus
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ LATERAL (
        AND kept.first_seq <= again.last_seq AND kept.received_at >= %s)
 ) found
 """
-COLUMNS: Final = "kept.sensor_id, kept.epoch, kept.first_seq, kept.kind, kept.at, kept.channel, kept.value"
+COLUMNS: Final = "kept.sensor_id, kept.epoch, kept.first_seq, kept.first_at, kept.event_count, kept.events"
 BATCHES: LiteralString = STORED.format(table="ingest_batch", columns=f"{COLUMNS}, kept.released")
 SET_ASIDE: LiteralString = STORED.format(table="ingest_set_aside", columns=f"{COLUMNS}, false")
 REFUSED: LiteralString = """
@@ -179,8 +180,8 @@ def read_stored(
 ) -> None:
     numbers = {(b.sensor.organisation_id, b.sensor.id, b.epoch, b.first_seq, b.last_seq) for b in batches}
     rows = cursor.execute(query, [*map(list, zip(*numbers, strict=True)), since, since]).fetchall()
-    for sensor, epoch, first_seq, *arrays, released in rows:
-        columns = Columns(*arrays)
+    for sensor, epoch, first_seq, *packed, released in rows:
+        columns = unpack(*packed)
         known = Known(first_seq, first_seq + len(columns) - 1, columns, moved=released)
         past[sensor, epoch].append(known)
 

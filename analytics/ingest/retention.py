@@ -16,6 +16,7 @@ from psycopg import Connection, sql
 from analytics.ingest.archive import Walk, archive_locked, read_start
 from analytics.ingest.commit import Incoming
 from analytics.ingest.directory import Directory, SensorFacts
+from analytics.ingest.packed import unpack
 
 DAY_MS: Final = 86_400_000
 
@@ -27,10 +28,12 @@ ORDER BY relname
 """
 # The last batch in the order of commits, which out of a released one cannot be seen.
 CONTENT: LiteralString = """
-SELECT sensor.public_id, max((SELECT max(moment) FROM unnest(at) AS moment)),
-       max(ARRAY[epoch, first_seq]) FILTER (WHERE NOT released)
+SELECT sensor.public_id, max(ARRAY[epoch, first_seq]) FILTER (WHERE NOT released)
 FROM {partition} JOIN fleet_sensor sensor ON sensor.id = sensor_id
 GROUP BY sensor.public_id ORDER BY sensor.public_id
+"""
+RELEASED: LiteralString = """
+SELECT first_at, event_count, events FROM {partition} WHERE organisation_id = %s AND sensor_id = %s AND released
 """
 KEEP_START: LiteralString = """
 INSERT INTO ingest_archive_start (sensor_id, epoch, next_seq, newest_at, heartbeat_ms, channel, kind, value, at)
@@ -44,12 +47,12 @@ SET epoch = excluded.epoch, next_seq = excluded.next_seq, newest_at = excluded.n
 EXPIRE_SET_ASIDE: LiteralString = """
 WITH expired AS (
     DELETE FROM ingest_set_aside WHERE received_at < %s
-    RETURNING sensor_id, epoch, first_seq, cardinality(at) AS events
+    RETURNING sensor_id, epoch, first_seq, event_count
 ), noted AS (
     INSERT INTO ingest_rejection (sensor_id, epoch, first_seq, last_seq, path, reason, received_at)
-    SELECT sensor_id, epoch, first_seq, first_seq + events - 1, '', %s, now() FROM expired
+    SELECT sensor_id, epoch, first_seq, first_seq + event_count - 1, '', %s, now() FROM expired
 )
-SELECT coalesce(sum(events), 0)::bigint FROM expired
+SELECT coalesce(sum(event_count), 0)::bigint FROM expired
 """
 
 
@@ -126,17 +129,27 @@ def drop(connection: Connection, partition: Partition) -> None:
 def remember(connection: Connection, partition: sql.Identifier) -> None:
     """Move the start of each sensor's archive behind what the partition holds of it."""
     content = connection.execute(sql.SQL(CONTENT).format(partition=partition)).fetchall()
-    sensors = Directory().sensors(connection, [public_id for public_id, _, _ in content])
-    for public_id, newest_at, last in content:
+    sensors = Directory().sensors(connection, [public_id for public_id, _ in content])
+    for public_id, last in content:
+        sensor = sensors[public_id]
+        released = connection.execute(
+            sql.SQL(RELEASED).format(partition=partition), [sensor.organisation_id, sensor.id]
+        )
+        times = [at for packed in released.fetchall() for at in unpack(*packed).at]
         with connection.transaction():
-            move_start(connection, sensors[public_id], newest_at, last)
+            move_start(connection, sensor, times, last)
 
 
-def move_start(connection: Connection, sensor: SensorFacts, newest_at: int, last: list[int] | None) -> None:
-    """``last`` names the sensor's last batch to be passed by; None where only released ones are dropped."""
+def move_start(
+    connection: Connection, sensor: SensorFacts, released: list[int], last: list[int] | None
+) -> None:
+    """``last`` names the sensor's last batch to be passed by; None where only released ones are dropped.
+
+    ``released`` are the times of their events.
+    """
     start = read_start(connection, sensor.id)
     walk = Walk(sensor, start)
-    newest_at = max(newest_at, start.newest_at or 0)
+    newest_at = max([*released, start.newest_at or 0])
     for batches, _ in walk.steps(connection, last or [0, 0]):
         newest_at = max(newest_at, *(at for batch in batches for at in batch.columns.at))
     keep_start(connection, walk, newest_at)

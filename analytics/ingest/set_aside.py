@@ -5,9 +5,10 @@ Which clock was wrong, and by how much, no program can know. Nothing of them is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Final, LiteralString
 
 from django.conf import settings
@@ -20,6 +21,7 @@ from analytics.ingest.arrays import register
 from analytics.ingest.commit import Group, Incoming, lock, write_stored
 from analytics.ingest.directory import Directory, SensorFacts
 from analytics.ingest.fold import Deltas, fold_alone
+from analytics.ingest.packed import unpack
 from analytics.ingest.retention import oldest_kept
 from sensorapp.accounts.log import Actor, record
 from sensorapp.fleet.models import Sensor
@@ -41,15 +43,13 @@ class SetAside:
 
 
 LIST: Final[LiteralString] = """
-SELECT organisation.slug, store.slug, sensor.public_id, sensor.name, sum(cardinality(held.at)),
-       min(held.received_at), max(held.received_at),
-       min(newest.at - held.received_at), max(newest.at - held.received_at)
+SELECT organisation.slug, store.slug, sensor.public_id, sensor.name,
+       held.received_at, held.first_at, held.event_count, held.events
 FROM ingest_set_aside held
-CROSS JOIN LATERAL (SELECT to_timestamp(max(at) / 1000.0) AS at FROM unnest(held.at) AS at) newest
 JOIN fleet_sensor sensor ON sensor.id = held.sensor_id
 JOIN fleet_store store ON store.id = sensor.store_id
 JOIN accounts_organisation organisation ON organisation.id = store.organisation_id
-GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 4, 3
+ORDER BY organisation.slug, store.slug, sensor.name, sensor.public_id
 """
 
 
@@ -57,7 +57,21 @@ def list_set_aside() -> list[SetAside]:
     """One entry a sensor, in the order of organisations, stores and names."""
     with connection.cursor() as cursor:
         cursor.execute(LIST)
-        return [SetAside(*row) for row in cursor.fetchall()]
+        by_sensor = groupby(cursor.fetchall(), key=lambda row: row[:4])
+        return [set_aside_of(names, [row[4:] for row in rows]) for names, rows in by_sensor]
+
+
+def set_aside_of(
+    names: tuple[str, str, str, str], held: Sequence[tuple[datetime, int, int, bytes]]
+) -> SetAside:
+    """``held``: of each batch when it was received, and its events as they are kept."""
+    received = [received_at for received_at, *_ in held]
+    ahead = [
+        datetime.fromtimestamp(max(unpack(first_at, count, events).at) / 1000, UTC) - received_at
+        for received_at, first_at, count, events in held
+    ]
+    total = sum(count for _, _, count, _ in held)
+    return SetAside(*names, total, min(received), max(received), min(ahead), max(ahead))
 
 
 @transaction.atomic
@@ -97,7 +111,7 @@ TAKE: Final[LiteralString] = """
 WITH held AS (
     DELETE FROM ingest_set_aside
     WHERE organisation_id = %s AND sensor_id = %s AND received_at BETWEEN %s AND %s
-    RETURNING epoch, first_seq, config, model, kind, at, channel, value, extra
+    RETURNING epoch, first_seq, config, model, first_at, event_count, events
 )
 SELECT * FROM held ORDER BY epoch, first_seq
 """
@@ -114,10 +128,10 @@ def take(
 ) -> Iterator[Incoming]:
     span = received_from or EARLIEST, received_until or LATEST
     shift_ms = shift // timedelta(milliseconds=1)
-    for epoch, first_seq, config, model, *arrays in cursor.execute(
+    for epoch, first_seq, config, model, *packed in cursor.execute(
         TAKE, [sensor.organisation_id, sensor.id, *span]
     ).fetchall():
-        columns = c.Columns(*arrays)
+        columns = unpack(*packed)
         columns = replace(columns, at=[at + shift_ms for at in columns.at])
         yield Incoming(sensor, epoch, first_seq, len(columns), config, bytes(model), columns, released=True)
 

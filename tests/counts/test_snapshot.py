@@ -234,10 +234,10 @@ def test_zones_slots_and_sensors(store: Store) -> None:
 
 
 COPY_ASIDE = """
-INSERT INTO ingest_set_aside (organisation_id, sensor_id, epoch, first_seq, received_at, config, model,
-                              kind, at, channel, value, extra)
-SELECT organisation_id, sensor_id, epoch + 1, first_seq, received_at, config, model,
-       kind, at, channel, value, extra FROM ingest_batch
+INSERT INTO ingest_set_aside (organisation_id, sensor_id, epoch, first_seq, received_at, first_at, config,
+                              event_count, model, events)
+SELECT organisation_id, sensor_id, epoch + 1, first_seq, received_at, first_at, config,
+       event_count, model, events FROM ingest_batch
 """
 
 

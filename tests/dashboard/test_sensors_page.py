@@ -20,9 +20,9 @@ from tests.cast import make_door, make_sensor
 from tests.dashboard.site import NOW, Shop, words
 
 SET_ASIDE = """
-INSERT INTO ingest_set_aside (organisation_id, sensor_id, epoch, first_seq, received_at, config, model,
-                              kind, at, channel, value, extra)
-VALUES (%s, %s, 1, %s, now(), 1, '', '{1,1}', '{1,2}', '{0,0}', '{0,0}', '{}')
+INSERT INTO ingest_set_aside (organisation_id, sensor_id, epoch, first_seq, received_at, first_at, config,
+                              event_count, model, events)
+VALUES (%s, %s, 1, %s, now(), 1, 1, 2, '', '')
 """
 
 

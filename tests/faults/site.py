@@ -29,6 +29,7 @@ from psycopg.conninfo import make_conninfo
 from analytics import metrics
 from analytics.ingest import columns as c
 from analytics.ingest.directory import Directory
+from analytics.ingest.packed import unpack
 from analytics.ingest.rebuild import ALWAYS, compare
 from sensorapp import wire
 from sensorapp.stack import paths
@@ -284,11 +285,11 @@ class Site:
     def _events(self, table: str, sensor: str) -> Events:
         with self.connect() as connection:
             rows = connection.execute(
-                f"SELECT kind, at, channel, value, extra FROM {table}"  # type: ignore[arg-type]
+                f"SELECT first_at, event_count, events FROM {table}"  # type: ignore[arg-type]
                 " WHERE sensor_id = (SELECT id FROM fleet_sensor WHERE public_id = %s)",
                 [sensor],
             ).fetchall()
-        return counted([event for row in rows for event in c.decode(c.Columns(*row))])
+        return counted([event for row in rows for event in c.decode(unpack(*row))])
 
     def buckets(self, sensor: str) -> Counts:
         """What the buckets count of crossings and visits."""

@@ -16,6 +16,7 @@ from analytics.ingest.commit import Incoming, commit
 from analytics.ingest.decode import incoming
 from analytics.ingest.directory import Directory, SensorFacts
 from analytics.ingest.fold import Deltas, SensorState, fold
+from analytics.ingest.packed import unpack
 from analytics.ingest.tasks import forget_rejections
 from analytics.metrics import FORWARD, SLOT_TIME, ZONE_TIME
 from sensorapp import wire
@@ -53,14 +54,14 @@ def buckets(connection: psycopg.Connection) -> Deltas:
 def archive(connection: psycopg.Connection, sensor: SensorFacts) -> list[tuple[int, int, wire.Event]]:
     """Every stored event with its epoch and sequence number, in their order."""
     rows = connection.execute(
-        "SELECT epoch, first_seq, kind, at, channel, value, extra FROM ingest_batch"
+        "SELECT epoch, first_seq, first_at, event_count, events FROM ingest_batch"
         " WHERE sensor_id = %s ORDER BY epoch, first_seq",
         [sensor.id],
     )
     return [
         (epoch, first_seq + place, event)
-        for epoch, first_seq, *columns in rows
-        for place, event in enumerate(c.decode(c.Columns(*columns)))
+        for epoch, first_seq, *packed in rows
+        for place, event in enumerate(c.decode(unpack(*packed)))
     ]
 
 

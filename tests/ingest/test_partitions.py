@@ -60,7 +60,7 @@ def test_a_batch_finds_its_partition() -> None:
     with django_connection.cursor() as cursor:
         create_partitions(cursor, FIRST, FIRST)
         cursor.execute(
-            "INSERT INTO ingest_batch VALUES (1, 2, 1, 0, '2000-02-28T23:59:59.999Z', 1, '', '{}', '{}', '{}', '{}', '{}')"
+            "INSERT INTO ingest_batch VALUES (1, 2, 1, 0, '2000-02-28T23:59:59.999Z', 1, 1, 1, false, '', '')"
             " RETURNING tableoid::regclass::text"
         )
         assert cursor.fetchone() == ("ingest_batch_20000228",)

@@ -128,13 +128,13 @@ def test_what_nobody_released_in_time_is_given_up_once(site: Site, connection: p
     sender = Sender(connection, site.door)
     sender.send([heartbeat(NOW)])
     connection.execute(
-        "INSERT INTO ingest_set_aside SELECT organisation_id, sensor_id, epoch, 1, %s, config, model,"
-        " kind || kind, at || at, channel || channel, value || value, extra || extra FROM ingest_batch",
+        "INSERT INTO ingest_set_aside SELECT organisation_id, sensor_id, epoch, 1, %s, first_at, config,"
+        " 2, model, events FROM ingest_batch",
         [OLD - timedelta(seconds=1)],
     )
     connection.execute(
-        "INSERT INTO ingest_set_aside SELECT organisation_id, sensor_id, epoch, 3, %s, config, model,"
-        " kind, at, channel, value, extra FROM ingest_batch",
+        "INSERT INTO ingest_set_aside SELECT organisation_id, sensor_id, epoch, 3, %s, first_at, config,"
+        " event_count, model, events FROM ingest_batch",
         [OLD],
     )
     counted = rows(connection)

@@ -20,6 +20,7 @@ from analytics.ingest import columns as c
 from analytics.ingest.commit import Incoming, commit
 from analytics.ingest.decode import incoming
 from analytics.ingest.directory import Directory, SensorFacts
+from analytics.ingest.packed import unpack
 from analytics.ingest.set_aside import SetAside, list_set_aside, release_set_aside
 from analytics.metrics import BUCKET_MS, FORWARD
 from sensorapp import wire
@@ -59,12 +60,12 @@ def crossing(at: int) -> wire.Event:
 def set_aside(connection: psycopg.Connection) -> list[tuple[int, wire.Event]]:
     """Sequence number and event of all that is set aside."""
     rows = connection.execute(
-        "SELECT first_seq, kind, at, channel, value, extra FROM ingest_set_aside ORDER BY epoch, first_seq"
+        "SELECT first_seq, first_at, event_count, events FROM ingest_set_aside ORDER BY epoch, first_seq"
     )
     return [
         (first_seq + place, event)
-        for first_seq, *columns in rows
-        for place, event in enumerate(c.decode(c.Columns(*columns)))
+        for first_seq, *packed in rows
+        for place, event in enumerate(c.decode(unpack(*packed)))
     ]
 
 
@@ -202,7 +203,7 @@ def test_what_is_released_can_be_told_in_the_archive(
 ) -> None:
     release_set_aside(site.door, -timedelta(hours=1))
     rows = connection.execute(
-        "SELECT first_seq, cardinality(kind), released FROM ingest_batch ORDER BY first_seq"
+        "SELECT first_seq, event_count, released FROM ingest_batch ORDER BY first_seq"
     ).fetchall()
     assert rows == [(0, 1, False), (1, 2, True), (3, 1, False)]
     [noted] = AuditEntry.objects.filter(verb="released events set aside")

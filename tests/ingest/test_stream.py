@@ -54,7 +54,7 @@ async def connected(server: Server, token: str) -> AsyncIterator[ClientConnectio
 def stored(connection: psycopg.Connection) -> list[tuple[int, int]]:
     """Epoch and sequence number of each event kept, however often."""
     rows = connection.execute(
-        "SELECT epoch, first_seq, array_length(kind, 1) FROM ingest_batch ORDER BY sensor_id, epoch, first_seq"
+        "SELECT epoch, first_seq, event_count FROM ingest_batch ORDER BY sensor_id, epoch, first_seq"
     )
     return [(epoch, first + place) for epoch, first, count in rows for place in range(count)]
 

@@ -63,7 +63,7 @@ class Door:
         """How many events of this sensor are archived, and how many of them twice."""
         rows = self.connection.execute(
             "SELECT epoch, first_seq + place - 1 FROM ingest_batch,"
-            " generate_series(1, cardinality(kind)) AS place WHERE sensor_id = %s",
+            " generate_series(1, event_count) AS place WHERE sensor_id = %s",
             [self.sensor.pk],
         ).fetchall()
         return {"archived": len(rows), "twice": len(rows) - len(set(rows))}
