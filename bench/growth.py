@@ -8,7 +8,7 @@ is an event's cost in those of COPY.
 
     python -m sensorapp.stack.run .venv/bin/python -m bench.growth [--millions 1 10] [--events 400000] [--rounds 5]
 
-Ten million take about half a gigabyte of disk and a minute, a hundred million ten times as much.
+Ten million take about a quarter of a gigabyte of disk and half a minute, a hundred million ten times as much.
 """
 
 from __future__ import annotations
