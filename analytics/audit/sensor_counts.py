@@ -23,19 +23,26 @@ CLOCK_ERROR: Final = timedelta(days=1)
 # Heartbeats are not cut to the audited span by the sensor; this little may be missing at its edges.
 COMPLETE_FROM: Final = 0.98
 
-# Batches that may hold events of a span: when it came and when its first event was tell whether one is worth
-# looking into.
+# Batches, each with the spans and lines of which it may hold events: when it came and when its first event was tell.
 BATCHES: Final[LiteralString] = """
-SELECT span.number, line.id, line.number, batch.first_at, batch.event_count, batch.events
-FROM unnest(%(numbers)s::int[], %(lines)s::bigint[], %(begins)s::bigint[], %(ends)s::bigint[])
-     AS span (number, line, begins, ends)
-JOIN fleet_channel line ON line.id = span.line
-JOIN fleet_sensor sensor ON sensor.id = line.sensor_id
+WITH span AS MATERIALIZED (
+    SELECT span.*, line.number AS channel, line.sensor_id
+    FROM unnest(%(numbers)s::bigint[], %(lines)s::bigint[], %(begins)s::bigint[], %(ends)s::bigint[])
+         AS span (number, line, begins, ends)
+    JOIN fleet_channel line ON line.id = span.line
+)
+SELECT its.spans, batch.first_at, batch.event_count, batch.events
+FROM fleet_sensor sensor
 JOIN fleet_store store ON store.id = sensor.store_id
 JOIN ingest_batch batch ON batch.organisation_id = store.organisation_id
   AND batch.sensor_id = sensor.id AND batch.received_at >= %(since)s
-  AND batch.received_at >= to_timestamp((span.begins - %(margin)s) / 1000.0)
-  AND batch.first_at < span.ends + %(margin)s
+CROSS JOIN LATERAL (
+    SELECT array_agg(ARRAY[span.number, span.line, span.channel]) AS spans FROM span
+    WHERE span.sensor_id = sensor.id
+      AND batch.received_at >= to_timestamp((span.begins - %(margin)s) / 1000.0)
+      AND batch.first_at < span.ends + %(margin)s
+) its
+WHERE sensor.id IN (SELECT sensor_id FROM span) AND its.spans IS NOT NULL
 """
 
 
@@ -115,21 +122,21 @@ def read_passed(
     passed: defaultdict[tuple[int, int], Passed] = defaultdict(Passed)
     pairs = [(number, line.id) for number, its_lines in enumerate(lines) for line in its_lines]
     if pairs:
+        spans = [(to_ms(count.begins), to_ms(count.ends)) for count in counts]
         parameters: dict[str, Any] = {
             "numbers": [number for number, _ in pairs],
             "lines": [line for _, line in pairs],
-            "begins": [to_ms(counts[number].begins) for number, _ in pairs],
-            "ends": [to_ms(counts[number].ends) for number, _ in pairs],
+            "begins": [spans[number][0] for number, _ in pairs],
+            "ends": [spans[number][1] for number, _ in pairs],
             "margin": CLOCK_ERROR // timedelta(milliseconds=1),
             "since": min(count.begins for count in counts) - CLOCK_ERROR,
         }
         with connection.cursor() as cursor:
             cursor.execute(BATCHES, parameters)
-            for number, line_id, line_number, *packed in cursor:
-                one = seen(
-                    unpack(*packed), line_number, to_ms(counts[number].begins), to_ms(counts[number].ends)
-                )
-                passed[number, line_id] += one
+            for its_spans, *packed in cursor:
+                columns = unpack(*packed)
+                for number, line, channel in its_spans:
+                    passed[number, line] += seen(columns, channel, *spans[number])
     return passed
 
 
