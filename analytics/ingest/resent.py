@@ -12,7 +12,7 @@ Of the sensor's present epoch, batches of the last days are compared; older ones
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, LiteralString, NamedTuple
@@ -57,6 +57,9 @@ JOIN unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
   ON refused.sensor_id = again.sensor_id AND refused.epoch = again.epoch
  AND refused.first_seq <= again.last_seq AND refused.last_seq >= again.first_seq
 """
+
+
+Numbers = Sequence[int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def judge(batch: Incoming, known: Iterable[Known], expected: int | None) -> Verd
             break
         if one.columns is None:
             return known_before(batch, max(one.first_seq, alike)) or refused(batch, one, expected)
-        if (other := first_difference(batch, one, one.columns)) is not None:
+        if (other := first_difference(batch, one)) is not None:
             return known_before(batch, other) or Verdict("stale_epoch")
         alike = one.last_seq + 1
     if expected is None:
@@ -120,7 +123,8 @@ def known_before(batch: Incoming, seq: int) -> Verdict | None:
 
 def refused(batch: Incoming, known: Known, expected: int | None) -> Verdict:
     """As at first; where that is about the whole batch, the answer says how far the sensor is."""
-    last = min(last_of_the_same(batch, known), known.last_seq)
+    other = first_difference(batch, known)
+    last = known.last_seq if other is None else other - 1
     if last < batch.first_seq:
         return Verdict("stale_epoch")
     if last < batch.last_seq:
@@ -128,33 +132,35 @@ def refused(batch: Incoming, known: Known, expected: int | None) -> Verdict:
     return Verdict("invalid", batch.last_seq if expected is None else expected - 1, known.problem)
 
 
-def last_of_the_same(batch: Incoming, known: Known) -> int:
-    """The last number of the batch before one under which an event of another time was refused."""
-    offset = batch.first_seq - known.first_seq
-    sent = batch.at[max(-offset, 0) :]
-    then = known.at[max(offset, 0) :]
-    pairs = enumerate(zip(sent, then, strict=False), max(batch.first_seq, known.first_seq))
-    return next((seq - 1 for seq, pair in pairs if None not in pair and pair[0] != pair[1]), batch.last_seq)
-
-
-def first_difference(batch: Incoming, known: Known, columns: Columns) -> int | None:
+def first_difference(batch: Incoming, known: Known) -> int | None:
     """The first number under which something else is known than the batch says."""
     first, last = max(batch.first_seq, known.first_seq), min(batch.last_seq, known.last_seq)
     ours, theirs = first - batch.first_seq, first - known.first_seq
-    sent = batch.columns
-    pairs = [(sent.kind, columns.kind), (sent.channel, columns.channel), (sent.value, columns.value)]
-    if not known.moved:
-        pairs.append((sent.at, columns.at))
-    if not len(sent):  # it does not keep the contract, so that its events were never read
-        return None
+    pairs = [(sent, then) for sent, then in compared(batch, known) if sent and then]
     return next(
         (
             first + place
             for place in range(last - first + 1)
-            if any(one[ours + place] != other[theirs + place] for one, other in pairs)
+            if any(differ(sent[ours + place], then[theirs + place]) for sent, then in pairs)
         ),
         None,
     )
+
+
+def compared(batch: Incoming, known: Known) -> Iterator[tuple[Numbers, Numbers]]:
+    """What of both must agree, event by event; nothing where one of them was never read."""
+    sent, then = batch.columns, known.columns
+    if then is None:
+        yield batch.at, known.at
+        return
+    yield from ((sent.kind, then.kind), (sent.channel, then.channel), (sent.value, then.value))
+    if not known.moved:
+        yield sent.at, then.at
+
+
+def differ(one: int | None, other: int | None) -> bool:
+    """What is not known may be the same."""
+    return one is not None and other is not None and one != other
 
 
 # --- reading ---------------------------------------------------------------------------------------
