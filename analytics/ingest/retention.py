@@ -7,6 +7,7 @@ which readers and writers do not wait for; then it is dropped.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, LiteralString
@@ -32,9 +33,7 @@ SELECT sensor.public_id, max(ARRAY[epoch, first_seq]) FILTER (WHERE NOT released
 FROM {partition} JOIN fleet_sensor sensor ON sensor.id = sensor_id
 GROUP BY sensor.public_id ORDER BY sensor.public_id
 """
-RELEASED: LiteralString = """
-SELECT first_at, event_count, events FROM {partition} WHERE organisation_id = %s AND sensor_id = %s AND released
-"""
+RELEASED: LiteralString = "SELECT sensor_id, first_at, event_count, events FROM {partition} WHERE released"
 KEEP_START: LiteralString = """
 INSERT INTO ingest_archive_start (sensor_id, epoch, next_seq, newest_at, heartbeat_ms, channel, kind, value, at)
 VALUES (%s, %s, %s, %s, %s, %s::bigint[], %s::smallint[], %s::integer[], %s::bigint[])
@@ -130,14 +129,13 @@ def remember(connection: Connection, partition: sql.Identifier) -> None:
     """Move the start of each sensor's archive behind what the partition holds of it."""
     content = connection.execute(sql.SQL(CONTENT).format(partition=partition)).fetchall()
     sensors = Directory().sensors(connection, [public_id for public_id, _ in content])
+    released: defaultdict[int, list[int]] = defaultdict(list)
+    for sensor_id, *packed in connection.execute(sql.SQL(RELEASED).format(partition=partition)):
+        released[sensor_id] += unpack(*packed).at
     for public_id, last in content:
         sensor = sensors[public_id]
-        released = connection.execute(
-            sql.SQL(RELEASED).format(partition=partition), [sensor.organisation_id, sensor.id]
-        )
-        times = [at for packed in released.fetchall() for at in unpack(*packed).at]
         with connection.transaction():
-            move_start(connection, sensor, times, last)
+            move_start(connection, sensor, released[sensor.id], last)
 
 
 def move_start(
