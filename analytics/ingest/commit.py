@@ -247,10 +247,7 @@ SET_ASIDE: LiteralString = """
 COPY ingest_set_aside (organisation_id, sensor_id, epoch, first_seq, received_at, first_at, config,
                        event_count, model, events) FROM STDIN (FORMAT binary)
 """
-BATCH_TYPES: Final = (
-    *("int8", "int8", "int8", "int8", "timestamptz", "int8", "int4"),
-    *("int2", "bytea", "bytea"),
-)
+BATCH_TYPES: Final = (*("int8",) * 4, "timestamptz", "int8", "int4", "int2", "bytea", "bytea")
 ADD_TO_BUCKETS: LiteralString = """
 INSERT INTO ingest_bucket AS bucket (organisation_id, store_id, channel_id, metric, start, value)
 SELECT organisation, store, channel, metric, to_timestamp(start / 1000), value

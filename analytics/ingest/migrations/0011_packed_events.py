@@ -38,19 +38,8 @@ CREATE TABLE ingest_batch (
 CREATE INDEX ingest_batch_by_sensor ON ingest_batch (sensor_id, epoch, first_seq);
 -- Few batches ever are; without it, finding them would mean reading all of a sensor's.
 CREATE INDEX ingest_batch_released ON ingest_batch (organisation_id, sensor_id) WHERE released;
-CREATE TABLE ingest_set_aside (
-    organisation_id bigint NOT NULL,
-    sensor_id bigint NOT NULL,
-    epoch bigint NOT NULL,
-    first_seq bigint NOT NULL,
-    received_at timestamptz NOT NULL,
-    first_at bigint NOT NULL,
-    config integer NOT NULL,
-    event_count smallint NOT NULL,
-    model bytea NOT NULL,
-    events bytea STORAGE EXTERNAL NOT NULL,
-    PRIMARY KEY (organisation_id, sensor_id, epoch, first_seq)
-);
+CREATE TABLE ingest_set_aside (LIKE ingest_batch INCLUDING STORAGE);
+ALTER TABLE ingest_set_aside DROP COLUMN released, ADD PRIMARY KEY (organisation_id, sensor_id, epoch, first_seq);
 """
 SAME: Final = ("organisation_id", "sensor_id", "epoch", "first_seq", "received_at", "config", "model")
 ARRAYS: Final = ("kind", "at", "channel", "value", "extra")
