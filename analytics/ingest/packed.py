@@ -239,9 +239,8 @@ class Reader:
             return [least] * count
         numbers: list[int] = []
         mask = (1 << width) - 1
-        for begin in range(
-            0, count, 64
-        ):  # so many end with a byte, and shifting a longer number takes longer
+        # So many end with a byte, and shifting a longer number takes longer.
+        for begin in range(0, count, 64):
             place = self.place + begin // 8 * width
             some = int.from_bytes(self.events[place : place + 8 * width], "little")
             shifts = range(0, width * min(64, count - begin), width)

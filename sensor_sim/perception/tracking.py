@@ -21,9 +21,7 @@ BESIDE = 0.2
 PATIENCE = 0.8  # an unseen track is kept for so many seconds: somebody walking past hides it
 CLEAR_SIGHTINGS = 2  # so many clear detections make a track real
 GATE = 5.0  # a detection farther from the prediction than so many standard deviations is another's
-DUPLICATE = (
-    0.5  # a box that covers a tracked one this much (intersection over union) is the same person again
-)
+DUPLICATE = 0.5  # a box that covers a tracked one this much (intersection over union) is the same person
 MOST_TRACKS = 256
 
 
