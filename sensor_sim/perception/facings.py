@@ -9,6 +9,11 @@ from sensor_sim.detection import Box
 from sensor_sim.perception.geometry import Point
 from sensorapp import wire
 
+# In units of the polygon's height: how much higher than its middle boxes have theirs, as they hold heads of those
+# behind, and how far the rows' middles are apart at least, from the front to the back.
+HEADS = 0.06
+LEAST_ROOM = 0.1
+
 
 class Spot(NamedTuple):
     """``facing`` counts from the left, ``row`` from the back; both begin with 0."""
@@ -20,20 +25,18 @@ class Spot(NamedTuple):
 def find_spot(slot: wire.Slot, box: Box) -> Spot:
     """Where an item stands that has its middle in the slot.
 
-    The polygon reaches from the feet of the front row to the heads of the back row: rows have their middles
-    evenly around the polygon's. A box that is higher than the polygon may hold an item in front and what shows
-    behind it; then it reaches beyond the feet of the front row.
+    The polygon reaches from the feet of the front row to the heads of the back row, and rows have their middles
+    evenly around the polygon's, or a little higher: a box around an item in front holds the head of the one
+    behind it too, and may be as high as the polygon.
     """
     facings, deep = slot.facings or 1, slot.deep
     x, y = box.centre
     left, right = _extent(slot.polygon, y)
     top, bottom = _extent([(y, x) for x, y in slot.polygon], x)
     facing = int((x - left) / (right - left) * facings)
-    room = bottom - top - box.height
-    if room > 0.0:
-        row = round(((y - (top + bottom) / 2) / room + 0.5) * (deep - 1))
-    else:
-        row = deep - 1 if box.bottom > bottom else 0
+    height = bottom - top
+    middle, room = (top + bottom) / 2 - HEADS * height, max(height - box.height, LEAST_ROOM * height)
+    row = round(((y - middle) / room + 0.5) * (deep - 1))
     return Spot(_limited(facing, facings), _limited(row, deep))
 
 

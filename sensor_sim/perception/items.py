@@ -50,6 +50,11 @@ class Place:
         return self.missed < GONE
 
     @property
+    def sure(self) -> bool:
+        """Whether its box will hardly change any more."""
+        return self.seen_at - self.since >= MEMORY
+
+    @property
     def label(self) -> str:
         return max(self.labels, key=self.labels.__getitem__)
 
@@ -112,10 +117,19 @@ class Places:
         """Let time tell against those standing that are not seen."""
         for place in self._gone:
             place.missed += passed * (place.seen_at < at)
+        hidden = self._hidden(at)
         for place, neighbours in zip(self.standing, self._neighbours, strict=True):
             if place.seen_at < at:
-                hidden = sum(other.seen_at < at for other in neighbours) >= HIDDEN_TOGETHER
-                place.missed += passed * (GONE / LONGEST_HIDDEN if hidden else 1.0)
+                covered = sum(other in hidden for other in neighbours) >= HIDDEN_TOGETHER
+                place.missed += passed * (GONE / LONGEST_HIDDEN if covered else 1.0)
+
+    def _hidden(self, at: float) -> set[Place]:
+        """Those that tell, as they are not seen, of somebody before them. What has its middle within an item that
+        is seen tells nothing: that item is before it, or in its place.
+        """
+        seen = [place.box for place in self.standing if place.seen_at == at]
+        lost = [place for place in self.standing if place.seen_at < at]
+        return {place for place in lost if not any(_within(place.box.centre, box) for box in seen)}
 
     def _come(self, at: float, others: Sequence[Detection]) -> None:
         for detection in others:
@@ -175,6 +189,10 @@ def _alike(places: Sequence[Place], found: Sequence[Detection]) -> Iterator[tupl
                 away = max(across, _off(box[1] - top, box[3] - bottom) / height)
                 if away < SAME_PLACE:
                     yield away, i, j
+
+
+def _within(point: Point, box: Box) -> bool:
+    return box.left <= point[0] <= box.right and box.top <= point[1] <= box.bottom
 
 
 def _off(begin: float, end: float) -> float:

@@ -57,9 +57,11 @@ class SlotCounter:
             )
 
     def _here(self, standing: Sequence[Place]) -> list[tuple[Spot, Place]]:
-        """Those that have their middle in the slot; as they stand still, each is looked for once."""
+        """Those that have their middle in the slot. Each is looked for until its box is sure."""
         known = self._spots
-        self._spots = {place: known[place] if place in known else self._spot(place) for place in standing}
+        self._spots = {
+            place: known[place] if place in known and place.sure else self._spot(place) for place in standing
+        }
         return [(spot, place) for place in standing if (spot := self._spots[place])]
 
     def _spot(self, place: Place) -> Spot | None:
