@@ -50,11 +50,6 @@ class Place:
         return self.missed < GONE
 
     @property
-    def sure(self) -> bool:
-        """Whether its box will hardly change any more."""
-        return self.seen_at - self.since >= MEMORY
-
-    @property
     def label(self) -> str:
         return max(self.labels, key=self.labels.__getitem__)
 

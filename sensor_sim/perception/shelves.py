@@ -18,6 +18,7 @@ from sensorapp import wire
 # Seconds for which the number must keep still before it is reported. Longer than GONE, so that of two items
 # taken at once one may be lost from sight later than the other.
 STEADY = 0.7
+LOOK_AGAIN = 1.0  # seconds after which is looked again where in the slot items stand
 MANY = 2  # where so many are called one name and none its own, the network means the slot's product
 ALIKE = 0.2  # what differs in width and height by less than this share may be the same product
 
@@ -37,13 +38,14 @@ class SlotCounter:
         self._middle = _middle(slot.polygon)
         self._name = slot.item  # what the network calls the slot's product
         self._spots: dict[Place, Spot | None] = {}  # None is outside the slot
+        self._looked_at = 0.0
         self._units: int | None = None
         self._since = 0.0
         self._reported: int | None = None
         self._views: deque[tuple[float, float]] = deque(maxlen=256)
 
     def observe(self, at: float, places: Places) -> Iterable[wire.Shelf]:
-        here = self._here(places.standing)
+        here = self._here(at, places.standing)
         counted, units = self._count(here)
         self._remember(at, counted, places)
         if units != self._units:
@@ -56,12 +58,12 @@ class SlotCounter:
                 at=round(at * 1000), slot=self.slot.id, units=units, confidence=self._confidence()
             )
 
-    def _here(self, standing: Sequence[Place]) -> list[tuple[Spot, Place]]:
-        """Those that have their middle in the slot. Each is looked for until its box is sure."""
+    def _here(self, at: float, standing: Sequence[Place]) -> list[tuple[Spot, Place]]:
+        """Those that have their middle in the slot. Boxes still change a little while items stand."""
+        if at - self._looked_at >= LOOK_AGAIN:
+            self._looked_at, self._spots = at, {}
         known = self._spots
-        self._spots = {
-            place: known[place] if place in known and place.sure else self._spot(place) for place in standing
-        }
+        self._spots = {place: known[place] if place in known else self._spot(place) for place in standing}
         return [(spot, place) for place in standing if (spot := self._spots[place])]
 
     def _spot(self, place: Place) -> Spot | None:
