@@ -195,6 +195,7 @@ JARS = {
 TALL = Box(0.22, 0.25, 0.38, 0.85)  # around a jar in front and what shows of the one behind it
 SMALL = Box(0.44, 0.65, 0.54, 0.85)
 PART = Box(0.22, 0.67, 0.38, 0.85)  # of the jar in front
+MERGED = Box(0.22, 0.27, 0.38, 0.79)  # as high as the slot: one in front and the head of the one behind
 CLOSE = Box(0.22, 0.33, 0.38, 0.73), Box(0.22, 0.43, 0.38, 0.83)  # behind one another, seen from little above
 
 
@@ -206,6 +207,7 @@ CLOSE = Box(0.22, 0.33, 0.38, 0.73), Box(0.22, 0.43, 0.38, 0.83)  # behind one a
         ([("jar", JARS[0, 1])], 2),
         ([("jar", JARS[0, 0]), ("jar", JARS[0, 1])], 2),
         ([("jar", TALL)], 2),
+        ([("jar", MERGED)], 2),
         ([("jar", JARS[0, 1]), ("jar", JARS[1, 0])], 3),
         ([("jar", JARS[0, 1]), ("can", JARS[1, 1])], 4),
         ([("jar", JARS[0, 1]), ("can", JARS[1, 0])], 3),
@@ -216,7 +218,7 @@ CLOSE = Box(0.22, 0.33, 0.38, 0.73), Box(0.22, 0.43, 0.38, 0.83)  # behind one a
         ([("can", JARS[0, 0]), ("can", JARS[1, 0])], 2),
     ],
     ids=[
-        "empty", "behind", "in front", "both seen", "both in one box", "two facings", "called otherwise",
+        "empty", "behind", "in front", "both seen", "both in one box", "head and front in one box", "two facings", "called otherwise",
         "called otherwise behind", "misplaced in front", "a part called otherwise", "much hidden behind",
         "nothing but another", "all called otherwise",
     ],
@@ -263,6 +265,38 @@ def test_boxes_of_one_item_do_not_hide_one_another() -> None:
     for i in range(20, 30):
         places.observe(START + i / 10, others)
     assert len(places.standing) == len(others)
+
+
+def test_where_an_item_stands_is_looked_at_again() -> None:
+    """A hand that put it down hid a part of it at first."""
+    other = wire.Slot(id=2, name="B-01", item="can", polygon=[(0.8, 0.1), (0.9, 0.1), (0.9, 0.2)])
+    perception = Perception(wire.Scene(version=1, slots=[GRID, other]))
+    first, then = Box(0.22, 0.3, 0.38, 0.7), Box(0.22, 0.36, 0.38, 0.76)
+    told = []
+    for i in range(200):
+        found = [Detection("jar", 0.6, first if i < 20 else then)]
+        told += [
+            e.units
+            for e in perception.observe(START + i / 10, found)
+            if isinstance(e, wire.Shelf) and e.slot == 1
+        ]
+    assert told == [1, 2]
+
+
+def test_what_is_behind_something_seen_hides_nothing_that_was_taken() -> None:
+    behind = [Detection("jar", 0.6, Box(x, 0.2, x + 0.08, 0.5)) for x in (0.2, 0.3, 0.4)]
+    before = [Detection("jar", 0.6, Box(x, 0.3, x + 0.08, 0.7)) for x in (0.2, 0.3, 0.4)]
+    taken = Detection("jar", 0.6, Box(0.5, 0.3, 0.58, 0.7))
+    places = Places(0.35)
+    for i in range(20):
+        places.observe(START + i / 10, [*behind, *before, taken])
+    assert len(places.standing) == 7
+    for i in range(20, 28):
+        places.observe(START + i / 10, before)
+    assert sorted(place.box for place in places.standing if place.seen_at == START + 2.7) == [
+        d.box for d in before
+    ]
+    assert not any(place.box == taken.box for place in places.standing)
 
 
 def test_how_deep_a_slot_is_needs_its_facings() -> None:
