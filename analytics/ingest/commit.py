@@ -16,13 +16,14 @@ from typing import Final, LiteralString
 import numpy as np
 from psycopg import Connection, Cursor
 
-from analytics.ingest import columns as c
-from analytics.ingest.arrays import Integers, register
+from analytics.ingest.arrays import register
 from analytics.ingest.directory import SensorFacts
 from analytics.ingest.fold import Deltas, Gauge, Run, SensorState, fold_all
 from analytics.ingest.late import mark_late
 from analytics.ingest.packed import pack
 from analytics.ingest.resent import COMPARED, Known, Past, judge, read
+from analytics.ingest.table import NONE, Table, join
+from sensorapp.columns import Columns, Integers
 from sensorapp.wire import Ack, AckStatus
 
 GAUGE_CHANNELS: Final = ("zone", "slot")
@@ -45,7 +46,7 @@ class Incoming:
     count: int
     config: int = 0
     model: bytes = b""
-    columns: c.Columns = field(default_factory=c.Columns)
+    columns: Columns = NONE
     problem: tuple[str, str] | None = None
     sent_at: int | None = None
     trusted_until: int | None = None
@@ -56,7 +57,7 @@ class Incoming:
     @property
     def at(self) -> Sequence[int | None]:
         """The times of its events (Unix ms); None where it cannot be read."""
-        return self.columns.at or self.refused_at
+        return self.columns.at.tolist() if len(self.columns) else self.refused_at
 
     @property
     def last_seq(self) -> int:
@@ -139,17 +140,17 @@ def settle(batch: Incoming, progress: Progress, group: Group) -> Ack:
     if batch.last_seq < expected:
         return ack(batch, "duplicate", batch.epoch, expected - 1)
     progress.epoch, progress.next_seq = batch.epoch, batch.last_seq + 1
-    columns = None if batch.problem else batch.columns
-    past.append(Known(batch.first_seq, batch.last_seq, columns, batch.problem or ("", ""), batch.at))
     if batch.problem:
+        past.append(Known(batch.first_seq, batch.last_seq, None, batch.problem, batch.at))
         group.rejected.append((batch, expected))
         path, reason = batch.problem
         return ack(batch, "invalid", batch.epoch, batch.last_seq, path, reason)
+    past.append(Known(batch.first_seq, batch.last_seq, batch.columns))
     keep(batch, batch.columns.without_first(batch.known), progress, group)
     return ack(batch, "stored", batch.epoch, batch.last_seq)
 
 
-def keep(batch: Incoming, columns: c.Columns, progress: Progress, group: Group) -> None:
+def keep(batch: Incoming, columns: Columns, progress: Progress, group: Group) -> None:
     """Note the events that are new, to be counted or, those that lie ahead, to be set aside."""
     scene = batch.sensor.scenes.get(batch.config)
     first_seq = batch.last_seq - len(columns) + 1
@@ -161,17 +162,17 @@ def keep(batch: Incoming, columns: c.Columns, progress: Progress, group: Group) 
         if ahead:
             group.set_aside.append(kept)
             continue
-        progress.newest_at = part.at[-1]
+        progress.newest_at = int(part.at[-1])
         group.stored.append(kept)
         group.runs.append(Run(progress.state, group.deltas.setdefault(batch.sensor.id, {}), scene))
 
 
-def parts(columns: c.Columns, trusted_until: int | None) -> Iterator[tuple[c.Columns, bool]]:
+def parts(columns: Columns, trusted_until: int | None) -> Iterator[tuple[Columns, bool]]:
     """Cut events where those that lie ahead begin or end; with each part, whether it does."""
-    if trusted_until is None or max(columns.at) <= trusted_until:
+    if trusted_until is None or columns.summary.newest <= trusted_until:
         yield columns, False
         return
-    runs = [(ahead, len(list(run))) for ahead, run in groupby(at > trusted_until for at in columns.at)]
+    runs = [(bool(ahead), len(list(run))) for ahead, run in groupby(columns.at > trusted_until)]
     bounds = list(accumulate(length for _, length in runs))
     yield from zip(columns.cut(bounds), (ahead for ahead, _ in runs), strict=True)
 
@@ -284,19 +285,19 @@ RETURNING store_id, version, statement_timestamp()
 
 def write(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> dict[int, int]:
     """Count and write a group in one go; returns the new versions of the stores it changed."""
-    stored = c.join([batch.columns for batch in group.stored])
+    stored = join([batch.columns for batch in group.stored])
     fold_all(stored, group.runs)
     move_cursors(cursor, progress, group.received_at)
     if group.rejected:
         cursor.executemany(NOTE_REJECTIONS, [rejection_row(group, *entry) for entry in group.rejected])
     if group.set_aside:
-        table = c.join([batch.columns for batch in group.set_aside])
+        table = join([batch.columns for batch in group.set_aside])
         copy_rows(cursor, SET_ASIDE, BATCH_TYPES, rows(group.set_aside, table, group.received_at))
     return write_stored(cursor, group, progress, stored) if group.stored else {}
 
 
 def write_stored(
-    cursor: Cursor, group: Group, progress: dict[int, Progress], stored: c.Table
+    cursor: Cursor, group: Group, progress: dict[int, Progress], stored: Table
 ) -> dict[int, int]:
     """Write what a group keeps, whose events are ``stored``, and counts; returns the stores' new versions."""
     kept = zip(rows(group.stored, stored, group.received_at), group.stored, strict=True)
@@ -325,12 +326,13 @@ def rejection_row(group: Group, batch: Incoming, expected: int) -> tuple[object,
     return batch.sensor.id, batch.epoch, expected, batch.last_seq, path, reason, group.received_at, at
 
 
-def rows(batches: Sequence[Incoming], table: c.Table, received_at: datetime) -> Iterator[tuple[object, ...]]:
+def rows(batches: Sequence[Incoming], table: Table, received_at: datetime) -> Iterator[tuple[object, ...]]:
     """Batches as they are stored; ``table`` holds their events."""
-    for batch, events in zip(batches, pack(table), strict=True):
+    first_at = table.at[table.bounds[:-1]].tolist()
+    for batch, at, events in zip(batches, first_at, pack(table), strict=True):
         sensor = batch.sensor
         head = (sensor.organisation_id, sensor.id, batch.epoch, batch.first_seq, received_at)
-        yield *head, batch.columns.at[0], batch.config, batch.count, batch.model, events
+        yield *head, at, batch.config, batch.count, batch.model, events
 
 
 def copy_rows(

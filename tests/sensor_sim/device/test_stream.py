@@ -163,7 +163,8 @@ def test_a_server_that_asks_for_time_gets_it(
         say(socket, wire.Window(1, retry_after=1.0))
         threading.Event().wait(0.5)
         commit()
-        say(socket, wire.Answered([backend.ledger.answer(wire.Batch(SENSOR, 1, 0, "", 0, []), "stored")]))
+        ledger = backend.ledger
+        say(socket, wire.Answered([wire.Ack(SENSOR, ledger.epoch, ledger.next_seq - 1, "stored")]))
 
     backend.faults = [slow_down]
     append(delivery.outbox, 0, 5)
