@@ -21,7 +21,7 @@ from sensor_sim.device.outbox import Outbox
 from sensor_sim.device.stream import StreamUplink, address
 from sensor_sim.device.uplink import Delivery, RefusedError, Token, Totals, UnavailableError, Uplink
 from sensorapp import wire
-from tests.sensor_sim.device.device_server import Ledger
+from tests.sensor_sim.device.device_server import Ledger, read
 from tests.sensor_sim.device.test_uplink import send
 
 SENSOR = "s-0123456789ab"
@@ -59,7 +59,7 @@ class Backend:
         say(socket, wire.Window(1))
         for body in socket:
             assert isinstance(body, bytes)
-            batches = wire.decode(body, wire.Upload, wire.MSGPACK).batches
+            batches = read(body, wire.MSGPACK)
             acks: list[wire.Ack] = []
 
             def commit(batches: list[wire.Batch] = batches, acks: list[wire.Ack] = acks) -> None:
