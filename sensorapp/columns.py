@@ -21,7 +21,7 @@ Every number has the bounds that its field has in :mod:`sensorapp.wire`, from wh
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, islice, pairwise
 from typing import Any, Final, NamedTuple, get_args
 
@@ -68,6 +68,9 @@ class Summary(NamedTuple):
     channels: set[tuple[int, int]]
 
 
+NOTHING: Final = Summary(0, 0, set())
+
+
 @dataclass(slots=True, eq=False)
 class Columns:
     kind: Integers
@@ -75,7 +78,7 @@ class Columns:
     channel: Integers
     value: Integers
     extra: Integers
-    cached: Summary | None = None
+    summary: Summary
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -85,12 +88,10 @@ class Columns:
         columns = (self.kind, self.at, self.channel, self.value)
         return zip(*(column.tolist() for column in columns), strict=True)
 
-    @property
-    def summary(self) -> Summary:
-        """Of one event at least."""
-        if self.cached is None:
-            [self.cached] = summaries(self, [len(self)])
-        return self.cached
+    def moved(self, by_ms: int) -> Columns:
+        """The same events at other times."""
+        summary = Summary(self.summary.oldest + by_ms, self.summary.newest + by_ms, self.summary.channels)
+        return replace(self, at=self.at + by_ms, summary=summary)
 
     def without_first(self, count: int) -> Columns:
         """The same events less the first ``count`` of them."""
@@ -121,13 +122,14 @@ def summaries(events: Columns, bounds: Sequence[int]) -> Iterator[Summary]:
     within = np.minimum(begins, len(events) - 1)  # of a piece without events nothing is asked
     oldest, newest = np.minimum.reduceat(events.at, within), np.maximum.reduceat(events.at, within)
     # Mostly one event after the other is of the same channel.
-    named = np.left_shift(events.kind, 32, dtype=np.int64) | events.channel
-    [changes] = np.nonzero(named[1:] != named[:-1])
-    firsts = np.union1d(begins[begins < len(events)], changes + 1)
-    names = list(zip(events.kind[firsts].tolist(), events.channel[firsts].tolist(), strict=True))
-    stretches = pairwise(np.searchsorted(firsts, [*begins, len(events)]).tolist())
-    for old, new, (first, last) in zip(oldest.tolist(), newest.tolist(), stretches, strict=True):
-        yield Summary(old, new, set(names[first:last]))
+    first = np.zeros(len(events), np.bool_)
+    first[within] = True
+    first[1:] |= (events.channel[1:] != events.channel[:-1]) | (events.kind[1:] != events.kind[:-1])
+    [places] = np.nonzero(first)
+    names = list(zip(events.kind[places].tolist(), events.channel[places].tolist(), strict=True))
+    stretches = pairwise(np.searchsorted(places, [*begins, len(events)]).tolist())
+    for old, new, (begin, end) in zip(oldest.tolist(), newest.tolist(), stretches, strict=True):
+        yield Summary(old, new, set(names[begin:end]))
 
 
 def encode(events: Sequence[wire.Event]) -> Columns:
@@ -168,12 +170,14 @@ def encode(events: Sequence[wire.Event]) -> Columns:
 def columns(
     kind: Sequence[int], at: Sequence[int], channel: Sequence[int], value: Sequence[int], extra: Sequence[int]
 ) -> Columns:
+    channels = set(zip(kind, channel, strict=True))
     return Columns(
         np.fromiter(kind, np.int16, len(kind)),
         np.fromiter(at, np.int64, len(at)),
         np.fromiter(channel, np.int32, len(channel)),
         np.fromiter(value, np.int32, len(value)),
         np.fromiter(extra, np.int32, len(extra)),
+        Summary(min(at, default=0), max(at, default=0), channels),
     )
 
 
@@ -316,12 +320,11 @@ def within_bounds(batches: Sequence[wire.Columns]) -> Iterator[Columns | Problem
         np.frombuffer(b"".join([getattr(batch, name) for batch in batches]), type_)
         for name, type_ in TYPES.items()
     )
-    events = Columns(kind.astype(np.int16), at, channel, value, extra)
-    sound = not any(len(places) for _, places, _ in out_of_bounds(events))
-    for batch, piece in zip(
-        batches, events.cut(list(accumulate(len(one.kind) for one in batches))), strict=True
-    ):
-        yield piece if sound else (first_out_of_bounds(batch, piece) or piece)
+    whole = Columns(kind.astype(np.int16), at, channel, value, extra, NOTHING)
+    sound = not any(len(places) for _, places, _ in out_of_bounds(whole))
+    bounds = list(accumulate(len(batch.kind) for batch in batches))
+    for batch, events in zip(batches, whole.cut(bounds), strict=True):
+        yield events if sound else (first_out_of_bounds(batch, events) or events)
 
 
 def first_out_of_bounds(batch: wire.Columns, events: Columns) -> Problem | None:

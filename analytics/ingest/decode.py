@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate, chain
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -163,21 +162,17 @@ def time_of(event: object) -> int | None:
 
 
 def read(found: Sequence[wire.Batch | Broken]) -> list[Batch | Broken]:
-    """The batches of an upload with their events as columns; all are made of them, or looked at, together."""
+    """The batches of an upload with their events as columns; those in columns are looked at together."""
     good = [batch for batch in found if isinstance(batch, wire.Batch)]
-    one_by_one = iter(encoded([batch.events for batch in good if not batch.columns]))
     in_columns = iter(columns.read([batch.columns for batch in good if batch.columns]))
     return [
         batch
         if isinstance(batch, Broken)
-        else with_events(batch, next(in_columns if batch.columns else one_by_one), f"$.batches[{place}]")
+        else with_events(
+            batch, next(in_columns) if batch.columns else columns.encode(batch.events), f"$.batches[{place}]"
+        )
         for place, batch in enumerate(found)
     ]
-
-
-def encoded(batches: Sequence[Sequence[wire.Event]]) -> Iterator[Columns]:
-    events = columns.encode(list(chain.from_iterable(batches)))
-    return events.cut(list(accumulate(map(len, batches))))
 
 
 def with_events(batch: wire.Batch, events: Columns | columns.Problem, path: str) -> Batch | Broken:

@@ -6,7 +6,7 @@ Which clock was wrong, and by how much, no program can know. Nothing of them is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Final, LiteralString
@@ -132,7 +132,7 @@ def take(
         TAKE, [sensor.organisation_id, sensor.id, *span]
     ).fetchall():
         columns = unpack(*packed)
-        columns = replace(columns, at=columns.at + shift_ms, cached=None)
+        columns = columns.moved(shift_ms)
         yield Incoming(sensor, epoch, first_seq, len(columns), config, bytes(model), columns, released=True)
 
 
