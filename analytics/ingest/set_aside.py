@@ -17,12 +17,11 @@ from django.db import connection, transaction
 from psycopg import Cursor
 
 from analytics.ingest.arrays import register
-from analytics.ingest.commit import Group, Incoming, lock, write_stored
+from analytics.ingest.commit import Group, Incoming, Row, lock, table_of, write_stored
 from analytics.ingest.directory import Directory, SensorFacts
 from analytics.ingest.fold import Deltas, fold_alone
 from analytics.ingest.packed import unpack
 from analytics.ingest.retention import oldest_kept
-from analytics.ingest.table import join
 from sensorapp.accounts.log import Actor, record
 from sensorapp.fleet.models import Sensor
 
@@ -95,13 +94,13 @@ def release_set_aside(
         group = Group(datetime.now(UTC))
         # Whoever else counts this sensor's events waits here.
         progress = lock(cursor, {facts.id: facts}, group.received_at)
-        group.stored = list(take(cursor, facts, shift, received_from, received_until))
-        check_times(group.stored, group.received_ms)
-        group.deltas = {facts.id: released(group.stored)}
-        if group.stored:
-            table = join([batch.columns for batch in group.stored])
-            write_stored(cursor, group, progress, table)
-    events = sum(batch.count for batch in group.stored)
+        batches = list(take(cursor, facts, shift, received_from, received_until))
+        check_times(batches, group.received_ms)
+        group.deltas = {facts.id: released(batches)}
+        group.stored = [Row.of(batch) for batch in batches]
+        if batches:
+            write_stored(cursor, group, progress, table_of(group.stored))
+    events = sum(batch.count for batch in batches)
     detail = {"events": events, "shift_s": shift.total_seconds()}
     record(sensor.store.organisation, actor, "released events set aside", sensor, **detail)
     return events

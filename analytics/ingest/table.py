@@ -34,14 +34,17 @@ class Table:
         return np.repeat(np.arange(len(self.bounds) - 1), np.diff(self.bounds))
 
 
-def join(batches: Sequence[Columns]) -> Table:
-    """Of no batches, an empty table."""
-    some = [*batches, NONE]
+def join(pieces: Sequence[Columns], counts: Sequence[int] | None = None) -> Table:
+    """Each piece is a batch by itself, or ``counts`` says how many events in their order make up each.
+
+    Of no batches, an empty table.
+    """
+    some = [*pieces, NONE]
     return Table(
         np.concatenate([batch.kind for batch in some]),
         np.concatenate([batch.at for batch in some]),
         np.concatenate([batch.channel for batch in some]),
         np.concatenate([batch.value for batch in some]),
         np.concatenate([batch.extra for batch in some]),
-        list(accumulate(map(len, batches), initial=0)),
+        list(accumulate(counts or map(len, pieces), initial=0)),
     )
