@@ -164,19 +164,10 @@ def test_batches_that_follow_each_other_share_a_row(site: Site, connection: psyc
     def part(begin: int, end: int, **head: int) -> Incoming:
         return batch(door, begin, sent[begin:end], **head)
 
-    acks, _ = commit(
-        connection,
-        [
-            part(0, 2),
-            batch(shelf, 0, crossings(1)),
-            part(2, 5),
-            part(5, 6, config=0),
-            part(6, 7),
-            part(7, ROW_EVENTS + 6),
-        ]
-        + [part(ROW_EVENTS + 6, ROW_EVENTS + 7), part(ROW_EVENTS + 8, ROW_EVENTS + 9)]
-        + [part(ROW_EVENTS + 7, ROW_EVENTS + 9), batch(door, 0, sent[:1], epoch=2)],
-    )
+    parts = [part(0, 2), part(2, 5), part(5, 6, config=0), part(6, 7), part(7, ROW_EVENTS + 6)]
+    parts += [part(ROW_EVENTS + begin, ROW_EVENTS + end) for begin, end in ((6, 7), (8, 9), (7, 9))]
+    parts += [batch(door, 0, sent[:1], epoch=2)]
+    acks, _ = commit(connection, [parts[0], batch(shelf, 0, crossings(1)), *parts[1:]])
     assert [ack.status for ack in acks] == [*["stored"] * 7, "gap", "stored", "stored"]
     rows = connection.execute(
         "SELECT epoch, first_seq, event_count, config FROM ingest_batch WHERE sensor_id = %s ORDER BY 1, 2",
