@@ -127,8 +127,8 @@ Event = Crossing | Visit | Occupancy | Shelf | Heartbeat | Deployment
 class Columns(Message, gc=False):
     """Events as columns of little-endian integers, in a third of the bytes that they take one by one.
 
-    :mod:`sensorapp.columns` says what stands where, and holds every number against the bounds of its field: ``kind`` has a
-    byte for each event, ``at`` eight, ``channel`` and ``value`` four, ``extra`` four for each number that only some
+    :mod:`sensorapp.columns` says what stands where, and holds every number against the bounds of its field.
+    ``kind`` has a byte for each event, ``at`` eight, ``channel`` and ``value`` four, ``extra`` four for each number that only some
     kinds have. In JSON they are base64.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -165,17 +165,15 @@ def read(found: Sequence[wire.Batch | Broken]) -> list[Batch | Broken]:
     """The batches of an upload with their events as columns; those in columns are looked at together."""
     good = [batch for batch in found if isinstance(batch, wire.Batch)]
     in_columns = iter(columns.read([batch.columns for batch in good if batch.columns]))
-    return [
-        batch
-        if isinstance(batch, Broken)
-        else with_events(
-            batch, next(in_columns) if batch.columns else columns.encode(batch.events), f"$.batches[{place}]"
-        )
-        for place, batch in enumerate(found)
-    ]
+    return [with_events(batch, in_columns, f"$.batches[{place}]") for place, batch in enumerate(found)]
 
 
-def with_events(batch: wire.Batch, events: Columns | columns.Problem, path: str) -> Batch | Broken:
+def with_events(
+    batch: wire.Batch | Broken, in_columns: Iterator[Columns | columns.Problem], path: str
+) -> Batch | Broken:
+    if isinstance(batch, Broken):
+        return batch
+    events = next(in_columns) if batch.columns else columns.encode(batch.events)
     if isinstance(events, columns.Problem):
         path = f"{path}.columns.{events.path}"
         return Broken(path, events.reason, batch.sensor, batch.epoch, batch.first_seq, events.at)
