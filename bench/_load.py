@@ -14,13 +14,16 @@ from typing import Final
 import httptools
 
 from sensorapp import wire
+from sensorapp.columns import shortened
 
 HOST: Final = "127.0.0.1"
 
 
-def request(token: str, batches: Sequence[wire.Batch], media_type: str = wire.MSGPACK) -> bytes:
-    """An upload over HTTP, as it goes on the wire."""
-    body = wire.encode(wire.Upload(list(batches)), media_type)
+def request(
+    token: str, batches: Sequence[wire.Batch], media_type: str = wire.MSGPACK, short: bool = False
+) -> bytes:
+    """An upload over HTTP, as it goes on the wire; events are in columns where ``short`` is wanted."""
+    body = wire.encode(wire.Upload(list(map(shortened, batches) if short else batches)), media_type)
     head = (
         f"POST /ingest/v1/batches HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {token}\r\n"
         f"Content-Type: {media_type}\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -20,13 +20,22 @@ from sensorapp import wire
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/msgpack\r\ncontent-length: %d\r\n\r\n"
 
 
+class Columns(Struct):
+    kind: bytes
+
+
 class Batch(Struct):
     """As much of a batch as an acknowledgement needs; its events stay unread."""
 
     sensor: str
     epoch: int
     first_seq: int
-    events: list[msgspec.Raw]
+    events: list[msgspec.Raw] = []
+    columns: Columns | None = None
+
+    @property
+    def count(self) -> int:
+        return len(self.columns.kind) if self.columns else len(self.events)
 
 
 class Upload(Struct):
@@ -57,9 +66,9 @@ class Ledger:
         return ANSWERS.encode(wire.Answer([self.ack(batch) for batch in batches]))
 
     def ack(self, batch: Batch) -> wire.Ack:
-        totals, stop = self.totals, batch.first_seq + len(batch.events)
+        totals, stop = self.totals, batch.first_seq + batch.count
         totals.batches += 1
-        totals.events += len(batch.events)
+        totals.events += batch.count
         totals.broken += self.next_seq.get(batch.sensor, 0) != batch.first_seq
         self.next_seq[batch.sensor] = stop
         totals.sensors = len(self.next_seq)

@@ -1,13 +1,15 @@
 """How fast batches go over HTTP into committed batches and buckets, beside COPY of the same events as bare rows.
 
 One side is the whole server as a process of its own, fed by this process, either by each sensor over its own
-connection with a batch in each request, or by stores' gateways with a batch of each of their sensors; a connection
-has one request in flight. The other is this process, which writes the same events as rows with COPY in binary, without
+connection with a batch in each request, or by stores' gateways with 20 or 100 batches of their sensors; a connection
+has one request in flight. ``columns`` are the short form of events, in MessagePack. The other is this process, which writes the same events as rows with COPY in binary, without
 HTTP, key, counting or cursors, in transactions as large as the server makes them at most. Both sides take
 turns on the same cores; everything that is sent is encoded, and every row made, before a turn begins. The second
 ratio is with the time in which COPY's rows are made of events, as the server has to make its own of bytes.
 
-    python -m sensorapp.stack.run .venv/bin/python -m bench.bulk [--rounds 7] [--events 200000]
+    python -m sensorapp.stack.run .venv/bin/python -m bench.bulk [--rounds 5] [--events 800000]
+
+``UVICORN_WORKERS`` says how many web processes there are.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from bench._cpu import used
 from sensorapp import wire
 from tests.server import Server
 
-STORES, SENSORS = 20, 20
+STORES, SENSORS = 40, 20
 WARM_UP = 2
 # The most that the server commits at once.
 EVENTS_A_TRANSACTION = 20_000
@@ -36,38 +38,49 @@ CREATE = """CREATE TABLE bench_event
 (sensor int8, epoch int8, seq int8, received_at timestamptz, kind int2, at int8, channel int4, value int4)"""
 COPY = "COPY bench_event FROM STDIN (FORMAT binary)"
 TYPES = ("int8", "int8", "int8", "timestamptz", "int2", "int8", "int4", "int4")
+# Media type, and whether events come in columns.
+FORMS = {"JSON": (wire.JSON, False), "MessagePack": (wire.MSGPACK, False), "columns": (wire.MSGPACK, True)}
 
 Row = tuple[int, int, int, datetime, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How events come: so many in a batch, each sensor's batches by themselves or a store's together."""
+    """How events come: so many in a batch, and so many batches in a gateway's upload, or from each sensor by itself."""
 
     events: int
-    by_gateways: bool
-    media_type: str
+    together: int | None
+    form: str
+
+    @property
+    def sent_by(self) -> str:
+        return f"gateways, {self.together}" if self.together else "sensors"
 
 
 SHAPES = (
-    Shape(100, False, wire.JSON),
-    Shape(100, False, wire.MSGPACK),
-    Shape(100, True, wire.JSON),
-    Shape(100, True, wire.MSGPACK),
-    Shape(1000, False, wire.MSGPACK),
-    Shape(1000, True, wire.MSGPACK),
+    Shape(100, None, "JSON"),
+    Shape(100, None, "MessagePack"),
+    Shape(100, None, "columns"),
+    Shape(100, 20, "JSON"),
+    Shape(100, 20, "MessagePack"),
+    Shape(100, 20, "columns"),
+    Shape(100, 100, "MessagePack"),
+    Shape(100, 100, "columns"),
+    Shape(1000, None, "columns"),
+    Shape(1000, 20, "MessagePack"),
+    Shape(1000, 20, "columns"),
 )
 
 
 def requests(store: _site.Store, batches: Sequence[wire.Batch], shape: Shape) -> Iterator[list[bytes]]:
     """By connection, what goes over it."""
-    if shape.by_gateways:
-        groups = _load.groups(batches, SENSORS)
-        yield [_load.request(store.token, group, shape.media_type) for group in groups]
+    form = FORMS[shape.form]
+    if shape.together:
+        yield [_load.request(store.token, group, *form) for group in _load.groups(batches, shape.together)]
     else:
         for sensor, token in store.sensors.items():
             its = [batch for batch in batches if batch.sensor == sensor]
-            yield [_load.request(token, [batch], shape.media_type) for batch in its]
+            yield [_load.request(token, [batch], *form) for batch in its]
 
 
 def rows(batch: wire.Batch, now: datetime) -> Iterator[Row]:
@@ -137,8 +150,8 @@ def measure(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--events", type=int, default=200_000, help="in a turn")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--events", type=int, default=800_000, help="in a turn")
     arguments = parser.parse_args()
     with _site.database() as connection, _site.server() as server:
         connection.execute(CREATE)
@@ -148,7 +161,7 @@ def main() -> None:
             f" of {arguments.events:,} events, fsync on"
         )
         print(
-            f"{'events':>6} {'sent by':>8} {'form':>8} {'HTTP':>10} {'COPY':>10} {'ratio':>6} {'rows made':>9}"
+            f"{'events':>6} {'sent by':>13} {'form':>11} {'HTTP':>10} {'COPY':>10} {'ratio':>6} {'rows made':>9}"
             f"   {'CPU µs an event':>15} {'COPY':>5}"
         )
         for shape in SHAPES:
@@ -160,8 +173,7 @@ def main() -> None:
             made = statistics.median(copied.from_events / uploaded.seconds for uploaded, copied in turns)
             uploads, copies = zip(*turns, strict=True)
             print(
-                f"{shape.events:6} {'gateways' if shape.by_gateways else 'sensors':>8}"
-                f" {shape.media_type.removeprefix('application/'):>8}"
+                f"{shape.events:6} {shape.sent_by:>13} {shape.form:>11}"
                 f" {1 / statistics.median(turn.seconds for turn in uploads):10,.0f}"
                 f" {1 / statistics.median(turn.seconds for turn in copies):10,.0f} {ratio:6.2f} {made:9.2f}"
                 f"   {statistics.median(turn.cpu for turn in uploads) * 1e6:15.2f}"

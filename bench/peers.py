@@ -1,6 +1,6 @@
 """What storing a fleet's events takes, beside other programs that could be used for it on the same machine.
 
-Each side is fed the same events (100 a batch from each of 400 sensors, in uploads of 20 batches over 20 connections
+Each side is fed the same events (100 a batch from each of 400 sensors, in uploads of 100 batches over 20 connections
 that have one upload in flight each) in its own best format, encoded beforehand, by one process on the same cores;
 they take turns. CPU seconds are those of all processes of a side, this one's part included, while it has its turn;
 what a peer merges afterwards is not in them. Bytes on disk are what
@@ -38,7 +38,7 @@ from sensorapp import wire
 from tests.server import free_port
 
 STORES, SENSORS = 20, 20
-SIZE, TOGETHER = 100, SENSORS
+SIZE, TOGETHER = 100, 100
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
 
 Store = Sequence[wire.Batch]
@@ -106,7 +106,7 @@ class Sensorapp(Postgres):
 
     def encode(self, stores: list[Store]) -> list[list[bytes]]:
         return [
-            [_load.request(store.token, group) for group in _load.groups(batches, TOGETHER)]
+            [_load.request(store.token, group, short=True) for group in _load.groups(batches, TOGETHER)]
             for store, batches in zip(self.stores, stores, strict=True)
         ]
 

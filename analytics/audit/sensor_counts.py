@@ -14,8 +14,8 @@ from analytics.audit.models import Direction, ManualCount
 from analytics.counts.days import to_ms
 from analytics.counts.reading import one_moment
 from analytics.counts.roster import ChannelFacts, Roster, read_roster
-from analytics.ingest.columns import CROSSING, HEARTBEAT, Columns
 from analytics.ingest.packed import unpack
+from sensorapp.columns import CROSSING, HEARTBEAT, Columns
 from sensorapp.fleet.models import Store
 
 # Events are stamped by the sensor's clock, which may run ahead, or be set right within a batch, by so much.
@@ -144,9 +144,7 @@ def seen(columns: Columns, line: int, begins: int, ends: int) -> Passed:
     """What of a batch lies in a span (Unix ms). A heartbeat's value is the observed time just before it."""
     crossed: Counter[int] = Counter()
     observed_ms = 0
-    for kind, at, channel, value in zip(
-        columns.kind, columns.at, columns.channel, columns.value, strict=True
-    ):
+    for kind, at, channel, value in columns.rows():
         if kind == CROSSING and channel == line and begins <= at < ends:
             crossed[value] += 1
         elif kind == HEARTBEAT:

@@ -15,11 +15,12 @@ from typing import Final, LiteralString
 
 from psycopg import Connection
 
-from analytics.ingest.columns import Columns, join
 from analytics.ingest.directory import SensorFacts
 from analytics.ingest.fold import Deltas, Gauge, Run, SensorState, fold_all, fold_alone
 from analytics.ingest.packed import unpack
+from analytics.ingest.table import join
 from analytics.metrics import BUCKET_MS
+from sensorapp.columns import Columns
 
 # So many batches are in memory at once: a few megabytes at a hundred events each.
 BATCHES_AT_ONCE: Final = 500

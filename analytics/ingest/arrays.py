@@ -10,12 +10,11 @@ from typing import Any, Final
 
 import numpy as np
 import psycopg
-from numpy.typing import NDArray
 from psycopg.abc import AdaptContext
 from psycopg.adapt import Dumper, PyFormat
 from psycopg.pq import Format
 
-Integers = NDArray[np.signedinteger[Any]]
+from sensorapp.columns import Integers
 
 HEAD: Final = Struct(">5i")
 # Element type, array type (pg_type.oid), by size in bytes.

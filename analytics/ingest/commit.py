@@ -16,16 +16,19 @@ from typing import Final, LiteralString
 import numpy as np
 from psycopg import Connection, Cursor
 
-from analytics.ingest import columns as c
-from analytics.ingest.arrays import Integers, register
+from analytics.ingest.arrays import register
 from analytics.ingest.directory import SensorFacts
 from analytics.ingest.fold import Deltas, Gauge, Run, SensorState, fold_all
 from analytics.ingest.late import mark_late
 from analytics.ingest.packed import pack
 from analytics.ingest.resent import COMPARED, Known, Past, judge, read
+from analytics.ingest.table import NONE, Table, join
+from sensorapp.columns import Columns, Integers
 from sensorapp.wire import Ack, AckStatus
 
 GAUGE_CHANNELS: Final = ("zone", "slot")
+# Batches that follow each other are stored as one row of at most so many events.
+ROW_EVENTS: Final = 1_000
 # In place of a sensor's skew where none of its batches said when it was sent.
 NOT_MEASURED: Final = -(2**63)
 
@@ -45,7 +48,7 @@ class Incoming:
     count: int
     config: int = 0
     model: bytes = b""
-    columns: c.Columns = field(default_factory=c.Columns)
+    columns: Columns = NONE
     problem: tuple[str, str] | None = None
     sent_at: int | None = None
     trusted_until: int | None = None
@@ -56,7 +59,7 @@ class Incoming:
     @property
     def at(self) -> Sequence[int | None]:
         """The times of its events (Unix ms); None where it cannot be read."""
-        return self.columns.at or self.refused_at
+        return self.columns.at.tolist() if len(self.columns) else self.refused_at
 
     @property
     def last_seq(self) -> int:
@@ -64,8 +67,38 @@ class Incoming:
 
 
 @dataclass(slots=True)
+class Row:
+    """Consecutive events of a sensor that are counted and stored as one: those of ``batch``, and what follows them."""
+
+    batch: Incoming
+    pieces: list[Columns]
+    count: int
+
+    @classmethod
+    def of(cls, batch: Incoming) -> Row:
+        return cls(batch, [batch.columns], batch.count)
+
+    def goes_on_with(self, batch: Incoming) -> bool:
+        """Add a batch, if it is from where this ends, and all else that a row says is true of it too."""
+        first = self.batch
+        alike = (batch.epoch, batch.config, batch.model) == (first.epoch, first.config, first.model)
+        if (
+            not alike
+            or batch.first_seq != first.first_seq + self.count
+            or self.count + batch.count > ROW_EVENTS
+        ):
+            return False
+        self.pieces.append(batch.columns)
+        self.count += batch.count
+        return True
+
+
+@dataclass(slots=True)
 class Progress:
-    """A sensor's cursor, and what is known of its gauges, while a group of batches is worked through."""
+    """A sensor's cursor, and what is known of its gauges, while a group of batches is worked through.
+
+    ``row`` is the last one that is to be stored.
+    """
 
     sensor: SensorFacts
     epoch: int
@@ -73,6 +106,7 @@ class Progress:
     newest_at: int
     state: SensorState
     skew_ms: int = NOT_MEASURED
+    row: Row | None = None
 
     def expects(self, batch: Incoming) -> int:
         return self.present(batch) or 0
@@ -91,10 +125,10 @@ class Group:
     """What one transaction is going to write."""
 
     received_at: datetime
-    stored: list[Incoming] = field(default_factory=list)
-    set_aside: list[Incoming] = field(default_factory=list)
+    stored: list[Row] = field(default_factory=list)
+    set_aside: list[Row] = field(default_factory=list)
     rejected: list[tuple[Incoming, int]] = field(default_factory=list)
-    runs: list[Run] = field(default_factory=list)  # of each stored batch
+    runs: list[Run] = field(default_factory=list)  # of each stored row
     deltas: dict[int, Deltas] = field(default_factory=dict)
     past: Past = field(default_factory=lambda: defaultdict(list))
 
@@ -139,17 +173,17 @@ def settle(batch: Incoming, progress: Progress, group: Group) -> Ack:
     if batch.last_seq < expected:
         return ack(batch, "duplicate", batch.epoch, expected - 1)
     progress.epoch, progress.next_seq = batch.epoch, batch.last_seq + 1
-    columns = None if batch.problem else batch.columns
-    past.append(Known(batch.first_seq, batch.last_seq, columns, batch.problem or ("", ""), batch.at))
     if batch.problem:
+        past.append(Known(batch.first_seq, batch.last_seq, None, batch.problem, batch.at))
         group.rejected.append((batch, expected))
         path, reason = batch.problem
         return ack(batch, "invalid", batch.epoch, batch.last_seq, path, reason)
+    past.append(Known(batch.first_seq, batch.last_seq, batch.columns))
     keep(batch, batch.columns.without_first(batch.known), progress, group)
     return ack(batch, "stored", batch.epoch, batch.last_seq)
 
 
-def keep(batch: Incoming, columns: c.Columns, progress: Progress, group: Group) -> None:
+def keep(batch: Incoming, columns: Columns, progress: Progress, group: Group) -> None:
     """Note the events that are new, to be counted or, those that lie ahead, to be set aside."""
     scene = batch.sensor.scenes.get(batch.config)
     first_seq = batch.last_seq - len(columns) + 1
@@ -159,19 +193,22 @@ def keep(batch: Incoming, columns: c.Columns, progress: Progress, group: Group) 
             kept = replace(batch, first_seq=first_seq, count=len(part), columns=part)
         first_seq += len(part)
         if ahead:
-            group.set_aside.append(kept)
+            group.set_aside.append(Row.of(kept))
             continue
-        progress.newest_at = part.at[-1]
-        group.stored.append(kept)
+        progress.newest_at = int(part.at[-1])
+        if progress.row and progress.row.goes_on_with(kept):
+            continue
+        progress.row = Row.of(kept)
+        group.stored.append(progress.row)
         group.runs.append(Run(progress.state, group.deltas.setdefault(batch.sensor.id, {}), scene))
 
 
-def parts(columns: c.Columns, trusted_until: int | None) -> Iterator[tuple[c.Columns, bool]]:
+def parts(columns: Columns, trusted_until: int | None) -> Iterator[tuple[Columns, bool]]:
     """Cut events where those that lie ahead begin or end; with each part, whether it does."""
-    if trusted_until is None or max(columns.at) <= trusted_until:
+    if trusted_until is None or columns.summary.newest <= trusted_until:
         yield columns, False
         return
-    runs = [(ahead, len(list(run))) for ahead, run in groupby(at > trusted_until for at in columns.at)]
+    runs = [(bool(ahead), len(list(run))) for ahead, run in groupby(columns.at > trusted_until)]
     bounds = list(accumulate(length for _, length in runs))
     yield from zip(columns.cut(bounds), (ahead for ahead, _ in runs), strict=True)
 
@@ -284,27 +321,27 @@ RETURNING store_id, version, statement_timestamp()
 
 def write(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> dict[int, int]:
     """Count and write a group in one go; returns the new versions of the stores it changed."""
-    stored = c.join([batch.columns for batch in group.stored])
+    stored = table_of(group.stored)
     fold_all(stored, group.runs)
     move_cursors(cursor, progress, group.received_at)
     if group.rejected:
         cursor.executemany(NOTE_REJECTIONS, [rejection_row(group, *entry) for entry in group.rejected])
     if group.set_aside:
-        table = c.join([batch.columns for batch in group.set_aside])
-        copy_rows(cursor, SET_ASIDE, BATCH_TYPES, rows(group.set_aside, table, group.received_at))
+        held = values(group.set_aside, table_of(group.set_aside), group.received_at)
+        copy_rows(cursor, SET_ASIDE, BATCH_TYPES, held)
     return write_stored(cursor, group, progress, stored) if group.stored else {}
 
 
 def write_stored(
-    cursor: Cursor, group: Group, progress: dict[int, Progress], stored: c.Table
+    cursor: Cursor, group: Group, progress: dict[int, Progress], stored: Table
 ) -> dict[int, int]:
     """Write what a group keeps, whose events are ``stored``, and counts; returns the stores' new versions."""
-    kept = zip(rows(group.stored, stored, group.received_at), group.stored, strict=True)
-    batches = ((*row, batch.released) for row, batch in kept)
+    kept = zip(values(group.stored, stored, group.received_at), group.stored, strict=True)
+    batches = ((*values, row.batch.released) for values, row in kept)
     copy_rows(cursor, COPY_BATCHES, (*BATCH_TYPES, "bool"), batches)
     add_to_buckets(cursor, group, progress)
     keep_gauges(cursor, group, progress)
-    stores = {batch.sensor.store_id for batch in group.stored}
+    stores = {row.batch.sensor.store_id for row in group.stored}
     versions = cursor.execute(NEXT_VERSIONS, [sorted(stores)]).fetchall()
     # The database's clock comes with a statement that is needed anyway.
     mark_late(cursor, changed_buckets(group, progress), max(group.received_at, versions[0][2]))
@@ -325,12 +362,17 @@ def rejection_row(group: Group, batch: Incoming, expected: int) -> tuple[object,
     return batch.sensor.id, batch.epoch, expected, batch.last_seq, path, reason, group.received_at, at
 
 
-def rows(batches: Sequence[Incoming], table: c.Table, received_at: datetime) -> Iterator[tuple[object, ...]]:
-    """Batches as they are stored; ``table`` holds their events."""
-    for batch, events in zip(batches, pack(table), strict=True):
-        sensor = batch.sensor
+def table_of(rows: Sequence[Row]) -> Table:
+    return join([piece for row in rows for piece in row.pieces], [row.count for row in rows])
+
+
+def values(rows: Sequence[Row], table: Table, received_at: datetime) -> Iterator[tuple[object, ...]]:
+    """What is stored of each; ``table`` holds their events."""
+    first_at = table.at[table.bounds[:-1]].tolist()
+    for row, at, events in zip(rows, first_at, pack(table), strict=True):
+        batch, sensor = row.batch, row.batch.sensor
         head = (sensor.organisation_id, sensor.id, batch.epoch, batch.first_seq, received_at)
-        yield *head, batch.columns.at[0], batch.config, batch.count, batch.model, events
+        yield *head, at, batch.config, row.count, batch.model, events
 
 
 def copy_rows(

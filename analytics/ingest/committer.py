@@ -23,7 +23,7 @@ from psycopg_pool import ConnectionPool
 
 from analytics.ingest import decode, monitoring
 from analytics.ingest.commit import Incoming, commit
-from analytics.ingest.decode import Broken
+from analytics.ingest.decode import Batch, Broken
 from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
 from analytics.ingest.outage import Outage
 from analytics.ingest.partitions import create_partitions
@@ -60,7 +60,7 @@ class Request:
     """
 
     sender: SensorFacts | GatewayFacts
-    batches: Sequence[wire.Batch | Broken]
+    batches: Sequence[Batch | Broken]
     first: int = 0
     answer: Future[wire.Answer] = field(default_factory=Future)
     early: frozenset[str] = frozenset()
@@ -68,7 +68,7 @@ class Request:
     events: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.events = sum(max(1, decode.count(batch)) for batch in self.batches)
+        self.events = sum(max(1, batch.count) for batch in self.batches)
 
 
 # None ends it.
@@ -267,11 +267,11 @@ def answer(entries: Judged, committed: Iterator[wire.Ack]) -> wire.Answer:
     return wire.Answer(acks, desired(entries))
 
 
-def refuse(batch: wire.Batch, place: int) -> Broken:
+def refuse(batch: Batch, place: int) -> Broken:
     """The same batch as one that cannot be stored, for a reason that the log knows."""
     reason = "the backend cannot store this batch; its log says why"
-    times = [event.at for event in batch.events]
-    return Broken(f"$.batches[{place}]", reason, batch.sensor, batch.epoch, batch.first_seq, times)
+    at = batch.columns.at.tolist()
+    return Broken(f"$.batches[{place}]", reason, batch.sensor, batch.epoch, batch.first_seq, at)
 
 
 def judge(request: Request, sensors: dict[str, SensorFacts], tolerance_ms: int) -> Judged:

@@ -5,40 +5,20 @@ from __future__ import annotations
 import io
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import product
 from typing import Annotated, Any, Final
 
 import msgspec
 import zstandard
 from msgspec import Meta
 
-from analytics.ingest import columns as c
 from analytics.ingest.commit import Incoming
 from analytics.ingest.directory import SensorFacts
 from analytics.ingest.fold import CHANNEL_KIND
-from sensorapp import wire
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A batch that does not keep the contract. Without a usable head, ``sensor`` is empty.
-
-    ``at`` are the times of its events as far as they can be read.
-    """
-
-    path: str
-    reason: str
-    sensor: str = ""
-    epoch: int = 1
-    first_seq: int = 0
-    at: Sequence[int | None] = ()
-
-    @property
-    def count(self) -> int:
-        return len(self.at)
+from sensorapp import columns, wire
+from sensorapp.columns import Columns
 
 
 class TooLargeError(ValueError):
@@ -87,6 +67,42 @@ def unzstd(body: bytes) -> bytes:
 # --- batches ---------------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
+class Batch:
+    """A batch that keeps the contract. ``model`` is the package's digest, 8 bytes; ``sent_at`` as in the contract."""
+
+    sensor: str
+    epoch: int
+    first_seq: int
+    model: bytes
+    config: int
+    columns: Columns
+    sent_at: int | None = None
+
+    @property
+    def count(self) -> int:
+        return len(self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A batch that does not keep the contract. Without a usable head, ``sensor`` is empty.
+
+    ``at`` are the times of its events as far as they can be read.
+    """
+
+    path: str
+    reason: str
+    sensor: str = ""
+    epoch: int = 1
+    first_seq: int = 0
+    at: Sequence[int | None] = ()
+
+    @property
+    def count(self) -> int:
+        return len(self.at)
+
+
 class Envelope(msgspec.Struct, forbid_unknown_fields=True):
     """An upload with its batches unread."""
 
@@ -99,7 +115,12 @@ class Head(msgspec.Struct):
     sensor: wire.SensorId
     epoch: wire.Epoch
     first_seq: wire.SequenceNumber
-    events: Annotated[list[Any], Meta(min_length=1, max_length=wire.MAX_EVENTS_PER_BATCH)]
+    events: Annotated[list[Any], Meta(min_length=1, max_length=wire.MAX_EVENTS_PER_BATCH)] = []
+    columns: wire.Columns | None = None
+
+    @property
+    def at(self) -> list[int | None]:
+        return columns.times(self.columns) if self.columns else [time_of(one) for one in self.events]
 
 
 class Timed(msgspec.Struct):
@@ -108,15 +129,15 @@ class Timed(msgspec.Struct):
     at: wire.Milliseconds
 
 
-def batches(body: bytes, media_type: str) -> list[wire.Batch | Broken]:
+def batches(body: bytes, media_type: str) -> list[Batch | Broken]:
     """Read an upload; raises :class:`~sensorapp.wire.WireError` where not even its outline is kept."""
     try:
-        return list(wire.decode(body, wire.Upload, media_type).batches)
+        return read(wire.decode(body, wire.Upload, media_type).batches)
     except wire.WireError as error:
         if not error.path.startswith("$.batches["):
             raise
     raws = wire.decode(body, Envelope, media_type).batches
-    return [one_batch(bytes(raw), media_type, f"$.batches[{place}]") for place, raw in enumerate(raws)]
+    return read([one_batch(bytes(raw), media_type, f"$.batches[{place}]") for place, raw in enumerate(raws)])
 
 
 def one_batch(raw: bytes, media_type: str, path: str) -> wire.Batch | Broken:
@@ -128,9 +149,9 @@ def one_batch(raw: bytes, media_type: str, path: str) -> wire.Batch | Broken:
         head = wire.decode(raw, Head, media_type)
     except wire.WireError:
         return Broken(path, reason)
-    return Broken(
-        path, reason, head.sensor, head.epoch, head.first_seq, [time_of(one) for one in head.events]
-    )
+    if not head.at:
+        return Broken(path, reason)
+    return Broken(path, reason, head.sensor, head.epoch, head.first_seq, head.at)
 
 
 def time_of(event: object) -> int | None:
@@ -138,6 +159,26 @@ def time_of(event: object) -> int | None:
     with suppress(msgspec.ValidationError):
         return msgspec.convert(event, Timed).at
     return None
+
+
+def read(found: Sequence[wire.Batch | Broken]) -> list[Batch | Broken]:
+    """The batches of an upload with their events as columns; those in columns are looked at together."""
+    good = [batch for batch in found if isinstance(batch, wire.Batch)]
+    in_columns = iter(columns.read([batch.columns for batch in good if batch.columns]))
+    return [with_events(batch, in_columns, f"$.batches[{place}]") for place, batch in enumerate(found)]
+
+
+def with_events(
+    batch: wire.Batch | Broken, in_columns: Iterator[Columns | columns.Problem], path: str
+) -> Batch | Broken:
+    if isinstance(batch, Broken):
+        return batch
+    events = next(in_columns) if batch.columns else columns.encode(batch.events)
+    if isinstance(events, columns.Problem):
+        path = f"{path}.columns.{events.path}"
+        return Broken(path, events.reason, batch.sensor, batch.epoch, batch.first_seq, events.at)
+    model = bytes.fromhex(batch.model)
+    return Batch(batch.sensor, batch.epoch, batch.first_seq, model, batch.config, events, batch.sent_at)
 
 
 # What the decoder quotes of a message: names of fields that it does not know, and values.
@@ -149,16 +190,11 @@ def harmless(reason: str) -> str:
     return QUOTED.sub(r"\1", reason)[:200]
 
 
-def count(batch: wire.Batch | Broken) -> int:
-    """How many events a batch holds."""
-    return batch.count if isinstance(batch, Broken) else len(batch.events)
-
-
 # --- against the fleet -----------------------------------------------------------------------------
 
 
 def incoming(
-    batch: wire.Batch | Broken,
+    batch: Batch | Broken,
     sensor: SensorFacts,
     path: str,
     now: int | None = None,
@@ -173,16 +209,15 @@ def incoming(
         return Incoming(
             sensor, batch.epoch, batch.first_seq, batch.count, problem=problem, refused_at=batch.at
         )
-    columns = c.encode(batch.events)
     return Incoming(
         sensor,
         batch.epoch,
         batch.first_seq,
-        len(batch.events),
+        batch.count,
         batch.config,
-        bytes.fromhex(batch.model),
-        columns,
-        unknown_scene(batch.config, sensor, path) or unknown_channel(columns, sensor, path),
+        batch.model,
+        batch.columns,
+        unknown_scene(batch.config, sensor, path) or unknown_channel(batch.columns, sensor, path),
         sent_at=batch.sent_at,
         trusted_until=None if now is None else now + tolerance_ms,
     )
@@ -195,18 +230,16 @@ def unknown_scene(version: int, sensor: SensorFacts, path: str) -> tuple[str, st
     return f"{path}.config", f"scene version {version} was never published for this sensor; {newest}"
 
 
-def unknown_channel(columns: c.Columns, sensor: SensorFacts, path: str) -> tuple[str, str] | None:
+def unknown_channel(events: Columns, sensor: SensorFacts, path: str) -> tuple[str, str] | None:
     """The first event whose line, zone or slot the sensor does not have."""
-    # All that may occur, found faster than what does.
-    pairs = product(set(columns.kind), set(columns.channel))
     unknown = {
         (kind, number)
-        for kind, number in pairs
+        for kind, number in events.summary.channels
         if CHANNEL_KIND[kind] != "device" and (CHANNEL_KIND[kind], number) not in sensor.channels
     }
     if not unknown:
         return None
-    for place, (kind, number) in enumerate(zip(columns.kind, columns.channel, strict=True)):
+    for place, (kind, _, number, _) in enumerate(events.rows()):
         if (kind, number) in unknown:
             name = CHANNEL_KIND[kind]
             return f"{path}.events[{place}].{name}", f"the sensor has no {name} {number}; add it to its scene"

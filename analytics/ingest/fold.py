@@ -21,8 +21,9 @@ from typing import Final
 import numpy as np
 
 from analytics import metrics
-from analytics.ingest import columns as c
+from analytics.ingest.table import Table, join
 from analytics.metrics import BUCKET_MS
+from sensorapp import columns as c
 
 # A channel, a metric's number, and the beginning of a bucket in Unix milliseconds.
 Key = tuple[int, int, int]
@@ -92,10 +93,10 @@ def fold(
     columns: c.Columns, state: SensorState, deltas: Deltas, scene: Collection[int] | None = None
 ) -> None:
     """Add what the events count to ``deltas`` and bring ``state`` up to their end; ``scene`` as in :class:`Run`."""
-    fold_all(c.join([columns]), [Run(state, deltas, scene)])
+    fold_all(join([columns]), [Run(state, deltas, scene)])
 
 
-def fold_all(table: c.Table, runs: Sequence[Run]) -> None:
+def fold_all(table: Table, runs: Sequence[Run]) -> None:
     """The same for many batches, each a run; those of one sensor in their order.
 
     What counts by itself is summed over all of them at once. Only what goes on from what was before, gauges
@@ -117,7 +118,7 @@ def fold_all(table: c.Table, runs: Sequence[Run]) -> None:
         follow(events, run)
 
 
-def sums(table: c.Table, kind: int) -> Iterator[tuple[int, int, int, int, int]]:
+def sums(table: Table, kind: int) -> Iterator[tuple[int, int, int, int, int]]:
     """The events of a kind, by batch, channel number and bucket: how many they are, and their values' sum.
 
     Buckets are named by their beginning in Unix ms.
@@ -143,7 +144,7 @@ def sums(table: c.Table, kind: int) -> Iterator[tuple[int, int, int, int, int]]:
     yield from zip(*(column.tolist() for column in groups), strict=True)
 
 
-def one_by_one(table: c.Table) -> Iterator[list[tuple[int, int, int, int]]]:
+def one_by_one(table: Table) -> Iterator[list[tuple[int, int, int, int]]]:
     """By batch, its readings and heartbeats: kind, time, channel number and value of each."""
     chosen = np.flatnonzero((table.kind >= c.OCCUPANCY) & (table.kind <= c.HEARTBEAT))
     columns = (table.kind, table.at, table.channel, table.value)

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from typing import Final
 
-from analytics.ingest import decode
 from analytics.ingest.directory import GatewayFacts, SensorFacts
 from analytics.ingest.refusal import Batches, RefusedError
 
@@ -81,7 +80,7 @@ class Limits:
         costs: Counter[str] = Counter()
         for batch in batches:
             if batch.sensor not in early:
-                costs[batch.sensor] += max(LEAST_COST, decode.count(batch))
+                costs[batch.sensor] += max(LEAST_COST, batch.count)
         for sensor, cost in costs.items():
             self._sensors.take((sender.public_id, sensor), cost)
         self._organisations.take(sender.organisation_id, costs.total())

@@ -59,7 +59,7 @@ class Gauge(models.Model):
     """The last known value of a zone or slot, and up to when it is integrated into the buckets."""
 
     channel_id = models.BigIntegerField(primary_key=True)
-    # OCCUPANCY or SHELF of analytics.ingest.columns.
+    # OCCUPANCY or SHELF of sensorapp.columns.
     kind = models.SmallIntegerField()
     value = models.IntegerField()
     at = models.BigIntegerField()

@@ -15,7 +15,6 @@ from typing import Any, Final, LiteralString
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from psycopg import Connection
 
-from analytics.ingest import decode
 from analytics.ingest.check import last_check
 from analytics.ingest.commit import Incoming
 from analytics.ingest.decode import Broken
@@ -69,7 +68,7 @@ def settled(
     number, events, dropped = Tally[str](), Tally[str](), Tally[str]()
     for batch, entry, ack in zip(batches, judged, acks, strict=True):
         known = entry.known if isinstance(entry, Incoming) and ack.status != "stale_epoch" else 0
-        new = decode.count(batch) - known
+        new = batch.count - known
         number[ack.status] += 1
         events[ack.status] += new
         events["duplicate"] += known
@@ -86,14 +85,14 @@ def settled(
 
 def stored(batch: Incoming) -> None:
     """Note how old a batch's newest event is that counts, and how many lie ahead and do not."""
-    new, until = batch.columns.at[batch.known :], batch.trusted_until
-    newest = max(new)
+    events, until = batch.columns.without_first(batch.known), batch.trusted_until
+    newest = events.summary.newest
     if until is not None and newest > until:
-        counted = [at for at in new if at <= until]
-        SET_ASIDE.inc(len(new) - len(counted))
-        if not counted:
+        counted = events.at[events.at <= until]
+        SET_ASIDE.inc(len(events) - len(counted))
+        if not len(counted):
             return
-        newest = max(counted)
+        newest = int(counted.max())
     LAG.labels(batch.sensor.organisation_id).observe(max(0.0, time.time() - newest / 1000))
 
 

@@ -1,7 +1,7 @@
 """A batch's events as they lie in the column ``events`` of ``ingest_batch`` and ``ingest_set_aside``, to the byte.
 
 Two to three bytes an event: the entropy of the times, and little more. The row beside it has the number of events
-(``event_count``) and the time of the first (``first_at``). Columns are those of :mod:`analytics.ingest.columns`;
+(``event_count``) and the time of the first (``first_at``). Columns are those of :mod:`sensorapp.columns`;
 all numbers are little-endian, all bits of a byte are used from the least significant one on.
 
 1. One byte: the version of this form, 1.
@@ -33,18 +33,17 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.ingest.arrays import Integers
-from analytics.ingest.columns import EXTRAS, KINDS, Columns, Table
+from analytics.ingest.table import Table
+from sensorapp.columns import EXTRAS, KINDS, Columns, Integers, columns
 
 VERSION: Final = 1
 GAPS: Final = 2  # the number of their column, where there are any
 ALL_KINDS: Final = sorted(KINDS.values())
-EXTRA: Final = np.array([EXTRAS.get(kind, 0) for kind in range(max(ALL_KINDS) + 1)])
 # By the set of kinds that occur and a kind: how many of them come before it.
 POSITIONS: Final = np.array(
     [
-        [(kinds & (1 << kind) - 1).bit_count() for kind in range(len(EXTRA))]
-        for kinds in range(2 ** len(EXTRA))
+        [(kinds & (1 << kind) - 1).bit_count() for kind in range(len(EXTRAS))]
+        for kinds in range(2 ** len(EXTRAS))
     ]
 )
 GROUPS: Final = np.arange(10)  # of seven bits, as many as a number may have
@@ -65,7 +64,7 @@ def pack(table: Table) -> list[bytes]:
     """Of each batch its events; every batch has one at least."""
     batches, owner = len(table.bounds) - 1, table.batch
     kinds = np.bitwise_or.reduceat(1 << table.kind, table.bounds[:-1])
-    runs = stretches(owner * len(EXTRA) + table.kind)
+    runs = stretches(owner * len(EXTRAS) + table.kind)
     columns = list(split(table, kinds, owner, runs))
     # What a batch has in a column is a stretch of numbers: column by column, and in each batch by batch.
     numbers = np.concatenate([column for column, _ in columns], dtype=np.int64)
@@ -101,14 +100,14 @@ def split(
     yield runs[1:] - runs[:-1], batch
     [inner] = np.nonzero(owner[1:] == owner[:-1])
     yield (table.at[1:] - table.at[:-1])[inner], owner[inner]
-    behind = np.cumsum(EXTRA[table.kind])
+    behind = np.cumsum(EXTRAS[table.kind])
     any_kinds = int(np.bitwise_or.reduce(kinds))
     for kind in occurring(any_kinds):
         [chosen] = np.nonzero(table.kind == kind)
         batch = owner[chosen]
         yield table.channel[chosen], batch
         yield table.value[chosen], batch
-        for place in range(-EXTRAS.get(kind, 0), 0):
+        for place in range(-EXTRAS[kind], 0):
             yield table.extra[behind[chosen] + place], batch
 
 
@@ -201,15 +200,15 @@ def unpack(first_at: int, count: int, events: bytes) -> Columns:
     runs = int.from_bytes(events[2:4], "little")
     positions, lengths = reader.head(), reader.head()
     gaps_head = reader.head() if count > 1 else (0, 0)
-    heads = {one: [reader.head() for _ in range(2 + EXTRAS.get(one, 0))] for one in kinds}
+    heads = {one: [reader.head() for _ in range(2 + EXTRAS[one])] for one in kinds}
     places = zip(reader.column(*positions, runs), reader.column(*lengths, runs), strict=True)
     kind = [kinds[place] for place, length in places for _ in range(length)]
     low, width = reader.column(*gaps_head, count - 1), gaps_head[1]
-    columns = {one: [reader.column(*head, kind.count(one)) for head in its] for one, its in heads.items()}
+    its_columns = {one: [reader.column(*head, kind.count(one)) for head in its] for one, its in heads.items()}
     gaps = [below + (high << width) for below, high in zip(low, reader.high_bits(), strict=True)]
-    channel, value = ({one: iter(its[place]) for one, its in columns.items()} for place in (0, 1))
-    extra = {one: zip(*its[2:], strict=True) for one, its in columns.items() if one in EXTRAS}
-    return Columns(
+    channel, value = ({one: iter(its[place]) for one, its in its_columns.items()} for place in (0, 1))
+    extra = {one: zip(*its[2:], strict=True) for one, its in its_columns.items() if EXTRAS[one]}
+    return columns(
         kind,
         list(accumulate(gaps, initial=first_at)),
         [next(channel[one]) for one in kind],

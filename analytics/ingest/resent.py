@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final, LiteralString, NamedTuple
 
 from psycopg import Cursor
 
-from analytics.ingest.columns import Columns
 from analytics.ingest.packed import unpack
+from sensorapp.columns import Columns
 from sensorapp.wire import AckStatus
 
 if TYPE_CHECKING:
@@ -153,9 +153,8 @@ def compared(batch: Incoming, known: Known) -> Iterator[tuple[Numbers, Numbers]]
     if then is None:
         yield batch.at, known.at
         return
-    yield from ((sent.kind, then.kind), (sent.channel, then.channel), (sent.value, then.value))
-    if not known.moved:
-        yield sent.at, then.at
+    for name in ("kind", "channel", "value") if known.moved else ("kind", "channel", "value", "at"):
+        yield getattr(sent, name).tolist(), getattr(then, name).tolist()
 
 
 def differ(one: int | None, other: int | None) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, LiteralString
 
+import numpy as np
 from psycopg import Connection, sql
 
 from analytics.ingest.archive import Walk, archive_locked, read_start
@@ -77,9 +78,9 @@ def refuse_expired(batch: Incoming, path: str, now: int, keep_days: int) -> Inco
     The days that it would change are long settled, and could not be computed again.
     """
     oldest = oldest_kept(now, keep_days)
-    if batch.problem is None and min(batch.columns.at) < oldest:
-        place, at = next((place, at) for place, at in enumerate(batch.columns.at) if at < oldest)
-        days = (now - at) // DAY_MS
+    if batch.problem is None and batch.columns.summary.oldest < oldest:
+        place = int(np.argmax(batch.columns.at < oldest))
+        days = (now - int(batch.columns.at[place])) // DAY_MS
         reason = f"lies {days} days back, beyond the {keep_days} that are kept; if the clock is wrong, set it"
         batch.problem = (f"{path}.events[{place}].at", reason)
     return batch
@@ -131,7 +132,7 @@ def remember(connection: Connection, partition: sql.Identifier) -> None:
     sensors = Directory().sensors(connection, [public_id for public_id, _ in content])
     released: defaultdict[int, list[int]] = defaultdict(list)
     for sensor_id, *packed in connection.execute(sql.SQL(RELEASED).format(partition=partition)):
-        released[sensor_id] += unpack(*packed).at
+        released[sensor_id] += unpack(*packed).at.tolist()
     for public_id, last in content:
         sensor = sensors[public_id]
         with connection.transaction():
@@ -149,7 +150,7 @@ def move_start(
     walk = Walk(sensor, start)
     newest_at = max([*released, start.newest_at or 0])
     for batches, _ in walk.steps(connection, last or [0, 0]):
-        newest_at = max(newest_at, *(at for batch in batches for at in batch.columns.at))
+        newest_at = max(newest_at, *(batch.columns.summary.newest for batch in batches))
     keep_start(connection, walk, newest_at)
 
 

@@ -6,7 +6,7 @@ Which clock was wrong, and by how much, no program can know. Nothing of them is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Final, LiteralString
@@ -16,9 +16,8 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from psycopg import Cursor
 
-from analytics.ingest import columns as c
 from analytics.ingest.arrays import register
-from analytics.ingest.commit import Group, Incoming, lock, write_stored
+from analytics.ingest.commit import Group, Incoming, Row, lock, table_of, write_stored
 from analytics.ingest.directory import Directory, SensorFacts
 from analytics.ingest.fold import Deltas, fold_alone
 from analytics.ingest.packed import unpack
@@ -67,7 +66,7 @@ def set_aside_of(
     """``held``: of each batch when it was received, and its events as they are kept."""
     received = [received_at for received_at, *_ in held]
     ahead = [
-        datetime.fromtimestamp(max(unpack(first_at, count, events).at) / 1000, UTC) - received_at
+        datetime.fromtimestamp(unpack(first_at, count, events).summary.newest / 1000, UTC) - received_at
         for received_at, first_at, count, events in held
     ]
     total = sum(count for _, _, count, _ in held)
@@ -95,13 +94,13 @@ def release_set_aside(
         group = Group(datetime.now(UTC))
         # Whoever else counts this sensor's events waits here.
         progress = lock(cursor, {facts.id: facts}, group.received_at)
-        group.stored = list(take(cursor, facts, shift, received_from, received_until))
-        check_times(group.stored, group.received_ms)
-        group.deltas = {facts.id: released(group.stored)}
-        if group.stored:
-            table = c.join([batch.columns for batch in group.stored])
-            write_stored(cursor, group, progress, table)
-    events = sum(batch.count for batch in group.stored)
+        batches = list(take(cursor, facts, shift, received_from, received_until))
+        check_times(batches, group.received_ms)
+        group.deltas = {facts.id: released(batches)}
+        group.stored = [Row.of(batch) for batch in batches]
+        if batches:
+            write_stored(cursor, group, progress, table_of(group.stored))
+    events = sum(batch.count for batch in batches)
     detail = {"events": events, "shift_s": shift.total_seconds()}
     record(sensor.store.organisation, actor, "released events set aside", sensor, **detail)
     return events
@@ -132,23 +131,24 @@ def take(
         TAKE, [sensor.organisation_id, sensor.id, *span]
     ).fetchall():
         columns = unpack(*packed)
-        columns = replace(columns, at=[at + shift_ms for at in columns.at])
+        columns = columns.moved(shift_ms)
         yield Incoming(sensor, epoch, first_seq, len(columns), config, bytes(model), columns, released=True)
 
 
 def check_times(batches: Iterable[Incoming], now: int) -> None:
     """Raise where a time still lies ahead, or so far back that no shift can have been meant."""
-    times = [at for batch in batches for at in batch.columns.at]
+    found = [batch.columns.summary for batch in batches]
     latest = now + settings.INGEST_FUTURE_TOLERANCE_SECONDS * 1000
-    if times and max(times) > latest:
-        seconds = -(-(max(times) - latest) // 1000)
+    newest = max((one.newest for one in found), default=latest)
+    if newest > latest:
+        seconds = -(-(newest - latest) // 1000)
         raise ValidationError(
             {
                 "shift": f"the newest of the events would lie {seconds} s too far ahead; shift them further back"
             }
         )
     days = settings.INGEST_RETENTION_DAYS
-    if times and min(times) < oldest_kept(now, days):
+    if any(one.oldest < oldest_kept(now, days) for one in found):
         raise ValidationError(
             {"shift": f"the oldest of the events would lie over {days} days back; shift less"}
         )

@@ -16,11 +16,14 @@ from sensor_sim.fleet.connection import Lane, Lanes
 from sensor_sim.fleet.plan import Plan, Store
 from sensor_sim.fleet.schedule import Feed, Schedule
 from sensorapp import wire
+from sensorapp.columns import shortened
 
 log = logging.getLogger(__name__)
 
 BATCH_EVENTS = 4_000
 REQUEST_EVENTS = 20_000
+# From so many events on, a batch is sent as columns.
+SHORTENED_FROM = 20
 # The sensors of a group work through the same few days together, so that each day is computed once.
 STEP_MS = 4 * 86_400_000
 LONGEST_WAIT_S = 1.0
@@ -174,10 +177,11 @@ class StoreLink:
     async def _acks(self, lane: Lane, batches: list[wire.Batch]) -> list[wire.Ack]:
         """Send until there is an answer; raises :class:`RefusedError`."""
         back_off = BackOff()
+        sent = [shortened(batch) if len(batch.events) >= SHORTENED_FROM else batch for batch in batches]
         while True:
-            for batch in batches:
+            for batch in sent:
                 batch.sent_at = self._clock.now_ms()
-            body = wire.encode(wire.Upload(batches), wire.MSGPACK)
+            body = wire.encode(wire.Upload(sent), wire.MSGPACK)
             try:
                 return await lane.post(self.store.token, body, len(batches))
             except UnavailableError as error:

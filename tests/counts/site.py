@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 from django.db import connection
 
 from analytics.counts.days import to_ms
-from analytics.ingest import columns
 from analytics.ingest.commit import Incoming, commit
 from analytics.ingest.directory import SENSORS, SensorFacts, sensor_facts
 from analytics.ingest.models import Cursor
-from sensorapp import wire
+from sensorapp import columns, wire
 from sensorapp.fleet.models import Sensor
 
 SECOND = 1000

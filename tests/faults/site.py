@@ -27,10 +27,10 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from analytics import metrics
-from analytics.ingest import columns as c
 from analytics.ingest.directory import Directory
 from analytics.ingest.packed import unpack
 from analytics.ingest.rebuild import ALWAYS, compare
+from sensorapp import columns as c
 from sensorapp import wire
 from sensorapp.stack import paths
 from sensorapp.stack.processes import Child, spawn, wait_until

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from analytics.ingest.columns import CONFIDENCE_SCALE, STATES, TEMPERATURE_SCALE
 from sensorapp import wire
+from sensorapp.columns import CONFIDENCE_SCALE, STATES, TEMPERATURE_SCALE
 
 MOMENTS = st.integers(946_684_800_000, 4_102_444_799_999)
 

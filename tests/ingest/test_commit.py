@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics.ingest import columns as c
-from analytics.ingest.commit import Incoming, commit
-from analytics.ingest.decode import incoming
+from analytics.ingest.commit import ROW_EVENTS, Incoming, commit
+from analytics.ingest.decode import incoming, read
 from analytics.ingest.directory import Directory, SensorFacts
 from analytics.ingest.fold import Deltas, SensorState, fold
 from analytics.ingest.packed import unpack
 from analytics.ingest.tasks import forget_rejections
 from analytics.metrics import FORWARD, SLOT_TIME, ZONE_TIME
+from sensorapp import columns as c
 from sensorapp import wire
 from sensorapp.fleet.scenes import publish_scene
 from tests.ingest.site import SCENE, Site, clear, database_url
@@ -37,7 +37,7 @@ def batch(
     sensor: SensorFacts, first_seq: int, sent: Sequence[wire.Event], epoch: int = 1, config: int = 1
 ) -> Incoming:
     message = wire.Batch(sensor.public_id, epoch, first_seq, MODEL, config, list(sent))
-    return incoming(message, sensor, "$.batches[0]")
+    return incoming(*read([message]), sensor, "$.batches[0]")
 
 
 def crossings(count: int, at: int = NOW) -> list[wire.Event]:
@@ -157,10 +157,42 @@ def test_an_invalid_batch_is_noted_and_its_neighbours_are_stored(
     assert [seq for _, seq, _ in archive(connection, sensor)] == [0, 1, 4]
 
 
+def test_batches_that_follow_each_other_share_a_row(site: Site, connection: psycopg.Connection) -> None:
+    door, shelf = (facts(connection, sensor.public_id) for sensor in (site.door, site.shelf))
+    sent = crossings(ROW_EVENTS + 10)
+
+    def part(begin: int, end: int, **head: int) -> Incoming:
+        return batch(door, begin, sent[begin:end], **head)
+
+    parts = [part(0, 2), part(2, 5), part(5, 6, config=0), part(6, 7), part(7, ROW_EVENTS + 6)]
+    parts += [part(ROW_EVENTS + begin, ROW_EVENTS + end) for begin, end in ((6, 7), (8, 9), (7, 9))]
+    parts += [batch(door, 0, sent[:1], epoch=2)]
+    acks, _ = commit(connection, [parts[0], batch(shelf, 0, crossings(1)), *parts[1:]])
+    assert [ack.status for ack in acks] == [*["stored"] * 7, "gap", "stored", "stored"]
+    rows = connection.execute(
+        "SELECT epoch, first_seq, event_count, config FROM ingest_batch WHERE sensor_id = %s ORDER BY 1, 2",
+        [door.id],
+    ).fetchall()
+    assert rows == [
+        (1, 0, 5, 1),
+        (1, 5, 1, 0),
+        (1, 6, 1000, 1),
+        (1, ROW_EVENTS + 6, 3, 1),
+        (2, 0, 1, 1),
+    ]
+    assert archive(connection, door) == [
+        *((1, seq, event) for seq, event in enumerate(sent[:-1])),
+        (2, 0, sent[0]),
+    ]
+    # Sent again, also in other pieces, it is known.
+    acks, _ = commit(connection, [part(3, 9), batch(door, 6, crossings(1))])
+    assert [(ack.status, ack.acked_seq) for ack in acks] == [("duplicate", 8), ("stale_epoch", 0)]
+
+
 def test_nothing_is_kept_of_a_group_that_fails(site: Site, connection: psycopg.Connection) -> None:
     good, bad = (facts(connection, sensor.public_id) for sensor in (site.door, site.shelf))
     poison = batch(bad, 0, crossings(1))
-    poison.columns.value[0] = 2**40
+    poison.epoch = 2**70
     with pytest.raises(OverflowError):
         commit(connection, [batch(good, 0, crossings(3)), poison])
     assert buckets(connection) == {}

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics import metrics
-from analytics.ingest import columns
 from analytics.ingest.fold import Deltas, Run, SensorState, fold, fold_all, split
+from analytics.ingest.table import join
 from analytics.metrics import BUCKET_MS
-from sensorapp import wire
+from sensorapp import columns, wire
 from tests.ingest import strategies
 
 # Just before a bucket's bound, so that small spans cross it.
@@ -118,7 +118,7 @@ def test_many_batches_at_once_count_what_each_does_in_its_turn(
         run = alone[which]
         fold(columns.encode(events), run.state, run.deltas, run.scene)
     encoded = [columns.encode(events) for _, events in batches]
-    fold_all(columns.join(encoded), [together[which] for which, _ in batches])
+    fold_all(join(encoded), [together[which] for which, _ in batches])
     assert together == alone
 
 

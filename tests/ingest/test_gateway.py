@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import msgspec
 import psycopg
 import pytest
 import zstandard
@@ -20,10 +21,12 @@ from django.db import connections
 from psycopg_pool import ConnectionPool
 
 from analytics.ingest.committer import THREADS, Committer, Request, UnavailableError
+from analytics.ingest.decode import read
 from analytics.ingest.directory import Directory
 from analytics.ingest.gateway import Gateway
 from analytics.ingest.reception import Options
 from sensorapp import wire
+from sensorapp.columns import shortened
 from sensorapp.fleet.enrolment import replace_token, revoke
 from sensorapp.fleet.scenes import publish_scene
 from tests.ingest.site import SCENE, Site, build_site, database_url
@@ -151,6 +154,43 @@ async def test_one_bad_batch_does_not_block_its_neighbours(client: httpx.AsyncCl
     assert answer["acks"][1]["reason"] == "Object contains unknown field"
 
 
+async def test_batches_in_columns_are_the_same_batches(client: httpx.AsyncClient, site: Site) -> None:
+    door, shelf = site.door.public_id, site.shelf.public_id
+    long = [batch(door, 0, 2), batch(door, 2, 2), batch(shelf, 0, 1), batch(door, 4, 1)]
+    short = [shortened(one) for one in long]
+    value = b"\x02\0\0\0"
+    assert short[1].columns
+    short[1].columns.value = value * 2
+    short[3] = long[3]
+    _, answer = await post(client, site.gateway_token, upload(*short))
+    assert [(ack["sensor"], ack["status"], ack["acked_seq"]) for ack in answer["acks"]] == [
+        (door, "stored", 1),
+        (door, "invalid", 3),
+        (shelf, "stored", 0),
+        (door, "stored", 4),
+    ]
+    assert answer["acks"][1]["path"] == "$.batches[1].columns.value[0]"
+    assert answer["acks"][1]["reason"] == "must be from 0 to 1 in an event of its kind"
+    again = [long[0], short[1], long[2], shortened(long[3])]
+    _, answer = await post(client, site.gateway_token, upload(*again))
+    assert [ack["status"] for ack in answer["acks"]] == ["duplicate", "invalid", "duplicate", "duplicate"]
+
+
+@pytest.mark.parametrize("media_type", [wire.JSON, wire.MSGPACK])
+async def test_a_broken_batch_in_columns_is_passed_by(
+    client: httpx.AsyncClient, site: Site, media_type: str
+) -> None:
+    door = site.door.public_id
+    head = {"sensor": door, "epoch": 1, "first_seq": 0, "model": "0123456789abcdef", "config": 1}
+    events = msgspec.to_builtins(shortened(batch(door, 0, 2)).columns, builtin_types=(bytes,))
+    encode = msgspec.json.encode if media_type == wire.JSON else msgspec.msgpack.encode
+    body = encode({"batches": [head | {"columns": events, "image": 1}]})
+    headers = bearer(site.door_token) | {"content-type": media_type}
+    response = await client.post(URL, content=body, headers=headers)
+    [ack] = wire.decode(response.content, wire.Answer, media_type).acks
+    assert ack == wire.Ack(door, 1, 1, "invalid", "$.batches[0]", "Object contains unknown field")
+
+
 async def test_a_batch_without_a_head_is_answered_all_the_same(client: httpx.AsyncClient, site: Site) -> None:
     good = wire.encode(batch(site.door.public_id))
     status, answer = await post(client, site.door_token, b'{"batches":[{"sensor":7},' + good + b"]}")
@@ -161,7 +201,7 @@ async def test_a_batch_without_a_head_is_answered_all_the_same(client: httpx.Asy
 async def test_what_cannot_be_stored_is_refused_and_its_neighbours_are_kept(
     client: httpx.AsyncClient, site: Site
 ) -> None:
-    """Not a number passes the contract's bounds and breaks no earlier than in counting."""
+    """Not a number lies within no bounds."""
     door = site.door.public_id
     poison = wire.Batch(door, 1, 1, "0123456789abcdef", 1, [wire.Shelf(NOW, 0, 1, float("nan"))])
     body = wire.encode(wire.Upload([batch(door), poison, batch(door, 2)]), wire.MSGPACK)
@@ -248,11 +288,11 @@ def test_an_outage_is_logged_once_and_so_is_its_end(
         committer = Committer(pool, lambda versions: None, 1_000)
         for _ in range(3):
             with pytest.raises(UnavailableError):
-                committer.submit(Request(sensor, [batch(sensor.public_id)])).result()
+                committer.submit(Request(sensor, read([batch(sensor.public_id)]))).result()
         sockets.symlink_to(str(psycopg.conninfo.conninfo_to_dict(database_url())["host"]))
         while True:
             with suppress(UnavailableError):
-                answer = committer.submit(Request(sensor, [batch(sensor.public_id)])).result()
+                answer = committer.submit(Request(sensor, read([batch(sensor.public_id)]))).result()
                 break
         committer.close()
     assert answer.acks[0].status == "stored"

@@ -8,10 +8,10 @@ from random import Random
 import psycopg
 import pytest
 
-from analytics.ingest.columns import decode, encode
 from analytics.ingest.packed import unpack
 from analytics.ingest.partitions import create_partitions
 from sensorapp import wire
+from sensorapp.columns import TYPES, decode, encode
 
 NOON = datetime(2026, 6, 16, 12, tzinfo=UTC)
 DAYS = 3
@@ -50,7 +50,7 @@ def test_its_batches_are_packed_with_all_that_they_say(old: psycopg.Connection) 
         events = sent(random)
         head = (1, 2, 1, number * 100, NOON + timedelta(days=number % DAYS), 3, b"12345678")
         columns = encode(events)
-        arrays = (columns.kind, columns.at, columns.channel, columns.value, columns.extra)
+        arrays = [getattr(columns, name).tolist() for name in TYPES]
         released = number % 10 == 0
         old.execute(f"INSERT INTO ingest_batch VALUES ({', '.join(['%s'] * 13)})", [*head, *arrays, released])
         kept.append((*head, released, events))

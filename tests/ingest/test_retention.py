@@ -14,7 +14,7 @@ from django.test import override_settings
 
 from analytics.ingest.archive import archive_locked
 from analytics.ingest.check import check_buckets
-from analytics.ingest.decode import incoming
+from analytics.ingest.decode import incoming, read
 from analytics.ingest.models import Rejection
 from analytics.ingest.partitions import create_partitions
 from analytics.ingest.retention import drop_expired, expire_set_aside, refuse_expired
@@ -165,7 +165,7 @@ def test_events_older_than_batches_are_kept_are_refused(
         wire.Crossing(now - round(days * 86_400_000), 0, "forward") for days in (1, age)
     ]
     message = wire.Batch(sensor.public_id, 1, 0, MODEL, 1, sent)
-    judged = refuse_expired(incoming(message, sensor, "$.batches[0]", now), "$.batches[0]", now, 10)
+    judged = refuse_expired(incoming(*read([message]), sensor, "$.batches[0]", now), "$.batches[0]", now, 10)
     reason = "lies {} days back, beyond the 10 that are kept; if the clock is wrong, set it"
     assert judged.problem == (problem and (problem[0], reason.format(problem[1])))
 

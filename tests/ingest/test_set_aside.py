@@ -16,13 +16,13 @@ from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics.ingest import columns as c
 from analytics.ingest.commit import Incoming, commit
-from analytics.ingest.decode import incoming
+from analytics.ingest.decode import incoming, read
 from analytics.ingest.directory import Directory, SensorFacts
 from analytics.ingest.packed import unpack
 from analytics.ingest.set_aside import SetAside, list_set_aside, release_set_aside
 from analytics.metrics import BUCKET_MS, FORWARD
+from sensorapp import columns as c
 from sensorapp import wire
 from sensorapp.accounts.models import AuditEntry
 from tests.ingest.site import Site, clear
@@ -50,7 +50,7 @@ def batch(
     sent_at: int | None = None,
 ) -> Incoming:
     message = wire.Batch(sensor.public_id, 1, first_seq, MODEL, 1, list(sent), sent_at)
-    return incoming(message, sensor, "$.batches[0]", now, TOLERANCE)
+    return incoming(*read([message]), sensor, "$.batches[0]", now, TOLERANCE)
 
 
 def crossing(at: int) -> wire.Event:

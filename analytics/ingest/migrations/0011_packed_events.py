@@ -7,9 +7,10 @@ from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from psycopg import Connection, sql
 
-from analytics.ingest.columns import Columns, join
 from analytics.ingest.packed import pack
 from analytics.ingest.partitions import create_partitions
+from analytics.ingest.table import join
+from sensorapp.columns import columns
 
 AT_ONCE: Final = 500
 PARTITIONS: LiteralString = """
@@ -69,10 +70,10 @@ def move(connection: Connection, source: str, target: str, same: Sequence[str]) 
     with connection.cursor(name="packing") as reader, connection.cursor() as writer:
         reader.execute(read)
         while rows := reader.fetchmany(AT_ONCE):
-            batches = [Columns(*row[: len(ARRAYS)]) for row in rows]
+            batches = [columns(*row[: len(ARRAYS)]) for row in rows]
             with writer.copy(write) as copy:
-                for row, columns, events in zip(rows, batches, pack(join(batches)), strict=True):
-                    copy.write_row((columns.at[0], len(columns), events, *row[len(ARRAYS) :]))
+                for row, batch, events in zip(rows, batches, pack(join(batches)), strict=True):
+                    copy.write_row((int(batch.at[0]), len(batch), events, *row[len(ARRAYS) :]))
 
 
 def names(*all_names: str) -> sql.Composed:

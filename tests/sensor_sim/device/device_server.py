@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from sensorapp import wire
+import msgspec
+
+from sensorapp import columns, wire
 
 BROKEN = 9_999  # units that the ledger calls invalid
 
@@ -100,6 +102,19 @@ class Ledger:
         return [event.at for event in self.events.values()]
 
 
+def read(body: bytes, media_type: str) -> list[wire.Batch]:
+    """The batches of an upload, with their events one by one."""
+    return [one_by_one(batch) for batch in wire.decode(body, wire.Upload, media_type).batches]
+
+
+def one_by_one(batch: wire.Batch) -> wire.Batch:
+    if batch.columns is None:
+        return batch
+    [found] = columns.read([batch.columns])
+    assert isinstance(found, columns.Columns)
+    return msgspec.structs.replace(batch, events=list(columns.decode(found)), columns=None)
+
+
 def is_invalid(batch: wire.Batch) -> bool:
     return any(isinstance(event, wire.Shelf) and event.units == BROKEN for event in batch.events)
 
@@ -136,9 +151,9 @@ class Handler(BaseHTTPRequestHandler):
         answers: list[wire.Ack] = []
 
         def commit() -> None:
-            upload = wire.decode(body, wire.Upload, self.headers["Content-Type"])
+            batches = read(body, self.headers["Content-Type"])
             with self.server.mutex:
-                answers.extend(self.server.ledger.receive(batch) for batch in upload.batches)
+                answers.extend(self.server.ledger.receive(batch) for batch in batches)
 
         if self.path != "/ingest/v1/batches":
             return self.reply(404, b"no such page", "text/plain")

@@ -21,7 +21,7 @@ from sensor_sim.device.outbox import Outbox
 from sensor_sim.device.stream import StreamUplink, address
 from sensor_sim.device.uplink import Delivery, RefusedError, Token, Totals, UnavailableError, Uplink
 from sensorapp import wire
-from tests.sensor_sim.device.device_server import Ledger
+from tests.sensor_sim.device.device_server import Ledger, read
 from tests.sensor_sim.device.test_uplink import send
 
 SENSOR = "s-0123456789ab"
@@ -59,7 +59,7 @@ class Backend:
         say(socket, wire.Window(1))
         for body in socket:
             assert isinstance(body, bytes)
-            batches = wire.decode(body, wire.Upload, wire.MSGPACK).batches
+            batches = read(body, wire.MSGPACK)
             acks: list[wire.Ack] = []
 
             def commit(batches: list[wire.Batch] = batches, acks: list[wire.Ack] = acks) -> None:
@@ -163,7 +163,8 @@ def test_a_server_that_asks_for_time_gets_it(
         say(socket, wire.Window(1, retry_after=1.0))
         threading.Event().wait(0.5)
         commit()
-        say(socket, wire.Answered([backend.ledger.answer(wire.Batch(SENSOR, 1, 0, "", 0, []), "stored")]))
+        ledger = backend.ledger
+        say(socket, wire.Answered([wire.Ack(SENSOR, ledger.epoch, ledger.next_seq - 1, "stored")]))
 
     backend.faults = [slow_down]
     append(delivery.outbox, 0, 5)
