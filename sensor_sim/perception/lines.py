@@ -55,7 +55,7 @@ class LineCounter:
 
     def observe(self, sighting: Sighting) -> Iterator[wire.Crossing]:
         for track in sighting.ended:
-            self._ways.pop(track.number, None)
+            yield from self._leave(track)
         for track in sighting.seen:
             way = self._go(track)
             came_to = self._settle(way, track, sighting)
@@ -68,6 +68,12 @@ class LineCounter:
             if track.confirmed:
                 yield from way.waiting
                 way.waiting.clear()
+
+    def _leave(self, track: Track) -> Iterator[wire.Crossing]:
+        """Who is never seen again after they stood clear of the line on its other side has crossed it."""
+        way = self._ways.pop(track.number, None)
+        if way and track.confirmed and way.clear not in (0, way.side) and way.at - way.clear_since >= HOLD:
+            yield from self._crossing(way, way.clear)
 
     def _go(self, track: Track) -> _Way:
         """Follow the track to where it is now."""

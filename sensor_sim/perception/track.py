@@ -24,12 +24,16 @@ class Motion:
 
     edge: float = 0.05  # standard deviation of a detected edge
     cut_edge: float = 0.12
-    size: float = 0.2  # standard deviation of the share by which two boxes of one object differ in size
+    middle: float = 0.07  # when matching: standard deviation of the middle,
+    head: float = 0.04  # of the upper edge, which hardly anybody hides,
+    feet: float = 0.07  # and of the lower one, where the detector often guesses,
+    most_feet: float = 3.0  # so that it counts at most so many standard deviations
+    size: float = 0.2  # standard deviation of the share by which two boxes of one object differ in width
     cut_size: float = 1.0
-    growth: float = 0.3  # standard deviation of the size's change in one second
+    growth: float = 0.2  # standard deviation of the size's change in one second
     cut_growth: float = 2.0
     jump: float = 2.0  # an edge that moves more standard deviations than this is not the object's own
-    manoeuvre: float = 4.0  # spectral density of acceleration, box²/s³: stop within about half a second
+    manoeuvre: float = 1.0  # spectral density of acceleration, box²/s³: stop within about a second
     first_speed: float = 1.5  # standard deviation of the unknown first velocity, boxes/s: a brisk walk
     coasting: float = 0.5  # an unseen object keeps its velocity for about this long
     least_leap: float = 0.05  # when matching, the position's uncertainty counts at most so much,
@@ -115,6 +119,7 @@ class Track:
 
         An edge that jumps farther than the size can have changed is where somebody else hides the object
         or melts into it; then the opposite edge, which moved less, and the size say where the object is.
+        Whether it is the same person is told by the head rather than by the feet, which others hide.
         """
         m = PEOPLE
         old_left, old_top, old_right, old_bottom = self.box
@@ -122,17 +127,20 @@ class Track:
         left, right = (seen.left - old_left) / width, (seen.right - old_right) / width
         top, bottom = (seen.top - old_top) / height, (seen.bottom - old_bottom) / height
         x, y, wider, taller, doubt = (left + right) / 2, bottom, right - left, bottom - top, 0.0
-        edge, size = m.cut_edge, m.cut_size
-        if not (self.cut_off or cut(seen)):
-            edge, size = m.edge, m.size
-            bound = m.jump * math.sqrt(self._ss + edge**2)
-            if abs(wider) > bound:
-                x, doubt = min(left, right, key=abs), abs(wider)
-            if abs(taller) > bound:
-                y, doubt = min(top, bottom, key=abs), max(abs(taller), doubt)
-        off = (x * x + y * y) / (min(self._pp, self._leap) + edge**2)
-        differs = (wider * wider + taller * taller) / (self._ss + size**2)
-        return Innovation(off + differs, x, y, wider, taller, doubt)
+        unsure = min(self._pp, self._leap)
+        if self.cut_off or cut(seen):
+            place = (x * x + y * y) / (unsure + m.cut_edge**2)
+            size = (wider * wider + taller * taller) / (self._ss + m.cut_size**2)
+            return Innovation(place + size, x, y, wider, taller, doubt)
+        bound = m.jump * math.sqrt(self._ss + m.edge**2)
+        if abs(wider) > bound:
+            x, doubt = min(left, right, key=abs), abs(wider)
+        if abs(taller) > bound:
+            y, doubt = min(top, bottom, key=abs), max(abs(taller), doubt)
+        place = x * x / (unsure + m.middle**2) + top * top / (unsure + m.head**2)
+        feet = min(bottom * bottom / (unsure + m.feet**2), m.most_feet**2)
+        width = wider * wider / (self._ss + m.size**2)
+        return Innovation(place + feet + width, x, y, wider, taller, doubt)
 
     def correct(self, detection: Detection, innovation: Innovation, clear_score: float) -> None:
         """Take in a detection of the time that was predicted last; the dimmer it is, the less it moves."""

@@ -199,6 +199,19 @@ def test_feet_that_somebody_hides_must_stay_clear_for_longer() -> None:
     assert delays == [pytest.approx(0.35, abs=0.1), pytest.approx(1.55, abs=0.1)]
 
 
+@pytest.mark.parametrize(("seconds", "told"), [(1.0, ["forward"]), (0.1, [])])
+def test_who_is_lost_beyond_the_line_has_crossed_it(seconds: float, told: list[str]) -> None:
+    """Behind somebody who hides the feet, and so not for as long as these must else stay clear."""
+    line = wire.Line(id=0, name="x", points=((0.1, 0.5), (0.9, 0.5)))
+    perception = Perception(wire.Scene(version=1, lines=[line]))
+    lost = Person(1.0, [((0.4, 0.35), 1.0, True), ((0.4, 0.53), seconds, True), ((0.4, 0.53), 3.0, False)])
+    people = [lost, Person(0.0, [((0.4, 0.72), 8.0, True)])]
+    events = [
+        e for at, found in Detector(1, tremble=0.0).frames(people) for e in perception.observe(at, found)
+    ]
+    assert [e.direction for e in events if isinstance(e, wire.Crossing)] == told
+
+
 ADULT = Person(1.0, [((0.4, 0.35), 1.0, True), ((0.4, 0.65), 2.0, True)])
 AWAY = Person(1.0, [((0.4, 0.65), 1.0, True), ((0.4, 0.35), 2.0, True)])
 

@@ -40,6 +40,14 @@ def test_whoever_hides_the_legs_does_not_lift_the_feet(hidden: float) -> None:
         assert track.detected_foot == pytest.approx((0.5, 0.8), abs=0.1 * HEIGHT)
 
 
+def test_people_are_told_apart_by_their_heads() -> None:
+    """Of boxes that differ at one end, the one with its head elsewhere is another's."""
+    left, top, right, bottom = person()
+    off = 0.3 * HEIGHT
+    elsewhere = show(standing(), 20 / 15, Box(left, top + off, right, bottom))
+    assert show(standing(), 20 / 15, Box(left, top, right, bottom + off)) < GATE < elsewhere
+
+
 def test_melting_into_a_neighbour_moves_nobody() -> None:
     track = standing()
     for i in range(20, 26):
