@@ -69,19 +69,29 @@ def unzstd(body: bytes) -> bytes:
 
 @dataclass(slots=True)
 class Batch:
-    """A batch that keeps the contract. ``model`` is the package's digest, 8 bytes; ``sent_at`` as in the contract."""
+    """A batch that keeps the contract. ``model`` is the package's digest, 8 bytes; ``sent_at`` as in the contract.
+
+    Events that came one by one become columns when they are first asked for: by a committing thread, so that the
+    event loop goes on to whoever waits.
+    """
 
     sensor: str
     epoch: int
     first_seq: int
     model: bytes
     config: int
-    columns: Columns
+    events: Columns | Sequence[wire.Event]
     sent_at: int | None = None
 
     @property
     def count(self) -> int:
-        return len(self.columns)
+        return len(self.events)
+
+    @property
+    def columns(self) -> Columns:
+        if not isinstance(self.events, Columns):
+            self.events = columns.encode(self.events)
+        return self.events
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +183,7 @@ def with_events(
 ) -> Batch | Broken:
     if isinstance(batch, Broken):
         return batch
-    events = next(in_columns) if batch.columns else columns.encode(batch.events)
+    events = next(in_columns) if batch.columns else batch.events
     if isinstance(events, columns.Problem):
         path = f"{path}.columns.{events.path}"
         return Broken(path, events.reason, batch.sensor, batch.epoch, batch.first_seq, events.at)
