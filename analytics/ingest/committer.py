@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from queue import SimpleQueue
 from typing import Final
 
@@ -28,7 +29,7 @@ from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
 from analytics.ingest.outage import Outage
 from analytics.ingest.partitions import create_partitions
 from analytics.ingest.retention import refuse_expired
-from sensorapp import wire
+from sensorapp import columns, wire
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Request:
     """
 
     sender: SensorFacts | GatewayFacts
-    batches: Sequence[Batch | Broken]
+    batches: Sequence[wire.Batch | Broken]
     first: int = 0
     answer: Future[wire.Answer] = field(default_factory=Future)
     early: frozenset[str] = frozenset()
@@ -236,12 +237,23 @@ class Committer:
         """Judge all batches; what is doubtful once more, with the sensor's facts read anew."""
         names = {batch.sensor for request in requests for batch in request.batches if batch.sensor}
         sensors = self._directory.sensors(connection, names)
-        judged = [judge(request, sensors, self._tolerance_ms) for request in requests]
+        read = read_all(requests)
+        pairs = list(zip(requests, read, strict=True))
+        judged = [judge(request, batches, sensors, self._tolerance_ms) for request, batches in pairs]
         doubtful = names & {name_of(entry) for entries in judged for entry in entries if is_doubtful(entry)}
         if doubtful:
             sensors |= self._directory.sensors(connection, doubtful, fresh=True)
-            judged = [judge(request, sensors, self._tolerance_ms) for request in requests]
+            judged = [judge(request, batches, sensors, self._tolerance_ms) for request, batches in pairs]
         return judged
+
+
+def read_all(requests: Sequence[Request]) -> list[list[Batch | Broken]]:
+    """By request, its batches with their events as columns."""
+    found = [
+        (place, batch) for request in requests for place, batch in enumerate(request.batches, request.first)
+    ]
+    batches = iter(decode.read([batch for _, batch in found], [place for place, _ in found]))
+    return [list(islice(batches, len(request.batches))) for request in requests]
 
 
 def put_off(requests: Iterable[Request]) -> None:
@@ -267,18 +279,20 @@ def answer(entries: Judged, committed: Iterator[wire.Ack]) -> wire.Answer:
     return wire.Answer(acks, desired(entries))
 
 
-def refuse(batch: Batch, place: int) -> Broken:
+def refuse(batch: wire.Batch, place: int) -> Broken:
     """The same batch as one that cannot be stored, for a reason that the log knows."""
     reason = "the backend cannot store this batch; its log says why"
-    at = batch.columns.at.tolist()
+    at = columns.times(batch.columns) if batch.columns else [event.at for event in batch.events]
     return Broken(f"$.batches[{place}]", reason, batch.sensor, batch.epoch, batch.first_seq, at)
 
 
-def judge(request: Request, sensors: dict[str, SensorFacts], tolerance_ms: int) -> Judged:
-    """For each batch what will be committed, or the answer where nothing can be."""
+def judge(
+    request: Request, batches: Iterable[Batch | Broken], sensors: dict[str, SensorFacts], tolerance_ms: int
+) -> Judged:
+    """For each of a request's batches what will be committed, or the answer where nothing can be."""
     entries: Judged = []
     now = time.time_ns() // 1_000_000
-    for place, batch in enumerate(request.batches, request.first):
+    for place, batch in enumerate(batches, request.first):
         path = f"$.batches[{place}]"
         sensor = sensors.get(batch.sensor)
         if batch.sensor in request.early:

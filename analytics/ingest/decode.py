@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -69,29 +70,19 @@ def unzstd(body: bytes) -> bytes:
 
 @dataclass(slots=True)
 class Batch:
-    """A batch that keeps the contract. ``model`` is the package's digest, 8 bytes; ``sent_at`` as in the contract.
-
-    Events that came one by one become columns when they are first asked for: by a committing thread, so that the
-    event loop goes on to whoever waits.
-    """
+    """A batch that keeps the contract, read. ``model`` is the package's digest, 8 bytes; ``sent_at`` as in the contract."""
 
     sensor: str
     epoch: int
     first_seq: int
     model: bytes
     config: int
-    events: Columns | Sequence[wire.Event]
+    columns: Columns
     sent_at: int | None = None
 
     @property
     def count(self) -> int:
-        return len(self.events)
-
-    @property
-    def columns(self) -> Columns:
-        if not isinstance(self.events, Columns):
-            self.events = columns.encode(self.events)
-        return self.events
+        return len(self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +130,15 @@ class Timed(msgspec.Struct):
     at: wire.Milliseconds
 
 
-def batches(body: bytes, media_type: str) -> list[Batch | Broken]:
-    """Read an upload; raises :class:`~sensorapp.wire.WireError` where not even its outline is kept."""
+def batches(body: bytes, media_type: str) -> list[wire.Batch | Broken]:
+    """The batches of an upload; raises :class:`~sensorapp.wire.WireError` where not even its outline is kept."""
     try:
-        return read(wire.decode(body, wire.Upload, media_type).batches)
+        return list(wire.decode(body, wire.Upload, media_type).batches)
     except wire.WireError as error:
         if not error.path.startswith("$.batches["):
             raise
     raws = wire.decode(body, Envelope, media_type).batches
-    return read([one_batch(bytes(raw), media_type, f"$.batches[{place}]") for place, raw in enumerate(raws)])
+    return [one_batch(bytes(raw), media_type, f"$.batches[{place}]") for place, raw in enumerate(raws)]
 
 
 def one_batch(raw: bytes, media_type: str, path: str) -> wire.Batch | Broken:
@@ -171,21 +162,26 @@ def time_of(event: object) -> int | None:
     return None
 
 
-def read(found: Sequence[wire.Batch | Broken]) -> list[Batch | Broken]:
-    """The batches of an upload with their events as columns; those in columns are looked at together."""
-    good = [batch for batch in found if isinstance(batch, wire.Batch)]
-    in_columns = iter(columns.read([batch.columns for batch in good if batch.columns]))
-    return [with_events(batch, in_columns, f"$.batches[{place}]") for place, batch in enumerate(found)]
+def read(found: Sequence[wire.Batch | Broken], places: Iterable[int] | None = None) -> list[Batch | Broken]:
+    """Batches with their events as columns, of one upload or, as ``places`` says of each batch where, of many.
+
+    What came in columns is looked at together: so it costs least beside the database, where many uploads have met.
+    """
+    given = [batch.columns for batch in found if isinstance(batch, wire.Batch) and batch.columns]
+    in_columns = iter(columns.read(given))
+    return [
+        with_events(batch, in_columns, place) for place, batch in zip(places or count(), found, strict=False)
+    ]
 
 
 def with_events(
-    batch: wire.Batch | Broken, in_columns: Iterator[Columns | columns.Problem], path: str
+    batch: wire.Batch | Broken, in_columns: Iterator[Columns | columns.Problem], place: int
 ) -> Batch | Broken:
     if isinstance(batch, Broken):
         return batch
-    events = next(in_columns) if batch.columns else batch.events
+    events = next(in_columns) if batch.columns else columns.encode(batch.events)
     if isinstance(events, columns.Problem):
-        path = f"{path}.columns.{events.path}"
+        path = f"$.batches[{place}].columns.{events.path}"
         return Broken(path, events.reason, batch.sensor, batch.epoch, batch.first_seq, events.at)
     model = bytes.fromhex(batch.model)
     return Batch(batch.sensor, batch.epoch, batch.first_seq, model, batch.config, events, batch.sent_at)

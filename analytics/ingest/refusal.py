@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from analytics.ingest.decode import Batch, Broken
+from analytics.ingest.decode import Broken
 from sensorapp import wire
 
-Batches = Sequence[Batch | Broken]
+Batches = Sequence[wire.Batch | Broken]
 # Status, headers and body.
 Response = tuple[int, list[tuple[bytes, bytes]], bytes]
 

@@ -21,7 +21,6 @@ from django.db import connections
 from psycopg_pool import ConnectionPool
 
 from analytics.ingest.committer import THREADS, Committer, Request, UnavailableError
-from analytics.ingest.decode import read
 from analytics.ingest.directory import Directory
 from analytics.ingest.gateway import Gateway
 from analytics.ingest.reception import Options
@@ -288,11 +287,11 @@ def test_an_outage_is_logged_once_and_so_is_its_end(
         committer = Committer(pool, lambda versions: None, 1_000)
         for _ in range(3):
             with pytest.raises(UnavailableError):
-                committer.submit(Request(sensor, read([batch(sensor.public_id)]))).result()
+                committer.submit(Request(sensor, [batch(sensor.public_id)])).result()
         sockets.symlink_to(str(psycopg.conninfo.conninfo_to_dict(database_url())["host"]))
         while True:
             with suppress(UnavailableError):
-                answer = committer.submit(Request(sensor, read([batch(sensor.public_id)]))).result()
+                answer = committer.submit(Request(sensor, [batch(sensor.public_id)])).result()
                 break
         committer.close()
     assert answer.acks[0].status == "stored"
