@@ -21,7 +21,7 @@ import psycopg  # noqa: E402  # Django must be set up before these
 from django.test.utils import setup_databases, teardown_databases  # noqa: E402
 
 from analytics.ingest.commit import commit  # noqa: E402
-from analytics.ingest.decode import incoming  # noqa: E402
+from analytics.ingest.decode import incoming, read  # noqa: E402
 from analytics.ingest.directory import Directory, SensorFacts  # noqa: E402
 from analytics.metrics import BUCKET_MS  # noqa: E402
 from sensorapp import wire  # noqa: E402
@@ -59,7 +59,7 @@ def report(connection: psycopg.Connection, sensors: list[SensorFacts]) -> None:
         for sensor in sensors:
             sent = list(minute(BEGIN + step * 60_000, random))
             message = wire.Batch(sensor.public_id, 1, next_seq[sensor.id], "0123456789abcdef", 1, sent)
-            batches.append(incoming(message, sensor, "$.batches[0]"))
+            batches.append(incoming(*read([message]), sensor, "$.batches[0]"))
             next_seq[sensor.id] += len(sent)
         commit(connection, batches)
 
