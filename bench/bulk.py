@@ -2,10 +2,11 @@
 
 One side is the whole server as a process of its own, fed by this process, either by each sensor over its own
 connection with a batch in each request, or by stores' gateways with 20 or 100 batches of their sensors; a connection
-has one request in flight. ``columns`` are the short form of events, in MessagePack. The other is this process, which writes the same events as rows with COPY in binary, without
-HTTP, key, counting or cursors, in transactions as large as the server makes them at most. Both sides take
-turns on the same cores; everything that is sent is encoded, and every row made, before a turn begins. The second
-ratio is with the time in which COPY's rows are made of events, as the server has to make its own of bytes.
+has one request in flight. ``columns`` are the short form of events, in MessagePack. The other is this process, which
+writes the same events as rows with COPY in binary, without HTTP, key, counting or cursors, in transactions as large as
+the server makes them at most. Both sides take turns on the same cores; everything that is sent is encoded, and every
+row made, before a turn begins. The second ratio is with the time in which COPY's rows are made of events, as the server
+has to make its own of bytes.
 
     python -m sensorapp.stack.run .venv/bin/python -m bench.bulk [--rounds 5] [--events 800000]
 
