@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from django.core.exceptions import ValidationError
@@ -24,6 +25,7 @@ def plan_slots(sensor: Sensor, positions: Iterable[PlanogramPosition], actor: Us
     wanted = list(positions)
     for position in wanted:
         check(sensor, position)
+    check_once(wanted)
     Sensor.objects.select_for_update().get(pk=sensor.pk)
     before = planned_depths(sensor)
     PlanogramPosition.objects.bulk_create(
@@ -47,6 +49,14 @@ def check(sensor: Sensor, position: PlanogramPosition) -> None:
     except ValidationError as error:
         named = {f"{slot.name}.{field}": reasons for field, reasons in error.message_dict.items()}
         raise ValidationError(named) from None
+
+
+def check_once(positions: Iterable[PlanogramPosition]) -> None:
+    times = Counter(position.channel.name for position in positions)
+    if twice := [name for name, count in times.items() if count > 1]:
+        raise ValidationError(
+            dict.fromkeys(twice, "it is planned more than once; give each slot one product")
+        )
 
 
 def tell_depths(sensor: Sensor, depths: Depths, actor: User | None) -> None:

@@ -98,3 +98,11 @@ def test_what_cannot_stand_there_is_told_and_nothing_is_planned(
     assert {name: reasons[:1] for name, reasons in caught.value.message_dict.items()} == message
     assert not PlanogramPosition.objects.exists()
     assert (told(shelf), AuditEntry.objects.count()) == ((1, [(None, 1), (5, 2)]), entries)
+
+
+def test_a_slot_has_one_product(shelf: Sensor) -> None:
+    with pytest.raises(ValidationError) as caught:
+        plan_slots(shelf, [position(shelf), position(shelf, 1), position(shelf, sku="tea", product="Tea")])
+    name = channel(shelf, ChannelKind.SLOT, 0).name
+    assert caught.value.message_dict == {name: ["it is planned more than once; give each slot one product"]}
+    assert not PlanogramPosition.objects.exists()
