@@ -128,8 +128,8 @@ class Columns(Message, gc=False):
     """Events as columns of little-endian integers, in a third of the bytes that they take one by one.
 
     :mod:`sensorapp.columns` says what stands where, and holds every number against the bounds of its field.
-    ``kind`` has a byte for each event, ``at`` eight, ``channel`` and ``value`` four, ``extra`` four for each number that only some
-    kinds have. In JSON they are base64.
+    ``kind`` has a byte for each event, ``at`` eight, ``channel`` and ``value`` four, ``extra`` four for each
+    number that only some kinds have. In JSON they are base64.
     """
 
     kind: Annotated[bytes, Meta(min_length=1, max_length=MAX_EVENTS_PER_BATCH)]

@@ -79,18 +79,15 @@ class Row:
         return cls(batch, [batch.columns], batch.count)
 
     def goes_on_with(self, batch: Incoming) -> bool:
-        """Add a batch, if it is from where this ends, and all else that a row says is true of it too."""
+        """Whether a batch begins where this ends, and all else that a row says is true of it too."""
         first = self.batch
         alike = (batch.epoch, batch.config, batch.model) == (first.epoch, first.config, first.model)
-        if (
-            not alike
-            or batch.first_seq != first.first_seq + self.count
-            or self.count + batch.count > ROW_EVENTS
-        ):
-            return False
+        follows = batch.first_seq == first.first_seq + self.count
+        return alike and follows and self.count + batch.count <= ROW_EVENTS
+
+    def add(self, batch: Incoming) -> None:
         self.pieces.append(batch.columns)
         self.count += batch.count
-        return True
 
 
 @dataclass(slots=True)
@@ -197,6 +194,7 @@ def keep(batch: Incoming, columns: Columns, progress: Progress, group: Group) ->
             continue
         progress.newest_at = int(part.at[-1])
         if progress.row and progress.row.goes_on_with(kept):
+            progress.row.add(kept)
             continue
         progress.row = Row.of(kept)
         group.stored.append(progress.row)

@@ -237,8 +237,7 @@ class Committer:
         """Judge all batches; what is doubtful once more, with the sensor's facts read anew."""
         names = {batch.sensor for request in requests for batch in request.batches if batch.sensor}
         sensors = self._directory.sensors(connection, names)
-        read = read_all(requests)
-        pairs = list(zip(requests, read, strict=True))
+        pairs = list(zip(requests, read_all(requests), strict=True))
         judged = [judge(request, batches, sensors, self._tolerance_ms) for request, batches in pairs]
         doubtful = names & {name_of(entry) for entries in judged for entry in entries if is_doubtful(entry)}
         if doubtful:

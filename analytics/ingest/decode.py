@@ -150,9 +150,8 @@ def one_batch(raw: bytes, media_type: str, path: str) -> wire.Batch | Broken:
         head = wire.decode(raw, Head, media_type)
     except wire.WireError:
         return Broken(path, reason)
-    if not head.at:
-        return Broken(path, reason)
-    return Broken(path, reason, head.sensor, head.epoch, head.first_seq, head.at)
+    at = head.at
+    return Broken(path, reason, head.sensor, head.epoch, head.first_seq, at) if at else Broken(path, reason)
 
 
 def time_of(event: object) -> int | None:

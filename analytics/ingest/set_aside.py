@@ -130,8 +130,7 @@ def take(
     for epoch, first_seq, config, model, *packed in cursor.execute(
         TAKE, [sensor.organisation_id, sensor.id, *span]
     ).fetchall():
-        columns = unpack(*packed)
-        columns = columns.moved(shift_ms)
+        columns = unpack(*packed).moved(shift_ms)
         yield Incoming(sensor, epoch, first_seq, len(columns), config, bytes(model), columns, released=True)
 
 
