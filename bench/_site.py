@@ -104,21 +104,27 @@ class Feed:
         self.random = Random(1)
 
     def take(self, count: int, size: int) -> list[list[wire.Batch]]:
-        """By store, so many events in all, in batches of ``size``."""
+        """By store, so many events in all, in batches of ``size``: what each sensor saw in an hour, in its order."""
         rounds = max(1, count // size // len(self.next_seq))
         return [
-            [self.batch(sensor, size) for _ in range(rounds) for sensor in store.sensors]
+            [
+                self.batch(sensor, size, share / rounds, rounds)
+                for share in range(rounds)
+                for sensor in store.sensors
+            ]
             for store in self.stores
         ]
 
-    def batch(self, sensor: str, size: int) -> wire.Batch:
+    def batch(self, sensor: str, size: int, passed: float, rounds: int) -> wire.Batch:
+        """The next of a sensor, one of so many in an hour of which a share has passed."""
         first_seq = self.next_seq[sensor]
         self.next_seq[sensor] += size
-        return batch(sensor, first_seq, events(self.begin(first_seq), HOUR_MS, size, self.random))
+        begin, span = self.time(first_seq, passed, HOUR_MS // rounds)
+        return batch(sensor, first_seq, events(begin, span, size, self.random))
 
-    def begin(self, first_seq: int) -> int:
-        """When the hour (Unix ms) begins in which a batch's events lie: each in the last one."""
-        return now_ms() - HOUR_MS
+    def time(self, first_seq: int, passed: float, span: int) -> tuple[int, int]:
+        """When a batch's events begin (Unix ms) and how long they go on (ms): in the last hour."""
+        return now_ms() - HOUR_MS + int(passed * HOUR_MS), span
 
 
 # --- what it takes ---------------------------------------------------------------------------------

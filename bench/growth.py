@@ -38,8 +38,8 @@ class Hourly(_site.Feed):
         super().__init__(stores)
         self.first = _site.now_ms() - hours * _site.HOUR_MS
 
-    def begin(self, first_seq: int) -> int:
-        return self.first + first_seq // SIZE * _site.HOUR_MS
+    def time(self, first_seq: int, passed: float, span: int) -> tuple[int, int]:
+        return self.first + first_seq // SIZE * _site.HOUR_MS, _site.HOUR_MS
 
 
 def requests(feed: Hourly, stores: list[list[wire.Batch]]) -> list[list[bytes]]:

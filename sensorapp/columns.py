@@ -217,6 +217,7 @@ def decode_event(kind: int, at: int, channel: int, value: int, extra: list[int])
 
 TYPES: Final = {"kind": "u1", "at": "<i8", "channel": "<i4", "value": "<i4", "extra": "<i4"}
 SIZES: Final = {name: np.dtype(type_).itemsize for name, type_ in TYPES.items()}
+WITH_EXTRAS: Final = [(kind, number) for kind, number in enumerate(EXTRAS.tolist()) if number]
 KIND_BYTES: Final = bytes(KINDS.values())
 SCALES: Final = {"confidence": CONFIDENCE_SCALE, "temperature_c": TEMPERATURE_SCALE}
 
@@ -293,7 +294,7 @@ def read(batches: Sequence[wire.Columns]) -> list[Columns | Problem]:
 def misfit(batch: wire.Columns) -> Problem | None:
     """What keeps columns from being read at all."""
     kind, count = batch.kind, len(batch.kind)
-    extras = sum(number * kind.count(one) for one, number in enumerate(EXTRAS.tolist()) if number)
+    extras = sum(number * kind.count(one) for one, number in WITH_EXTRAS)
     for name, numbers in (("at", count), ("channel", count), ("value", count), ("extra", extras)):
         if len(getattr(batch, name)) != SIZES[name] * numbers:
             reason = f"must have {SIZES[name]} bytes for each of {numbers} numbers, as many as the kinds say"

@@ -9,6 +9,7 @@ import hmac
 import time
 from collections import Counter as Tally
 from collections.abc import MutableMapping, Sequence
+from functools import cache
 from ipaddress import ip_address
 from typing import Any, Final, LiteralString
 
@@ -93,7 +94,12 @@ def stored(batch: Incoming) -> None:
         if not len(counted):
             return
         newest = int(counted.max())
-    LAG.labels(batch.sensor.organisation_id).observe(max(0.0, time.time() - newest / 1000))
+    lag_of(batch.sensor.organisation_id).observe(max(0.0, time.time() - newest / 1000))
+
+
+@cache
+def lag_of(organisation_id: int) -> Histogram:
+    return LAG.labels(organisation_id)
 
 
 # --- what the tables say -----------------------------------------------------------------------------
