@@ -2,7 +2,7 @@
 
 Requests hand their batches to a committing thread and wait; so the disk's slowness is shared by everyone who waits,
 and a lone request waits for nobody. There are two such threads: while one waits for the database, the other makes its
-events ready. All that a sender sends goes to the same one, so that nothing of it overtakes anything else.
+events ready.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
-from queue import SimpleQueue
 from typing import Final
 
 import psycopg
@@ -25,17 +24,15 @@ from psycopg_pool import ConnectionPool
 from analytics.ingest import decode, monitoring
 from analytics.ingest.commit import Incoming, commit
 from analytics.ingest.decode import Batch, Broken
-from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
+from analytics.ingest.directory import Directory, SensorFacts
 from analytics.ingest.outage import Outage
 from analytics.ingest.partitions import create_partitions
 from analytics.ingest.retention import refuse_expired
+from analytics.ingest.waiting import Queue, Request, Waiting, next_group
 from sensorapp import columns, wire
 
 logger = logging.getLogger(__name__)
 
-THREADS: Final = 2
-# A transaction takes no further requests once it has this many events.
-GROUP_EVENTS: Final = 20_000
 # Events further ahead of this machine's clock are set aside.
 TOLERANCE_MS: Final = 300_000
 
@@ -45,54 +42,13 @@ POISON: Final = (psycopg.DataError, ValueError, OverflowError)
 Notify = Callable[[dict[int, int]], None]
 
 
-class OverloadedError(Exception):
-    """Too much is waiting already; the sender should come back later."""
-
-
 class UnavailableError(Exception):
     """The database did not take the batches; nothing of them was stored."""
 
 
-@dataclass(slots=True)
-class Request:
-    """The batches of one upload, who sent it, and where the answer goes.
-
-    ``first`` is the place of its first batch in the upload; ``early`` are sensors of which nothing is taken yet.
-    """
-
-    sender: SensorFacts | GatewayFacts
-    batches: Sequence[wire.Batch | Broken]
-    first: int = 0
-    answer: Future[wire.Answer] = field(default_factory=Future)
-    early: frozenset[str] = frozenset()
-    received: float = field(default_factory=time.time)
-    events: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.events = sum(max(1, batch.count) for batch in self.batches)
-
-
-# None ends it.
-Queue = SimpleQueue[Request | None]
-
-
-def next_group(queue: Queue) -> list[Request]:
-    """Wait for a request and take with it what came meanwhile; empty when it is time to stop."""
-    first = queue.get()
-    requests = [first] if first else []
-    events = first.events if first else 0
-    while requests and events < GROUP_EVENTS and not queue.empty():
-        request = queue.get()
-        if request is None:
-            queue.put(None)
-            break
-        requests.append(request)
-        events += request.events
-    return requests
-
-
 class Committer:
-    """Commits a sender's requests in the order of their coming. ``pool`` has :data:`THREADS` connections.
+    """Commits a sender's requests in the order of their coming. ``pool`` has :data:`~analytics.ingest.waiting.THREADS`
+    connections.
 
     ``notify`` gets the new versions after each commit.
     """
@@ -109,26 +65,19 @@ class Committer:
         self._pool = pool
         self._tolerance_ms = tolerance_ms
         self._notify = notify
-        self._max_waiting_events = max_waiting_events
-        self._waiting_events = 0
-        self._lock = threading.Lock()
-        self._queues = [Queue() for _ in range(THREADS)]
+        self._waiting = Waiting(max_waiting_events)
         self._directory = directory or Directory()
         self._outage = outage or Outage()
         self._threads = [
-            threading.Thread(target=self._run, args=[queue], name=f"committer {number}", daemon=True)
-            for number, queue in enumerate(self._queues)
+            threading.Thread(target=self._run, args=[line.queue], name=f"committer {number}", daemon=True)
+            for number, line in enumerate(self._waiting.lines)
         ]
         for thread in self._threads:
             thread.start()
 
     def submit(self, request: Request) -> Future[wire.Answer]:
-        """Queue a request; raises :class:`OverloadedError` when too many events wait."""
-        with self._lock:
-            if self._waiting_events + request.events > self._max_waiting_events and self._waiting_events:
-                raise OverloadedError
-            self._note_waiting(request.events)
-        self._queues[hash(request.sender.public_id) % THREADS].put(request)
+        """Queue a request; raises :class:`~analytics.ingest.waiting.OverloadedError` when too many events wait."""
+        self._waiting.put(request)
         return request.answer
 
     @property
@@ -137,8 +86,7 @@ class Committer:
 
     def close(self) -> None:
         """Commit what waits, then stop."""
-        for queue in self._queues:
-            queue.put(None)
+        self._waiting.close()
         for thread in self._threads:
             thread.join()
 
@@ -146,12 +94,7 @@ class Committer:
         while requests := next_group(queue):
             # A request whose sender hung up is dropped: unacknowledged, it will be sent again.
             self._settle([one for one in requests if one.answer.set_running_or_notify_cancel()])
-            with self._lock:
-                self._note_waiting(-sum(request.events for request in requests))
-
-    def _note_waiting(self, events: int) -> None:
-        self._waiting_events += events
-        monitoring.WAITING.set(self._waiting_events)
+            self._waiting.leave(requests)
 
     def _settle(self, requests: list[Request]) -> None:
         """Commit requests together; if that fails for what is in them, each by itself."""

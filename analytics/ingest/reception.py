@@ -16,19 +16,13 @@ from psycopg_pool import ConnectionPool
 
 from analytics.ingest import decode, monitoring
 from analytics.ingest.check import Check, last_check
-from analytics.ingest.committer import (
-    THREADS,
-    TOLERANCE_MS,
-    Committer,
-    OverloadedError,
-    Request,
-    UnavailableError,
-)
+from analytics.ingest.committer import TOLERANCE_MS, Committer, UnavailableError
 from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
 from analytics.ingest.limits import Limits
 from analytics.ingest.live import GroupSend, Publisher
 from analytics.ingest.outage import Outage
 from analytics.ingest.refusal import Batches, RefusedError
+from analytics.ingest.waiting import THREADS, OverloadedError, Request
 from sensorapp import wire
 from sensorapp.accounts import secrets
 

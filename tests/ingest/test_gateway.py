@@ -20,10 +20,11 @@ from django.conf import settings
 from django.db import connections
 from psycopg_pool import ConnectionPool
 
-from analytics.ingest.committer import THREADS, Committer, Request, UnavailableError
+from analytics.ingest.committer import Committer, UnavailableError
 from analytics.ingest.directory import Directory
 from analytics.ingest.gateway import Gateway
 from analytics.ingest.reception import Options
+from analytics.ingest.waiting import THREADS, Request
 from sensorapp import wire
 from sensorapp.columns import shortened
 from sensorapp.fleet.enrolment import replace_token, revoke
