@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor_sim.pixels import Image
-from sensor_sim.training.pictures import Labels
+from sensor_sim.training.pictures import BOX, MARK, Labels
 
 Floats = NDArray[np.float32]
 Random = np.random.Generator
@@ -69,9 +69,10 @@ def _frame(
 
 def _move(things: Labels, scale: Floats, shift: Floats) -> Labels:
     moved = things.copy()
-    moved[:, 1:5] = things[:, 1:5] * np.tile(scale, 2) + np.tile(shift, 2)
+    for corners in BOX, MARK:
+        moved[:, corners] = things[:, corners] * np.tile(scale, 2) + np.tile(shift, 2)
     whole = _areas(moved)
-    moved[:, 1:5] = moved[:, 1:5].clip(0, 1)
+    moved[:, BOX], moved[:, MARK] = moved[:, BOX].clip(0, 1), moved[:, MARK].clip(0, 1)
     left = _areas(moved) / np.maximum(whole, 1e-9)
     moved[left < LEAST_LEFT, 5] = 0.0  # neither right nor wrong
     return moved[left > 0]
@@ -84,7 +85,7 @@ def _areas(things: Labels) -> Floats:
 
 def _flip(things: Labels) -> Labels:
     flipped = things.copy()
-    flipped[:, [1, 3]] = 1 - things[:, [3, 1]]
+    flipped[:, [1, 3, 6, 8]] = 1 - things[:, [3, 1, 8, 6]]
     return flipped
 
 

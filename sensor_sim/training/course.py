@@ -73,6 +73,7 @@ def _quantise(course: Course) -> None:
     recipe, shape = course.recipe, course.recipe.shape
     network = shape.build()
     network.load_state_dict(torch.load(course.folder / CHECKPOINT, weights_only=True)["averaged"])
+    network.rescore(*recipe.rescored)
     floats = export.export_cells(network, shape.width, shape.height)
     integers = quantise(floats, _calibration(course))
     course.package.mkdir(parents=True, exist_ok=True)

@@ -52,6 +52,13 @@ class Detector(nn.Module):
         x = self.head(functional.relu(merged))
         return torch.cat([self.logits(x), self.sides(x)], dim=1)
 
+    @torch.no_grad()
+    def rescore(self, slope: float, shift: float) -> None:
+        """Stretch and move the logits of the classes, which changes no order (Platt scaling)."""
+        assert self.logits.bias is not None
+        self.logits.weight.mul_(slope)
+        self.logits.bias.mul_(slope).add_(shift)
+
 
 def _convolution(
     before: int, after: int, kernel: int = 3, stride: int = 1, padding: int = 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sensor_sim.detection import Box, Detection
 from sensor_sim.network import Network
 from sensor_sim.package import Package
-from sensor_sim.training.pictures import Album
+from sensor_sim.training.pictures import BOX, Album
 from sensor_sim.training.scoring import Scored, Truth, average_precision, compare, precision, recall
 from sensor_sim.training.targets import LEAST_VISIBLE
 
@@ -42,8 +42,8 @@ def run(package: Package, album: Album, report: Callable[[int, int], None]) -> l
 
 
 def _truths(album: Album, number: int, labels: list[str]) -> Iterator[Truth]:
-    for label, left, top, right, bottom, visible in album.things(number).tolist():
-        yield Truth(labels[int(label)], Box(left, top, right, bottom), visible)
+    for row in album.things(number).tolist():
+        yield Truth(labels[int(row[0])], Box(*row[BOX]), row[5])
 
 
 def figures(pictures: list[Picture], labels: list[str], score: float) -> dict[str, float]:

@@ -7,6 +7,7 @@ tensor), scores (N), classes (N), count (1). Boxes that overlap are thinned out 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,10 +44,15 @@ def export_cells(network: Detector, width: int, height: int) -> onnx.ModelProto:
 
 
 class Thinning(NamedTuple):
-    """At most ``most`` boxes are given out, and those that overlap more than ``overlap`` are one thing."""
+    """At most ``most`` boxes are given out, and those that overlap more than ``overlap`` are one thing.
+
+    With a ``mark``, squares around the cells are compared instead of the boxes, for a thing's cell lies in its
+    mark: their sides are this share of the box's shorter side.
+    """
 
     most: int
     overlap: float
+    mark: float | None = None
 
 
 def add_boxes(
@@ -54,7 +60,7 @@ def add_boxes(
 ) -> onnx.ModelProto:
     """The network with its cells turned into boxes; changes ``model``."""
     graph, most = model.graph, thinning.most
-    graph.node.extend(_nodes())
+    graph.node.extend(_nodes() if thinning.mark is None else _nodes(_marks(), "all_marks"))
     constants = _constants(classes, width, height, thinning)
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
     del graph.output[:]
@@ -101,7 +107,19 @@ def _take_quantised(graph: onnx.GraphProto, first: onnx.NodeProto) -> None:
             )
 
 
-def _nodes() -> list[onnx.NodeProto]:
+def _marks() -> list[onnx.NodeProto]:
+    """Distances → squares around the cells, as ``all_marks`` (A x 4)."""
+    n = helper.make_node
+    return [
+        n("MatMul", ["opposite", "distances"], ["both_sides"]),  # 2 x A
+        n("ReduceMin", ["both_sides"], ["shorter"], axes=[0], keepdims=1),
+        n("Mul", ["shorter", "mark_reach"], ["mark_offsets"]),
+        n("Add", ["mark_offsets", "centres"], ["mark_sides"]),  # 4 x A
+        n("Transpose", ["mark_sides"], ["all_marks"], perm=[1, 0]),
+    ]
+
+
+def _nodes(marks: Sequence[onnx.NodeProto] = (), compared: str = "all_boxes") -> list[onnx.NodeProto]:
     """Cells → the four outputs; A is the number of cells, N that of boxes given out."""
     n = helper.make_node
     return [
@@ -115,7 +133,8 @@ def _nodes() -> list[onnx.NodeProto]:
         n("Add", ["offsets", "centres"], ["sides"]),  # 4 x A
         n("Clip", ["sides", "zero", "one"], ["cut"]),
         n("Transpose", ["cut"], ["all_boxes"], perm=[1, 0]),
-        n("Unsqueeze", ["all_boxes", "first"], ["nms_boxes"]),  # 1 x A x 4
+        *marks,
+        n("Unsqueeze", [compared, "first"], ["nms_boxes"]),  # 1 x A x 4
         n("Unsqueeze", ["best", "first_two"], ["nms_scores"]),  # 1 x 1 x A
         n("NonMaxSuppression", ["nms_boxes", "nms_scores", "most", "overlap", "least_score"], ["selected"]),
         n("Slice", ["selected", "two", "three", "second"], ["cells_found"]),  # k x 1, the best first
@@ -138,14 +157,19 @@ def _nodes() -> list[onnx.NodeProto]:
 
 
 def _constants(classes: int, width: int, height: int, thinning: Thinning) -> dict[str, NDArray[Any]]:
-    most, overlap = thinning
+    most, overlap, mark = thinning.most, thinning.overlap, thinning.mark or 0.0
     across, down = width // STRIDE, height // STRIDE
     y, x = np.mgrid[:down, :across].astype(np.float32) + 0.5
     up, left = (y / down).ravel(), (x / across).ravel()
-    return {
+    reach = np.array([[-1 / down], [-1 / across], [1 / down], [1 / across]], np.float32)
+    marks = {
+        "opposite": np.tile(np.eye(2, dtype=np.float32), 2),
+        "mark_reach": reach * np.float32(mark / 2),
+    }
+    return (marks if mark else {}) | {
         "table": np.array([classes + 4, across * down], np.int64),
         "parts": np.array([classes, 4], np.int64),
-        "reach": np.array([[-1 / down], [-1 / across], [1 / down], [1 / across]], np.float32),
+        "reach": reach,
         "centres": np.stack([up, left, up, left]).astype(np.float32),
         "zero": np.array(0, np.float32),
         "one": np.array(1, np.float32),

@@ -22,8 +22,10 @@ from sensor_sim.errors import SensorError
 from sensor_sim.pixels import Image
 from sensor_sim.pixels.rendered import Thing, View
 
-# Columns of the labels: class number (-1 for none), left, top, right, bottom, visible share.
-COLUMNS = 6
+# Columns of the labels: class number (-1 for none), left, top, right, bottom, visible share, and the left, top,
+# right and bottom of its mark, which is the box itself where it has none.
+COLUMNS = 10
+BOX, MARK = slice(1, 5), slice(6, 10)
 
 Labels = NDArray[np.float32]  # n x COLUMNS
 
@@ -91,7 +93,7 @@ def rows(things: Sequence[Thing], classes: tuple[str, ...], most: int) -> Labels
     table = np.full((most, COLUMNS), -1, np.float32)
     known = sorted((t for t in things if t.label in classes), key=lambda thing: -thing.visible)[:most]
     for row, thing in zip(table, known, strict=False):
-        row[:] = (classes.index(thing.label), *thing.box, thing.visible)
+        row[:] = (classes.index(thing.label), *thing.box, thing.visible, *(thing.mark or thing.box))
     return table
 
 

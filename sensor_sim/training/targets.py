@@ -1,8 +1,9 @@
 """What the network should say of each cell: the labels of a picture → targets.
 
-Each thing is a bell over its box in the heat map of its class, 1 in the cell of its centre (Liu et al., "Training-
-time-friendly network for real-time object detection", AAAI 2020, section 3.2); the cells under the bell learn
-the box as well, weighted by the bell, so that each thing counts about the same whatever its size.
+Each thing is a bell over its mark in the heat map of its class, 1 in the cell of the mark's centre (Liu et al.,
+"Training-time-friendly network for real-time object detection", AAAI 2020, section 3.2); the cells under the bell
+learn the thing's box as well, weighted by the bell, so that each counts about the same whatever its size. A mark
+is the whole box, or of people the head: seen from above, heads hardly ever hide each other.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor_sim.training.pictures import Labels
+from sensor_sim.training.pictures import BOX, MARK, Labels
 
 Floats = NDArray[np.float32]
 
 STRIDE = 8
 # Things of which less can be seen are neither right nor wrong to find.
 LEAST_VISIBLE = 0.15
-# The bell ends at this share of the box's sides.
+# The bell ends at this share of the mark's sides.
 BELL = 0.54
 
 
@@ -39,10 +40,11 @@ def assign(things: Labels, classes: int, width: int, height: int) -> Targets:
     hidden = np.zeros((down, across), np.float32)
     boxes = np.zeros((4, down, across), np.float32)
     weights = np.zeros((down, across), np.float32)
-    scaled = things[:, 1:5] * np.array([across, down, across, down], np.float32)
+    size = np.array([across, down, across, down], np.float32)
+    scaled, marks = things[:, BOX] * size, things[:, MARK] * size
     areas = (scaled[:, 2] - scaled[:, 0]) * (scaled[:, 3] - scaled[:, 1])
     for i in np.argsort(-areas, kind="stable"):  # small ones last: they win where bells overlap
-        under, bell = _bell(scaled[i], across, down)
+        under, bell = _bell(marks[i], across, down)
         if things[i, 5] < LEAST_VISIBLE:
             hidden[under] = np.maximum(hidden[under], bell)
             continue

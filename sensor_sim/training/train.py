@@ -95,7 +95,10 @@ class _Training:
         for group in self.optimiser.param_groups:
             group["lr"] = self.plan.rate * pace(done / steps)
         pictures, *targets = batch
-        wrong = loss(self.network(pictures.contiguous(memory_format=torch.channels_last)), *targets)
+        # Twice as fast where the CPU multiplies bfloat16; weights and loss stay floats.
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            output = self.network(pictures.contiguous(memory_format=torch.channels_last))
+        wrong = loss(output.float(), *targets)
         self.optimiser.zero_grad()
         wrong.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), LONGEST_GRADIENT)

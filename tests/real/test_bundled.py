@@ -8,7 +8,7 @@ from sensor_sim.network import Network
 from sensor_sim.package import load_package
 from sensor_sim.pixels.video import VideoFile
 from sensorapp import wire
-from tests.real.clips import ROOT, Clip, missing, scene, video, with_score
+from tests.real.clips import ROOT, Clip, missing, scene, video
 from tests.real.test_people import expected, tally
 
 pytestmark = pytest.mark.xdist_group("real")
@@ -25,7 +25,7 @@ def watched(name: str, model: str, label: str) -> Clip:
 
 
 def test_six_people() -> None:
-    events = watched(PEOPLE, "people", "person").events(with_score(scene(PEOPLE), 0.45))
+    events = watched(PEOPLE, "people", "person").events(scene(PEOPLE))
     assert tally(events) == expected(6, turned=False)
 
 

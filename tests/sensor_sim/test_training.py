@@ -5,7 +5,7 @@ What needs PyTorch, which only whoever trains has, is skipped without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,10 @@ def draw(seed: int) -> Iterator[View]:
 ORDER = Order(draw, ("square",), (WIDTH, HEIGHT), count=6, moments=4, first_seed=7, most=3)
 
 
-def labels(*rows: tuple[float, ...]) -> Labels:
-    return np.array(rows, np.float32).reshape(-1, pictures.COLUMNS)
+def labels(*rows: tuple[float, ...], marks: Sequence[tuple[float, ...]] = ()) -> Labels:
+    """Without ``marks``, things are told apart by their boxes."""
+    things = np.array(rows, np.float32)
+    return np.hstack([things, np.array(marks, np.float32) if marks else things[:, pictures.BOX]])
 
 
 # --- Pictures ---
@@ -93,7 +95,8 @@ def test_labels_follow_the_picture(album: Album, seed: int) -> None:
     (row,) = things.tolist()
     bright = cv2.boundingRect((changed.min(axis=2) > 60).astype(np.uint8))
     is_ = np.array([bright[0], bright[1], bright[0] + bright[2], bright[1] + bright[3]])
-    assert np.abs(np.array(row[1:5]) * [128, 96, 128, 96] - is_).max() <= 4
+    for corners in pictures.BOX, pictures.MARK:
+        assert np.abs(np.array(row[corners]) * [128, 96, 128, 96] - is_).max() <= 4
 
 
 def test_the_same_generator_gives_the_same_picture(album: Album) -> None:
@@ -118,6 +121,17 @@ def test_a_thing_is_a_bell_around_its_centre() -> None:
     assert (under == (targets.heat[1] > 0)).all()
     assert targets.weights.sum() == pytest.approx(1)
     assert (targets.boxes[:, under] == np.array([0, 2, 6, 6])[:, None]).all()
+
+
+def test_a_thing_with_a_mark_is_a_bell_around_that() -> None:
+    """The box is learned there too; a mark beyond the picture's edge is looked for at the edge."""
+    box = (0.25, 0.0, 0.75, 1.0)
+    targets = assign(labels((0, *box, 1.0), marks=[(0.5, 0.1, 0.625, 0.2)]), 1, 64, 48)
+    assert np.argwhere(targets.heat[0]).tolist() == [[0, 4]]
+    assert targets.boxes[:, 0, 4].tolist() == [0, 2, 6, 6]
+    assert np.argwhere(targets.weights).tolist() == [[0, 4]]
+    beyond = assign(labels((0, *box, 1.0), marks=[(0.5, 0.0, 0.625, 0.0)]), 1, 64, 48)
+    assert np.argwhere(beyond.heat[0]).tolist() == [[0, 4]]
 
 
 def test_what_is_hidden_is_neither_right_nor_wrong() -> None:
@@ -238,6 +252,40 @@ def test_the_graph_says_what_the_network_said(album: Album) -> None:
     assert scores == pytest.approx(best.values[:5].numpy(), abs=1e-5)
     expected = boxes.reshape(4, -1).T[best.indices[:5]].numpy()
     assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_marks_are_compared_where_there_are_any() -> None:
+    """Two cells that tell of the same box are two things only where cells far enough apart are."""
+    import onnxruntime
+
+    from sensor_sim.training import export
+
+    found = {}
+    for thinning in (
+        export.Thinning(5, 0.5),
+        export.Thinning(5, 0.3, mark=0.5),
+        export.Thinning(5, 0.3, mark=4.0),
+    ):
+        model = export.helper.make_model(
+            export.helper.make_graph(
+                [],
+                "cells",
+                [export.helper.make_tensor_value_info(export.CELLS, export.TensorProto.FLOAT, [1, 5, 6, 8])],
+                [],
+            ),
+            opset_imports=[export.helper.make_opsetid("", export.OPSET)],
+            ir_version=export.IR_VERSION,
+        )
+        export.add_boxes(model, 1, 64, 48, thinning)
+        cells = np.full((1, 5, 6, 8), -9, np.float32)
+        for column, score in (2, 4.0), (4, 2.0):  # both see columns 1 to 5 and rows 1 to 3
+            cells[0, 0, 2, column] = score
+            cells[0, 1:, 2, column] = np.log([1.5, column - 0.5, 1.5, 5.5 - column])
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        boxes, *_, count = session.run(None, {export.CELLS: cells})
+        found[thinning] = int(count[0])
+        assert boxes[0] == pytest.approx([1 / 6, 1 / 8, 4 / 6, 6 / 8])
+    assert list(found.values()) == [1, 2, 1]
 
 
 def test_from_a_recipe_to_a_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

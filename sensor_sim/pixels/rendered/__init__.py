@@ -55,13 +55,16 @@ Happening = Crossed | Stayed | Occupied | Stocked
 
 class Thing(NamedTuple):
     """An object in view. ``box`` is its outline as if nothing stood before it, cut off at the picture's edge;
-    ``visible`` the share of its pixels (those beyond the picture's edge included) that can be seen.
+    ``visible`` the share of its pixels (those beyond the picture's edge included) that can be seen. ``mark`` is
+    the part by which it is told apart from its like, where it has one: somebody's head and shoulders, not cut
+    off at the edge.
     """
 
     number: int
     label: str
     box: Box
     visible: float
+    mark: Box | None = None
 
 
 class View(NamedTuple):

@@ -11,6 +11,8 @@ import numpy as np
 from sensor_sim.pixels.rendered.solids import Cloth, Colour, Solids
 
 Point = tuple[float, float, float]
+# Metres from the middle of a head to where head and shoulders end.
+SHOULDERS = 0.22
 Carry = Literal["none", "push", "bag", "phone", "front"]
 
 
@@ -199,6 +201,7 @@ class _Body:
         big = (1 + 0.12 * self.childish) * self.unit * (1 + 0.35 * self.childish)
         base = self._spine(1.08)
         centre = (0.0, base[1] + 0.03 * big + 0.1 * big * sin(self.pose.nod), base[2] + 0.095 * big)
+        self.solids.mark = (*centre, SHOULDERS * big)
         c, s = cos(self.pose.head), sin(self.pose.head)
 
         def at(right: float, ahead: float, up: float) -> Point:

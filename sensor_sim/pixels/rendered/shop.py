@@ -28,7 +28,6 @@ LINE, FOYER = 0, 1
 BODY = 0.25  # metres that a person's middle keeps from a wall
 # A box ends at the toes of the foremost foot, so many metres nearer to the camera than where the person stands.
 TOES = 0.15
-SCORE = 0.5  # from which on the bundled model's detections count; those between people score less
 BESIDE = 0.6  # metres by which the line goes on beyond the door, for boxes of people who are seen leaning
 
 
@@ -51,7 +50,7 @@ class Shop(NamedTuple):
         line = tuple((x, y - TOES) for x, y in self.line)
         return {
             "version": 1,
-            "detect": {"labels": ["person"], "score": SCORE},
+            "detect": {"labels": ["person"]},
             "lines": [{"id": LINE, "name": "door", "points": self._seen(line)}],
             "zones": [{"id": FOYER, "name": "foyer", "polygon": self._seen(self.foyer)}],
         }

@@ -49,6 +49,7 @@ class Solids:
     ends: list[tuple[float, ...]] = field(default_factory=list)  # ax, ay, az, bx, by, bz, ra, rb
     shapes: list[tuple[float, float, float]] = field(default_factory=list)
     cloths: list[Cloth] = field(default_factory=list)
+    mark: tuple[float, float, float, float] | None = None  # x, y, z and radius
 
     def add(
         self,
@@ -71,19 +72,21 @@ class Solids:
         turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
         where = np.array([x, y, 0.0])
         axes = turn * np.array(self.shapes)[:, None, :]
-        return Placed(
-            ends[:, 0:3] @ turn.T + where, ends[:, 3:6] @ turn.T + where, ends[:, 6:], axes, self.cloths
-        )
+        a, b = ends[:, 0:3] @ turn.T + where, ends[:, 3:6] @ turn.T + where
+        mark = (turn @ self.mark[:3] + where, self.mark[3]) if self.mark else None
+        return Placed(a, b, ends[:, 6:], axes, self.cloths, mark)
 
 
 class Placed(NamedTuple):
-    """Solids in the world: end points N x 3, radii N x 2, the unit ellipsoid's half axes as columns N x 3 x 3."""
+    """Solids in the world: end points N x 3, radii N x 2, the unit ellipsoid's half axes as columns N x 3 x 3.
+    ``mark`` is the ball by which the whole is told apart from its like."""
 
     a: Floats
     b: Floats
     radii: Floats
     axes: Floats
     cloths: list[Cloth]
+    mark: tuple[Floats, float] | None = None
 
 
 class Projected(NamedTuple):

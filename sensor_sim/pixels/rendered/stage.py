@@ -15,6 +15,7 @@ from sensor_sim.pixels.rendered import Thing, View
 from sensor_sim.pixels.rendered.backdrop import Backdrop, Room, backdrop
 from sensor_sim.pixels.rendered.camera import ASPECT, Camera, Floats, Raster
 from sensor_sim.pixels.rendered.solids import (
+    NEAR,
     Colour,
     Painted,
     Patch,
@@ -125,8 +126,21 @@ class Stage:
             if actor.label and count > LEAST_SEEN * rows * columns:
                 shape = shapes[projected.starts[i] : projected.starts[i + 1]]
                 visible = min(count / _area(shape), 1.0)
-                things.append(Thing(actor.number, actor.label, _box(shape, columns, rows), visible))
+                box, mark = _box(shape, columns, rows), self._mark(actor.placed, columns, rows)
+                things.append(Thing(actor.number, actor.label, box, visible, mark))
         return things
+
+    def _mark(self, placed: Placed, columns: int, rows: int) -> Box | None:
+        """The square around the thing's mark, in fractions of the picture."""
+        if placed.mark is None:
+            return None
+        middle, radius = placed.mark
+        depth = float(self.camera.seen(middle[None])[0, 2])
+        if depth < NEAR:
+            return None
+        raster = self.camera.raster(columns, rows)
+        (x, y), reach = self.camera.project(middle[None], raster)[0].tolist(), radius * raster.focal / depth
+        return Box((x - reach) / columns, (y - reach) / rows, (x + reach) / columns, (y + reach) / rows)
 
     def _backdrop(self, raster: Raster, light: float) -> Backdrop:
         state = round(light * LIGHT_STATES) if self.room.opening else LIGHT_STATES

@@ -47,3 +47,22 @@ def test_a_seed_is_a_place_whatever_the_steps() -> None:
     assert np.array_equal(first.image, second.image)
     assert first.things == second.things
     assert not np.array_equal(first.image, other.view(160, 120).image)
+
+
+def test_a_mark_is_where_a_head_is_and_only_people_have_one() -> None:
+    marked = 0
+    for seed in range(30):
+        world = Varied(seed, NOON)
+        world.advance(NOON)
+        raster = world.camera.raster(160, 120)
+        people = {walker.number: walker for walker in world.walkers}
+        for thing in world.view(160, 120).things:
+            assert (thing.mark is None) == (thing.number not in people)
+            if thing.mark:
+                walker = people[thing.number]
+                crown = np.array([[walker.state.x, walker.state.y, 0.93 * walker.look.height]])
+                x, y = (world.camera.project(crown, raster)[0] / (160, 120)).tolist()
+                assert thing.mark.left < x < thing.mark.right
+                assert thing.mark.top < y < thing.mark.bottom
+                marked += 1
+    assert marked > 40
