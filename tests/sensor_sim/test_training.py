@@ -256,8 +256,7 @@ def test_the_graph_says_what_the_network_said(album: Album) -> None:
 
 def test_marks_are_compared_where_there_are_any() -> None:
     """Two cells that tell of the same box are two things only where cells far enough apart are."""
-    import onnxruntime
-
+    pytest.importorskip("torch", reason="training needs PyTorch: the dependency group training")
     from sensor_sim.training import export
 
     found = {}
@@ -281,7 +280,7 @@ def test_marks_are_compared_where_there_are_any() -> None:
         for column, score in (2, 4.0), (4, 2.0):  # both see columns 1 to 5 and rows 1 to 3
             cells[0, 0, 2, column] = score
             cells[0, 1:, 2, column] = np.log([1.5, column - 0.5, 1.5, 5.5 - column])
-        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        session = run_with(model.SerializeToString())
         boxes, *_, count = session.run(None, {export.CELLS: cells})
         found[thinning] = int(count[0])
         assert boxes[0] == pytest.approx([1 / 6, 1 / 8, 4 / 6, 6 / 8])
