@@ -73,19 +73,22 @@ class Waiting:
         self._lock = threading.Lock()
         self._places: dict[str, Place] = {}
 
+    @property
+    def events(self) -> int:
+        return sum(line.events for line in self.lines)
+
     def put(self, request: Request) -> None:
         """Raises :class:`OverloadedError` when too many events wait."""
         sender = request.sender.public_id
         with self._lock:
-            waiting = sum(line.events for line in self.lines)
-            if waiting and waiting + request.events > self._most_events:
+            if self.events and self.events + request.events > self._most_events:
                 raise OverloadedError
             place = self._places.get(sender) or Place(min(self.lines, key=lambda line: line.events))
             self._places[sender] = place
             place.requests += 1
             place.line.events += request.events
             place.line.queue.put(request)
-            monitoring.WAITING.set(waiting + request.events)
+            monitoring.WAITING.set(self.events)
 
     def leave(self, requests: Sequence[Request]) -> None:
         """Of one line, when they are answered."""
@@ -96,7 +99,7 @@ class Waiting:
                 place.requests -= 1
                 if not place.requests:
                     del self._places[request.sender.public_id]
-            monitoring.WAITING.set(sum(line.events for line in self.lines))
+            monitoring.WAITING.set(self.events)
 
     def close(self) -> None:
         """Let each line end behind what waits in it."""
