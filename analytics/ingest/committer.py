@@ -249,7 +249,7 @@ def judge(
             entries.append(wire.Ack(batch.sensor, batch.epoch, -1, "invalid", f"{path}.sensor", reason))
         else:
             judged = decode.incoming(batch, sensor, path, now, tolerance_ms)
-            entries.append(refuse_expired(judged, path, now, settings.INGEST_RETENTION_DAYS))
+            entries.append(refuse_expired(judged, batch, path, now, settings.INGEST_RETENTION_DAYS))
     return entries
 
 

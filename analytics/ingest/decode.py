@@ -70,7 +70,10 @@ def unzstd(body: bytes) -> bytes:
 
 @dataclass(slots=True)
 class Batch:
-    """A batch that keeps the contract, read. ``model`` is the package's digest, 8 bytes; ``sent_at`` as in the contract."""
+    """A batch that keeps the contract, read. ``model`` is the package's digest, 8 bytes; ``sent_at`` as in the contract.
+
+    ``short`` says that its events came as columns.
+    """
 
     sensor: str
     epoch: int
@@ -79,6 +82,7 @@ class Batch:
     config: int
     columns: Columns
     sent_at: int | None = None
+    short: bool = False
 
     @property
     def count(self) -> int:
@@ -182,8 +186,10 @@ def with_events(
     if isinstance(events, columns.Problem):
         path = f"$.batches[{place}].columns.{events.path}"
         return Broken(path, events.reason, batch.sensor, batch.epoch, batch.first_seq, events.at)
-    model = bytes.fromhex(batch.model)
-    return Batch(batch.sensor, batch.epoch, batch.first_seq, model, batch.config, events, batch.sent_at)
+    model, short = bytes.fromhex(batch.model), batch.columns is not None
+    return Batch(
+        batch.sensor, batch.epoch, batch.first_seq, model, batch.config, events, batch.sent_at, short
+    )
 
 
 # What the decoder quotes of a message: names of fields that it does not know, and values.
@@ -222,7 +228,7 @@ def incoming(
         batch.config,
         batch.model,
         batch.columns,
-        unknown_scene(batch.config, sensor, path) or unknown_channel(batch.columns, sensor, path),
+        unknown_scene(batch.config, sensor, path) or unknown_channel(batch, sensor, path),
         sent_at=batch.sent_at,
         trusted_until=None if now is None else now + tolerance_ms,
     )
@@ -235,17 +241,25 @@ def unknown_scene(version: int, sensor: SensorFacts, path: str) -> tuple[str, st
     return f"{path}.config", f"scene version {version} was never published for this sensor; {newest}"
 
 
-def unknown_channel(events: Columns, sensor: SensorFacts, path: str) -> tuple[str, str] | None:
+def unknown_channel(batch: Batch, sensor: SensorFacts, path: str) -> tuple[str, str] | None:
     """The first event whose line, zone or slot the sensor does not have."""
     unknown = {
         (kind, number)
-        for kind, number in events.summary.channels
+        for kind, number in batch.columns.summary.channels
         if CHANNEL_KIND[kind] != "device" and (CHANNEL_KIND[kind], number) not in sensor.channels
     }
     if not unknown:
         return None
-    for place, (kind, _, number, _) in enumerate(events.rows()):
+    for place, (kind, _, number, _) in enumerate(batch.columns.rows()):
         if (kind, number) in unknown:
             name = CHANNEL_KIND[kind]
-            return f"{path}.events[{place}].{name}", f"the sensor has no {name} {number}; add it to its scene"
+            reason = f"the sensor has no {name} {number}; add it to its scene"
+            return path_of(path, batch, place, name, "channel"), reason
     return None
+
+
+def path_of(path: str, batch: Batch | Broken, place: int, field: str, column: str) -> str:
+    """Where an event's field is, which in columns has another name, in the batch at ``path``."""
+    if isinstance(batch, Batch) and batch.short:
+        return f"{path}.columns.{column}[{place}]"
+    return f"{path}.events[{place}].{field}"

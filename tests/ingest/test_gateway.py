@@ -176,6 +176,18 @@ async def test_batches_in_columns_are_the_same_batches(client: httpx.AsyncClient
     assert [ack["status"] for ack in answer["acks"]] == ["duplicate", "invalid", "duplicate", "duplicate"]
 
 
+async def test_an_unknown_channel_is_named_where_it_stands(client: httpx.AsyncClient, site: Site) -> None:
+    for first_seq, form, path in ((0, None, "events[1].line"), (2, shortened, "columns.channel[1]")):
+        unknown = batch(site.door.public_id, first_seq, 2)
+        unknown.events[1] = msgspec.structs.replace(unknown.events[1], line=7)
+        one = form(unknown) if form else unknown
+        _, answer = await post(client, site.gateway_token, upload(one))
+        [ack] = answer["acks"]
+        assert ack["status"] == "invalid"
+        assert ack["path"] == f"$.batches[0].{path}"
+        assert ack["reason"] == "the sensor has no line 7; add it to its scene"
+
+
 @pytest.mark.parametrize("media_type", [wire.JSON, wire.MSGPACK])
 async def test_a_broken_batch_in_columns_is_passed_by(
     client: httpx.AsyncClient, site: Site, media_type: str

@@ -22,6 +22,7 @@ from analytics.ingest.tasks import check_buckets as check_task
 from analytics.ingest.tasks import drop_partitions, forget_rejections
 from analytics.ingest.tasks import expire_set_aside as expire_task
 from sensorapp import wire
+from sensorapp.columns import shortened
 from sensorapp.fleet.scenes import publish_scene
 from tests.ingest.site import Site
 from tests.ingest.test_commit import MODEL, NOW, facts, heartbeat
@@ -154,9 +155,16 @@ def test_what_nobody_released_in_time_is_given_up_once(site: Site, connection: p
     ]
 
 
-@pytest.mark.parametrize(("age", "problem"), [(9.9, None), (11.5, ("$.batches[0].events[1].at", 11))])
+@pytest.mark.parametrize(
+    ("age", "short", "problem"),
+    [
+        (9.9, False, None),
+        (11.5, False, ("$.batches[0].events[1].at", 11)),
+        (11.5, True, ("$.batches[0].columns.at[1]", 11)),
+    ],
+)
 def test_events_older_than_batches_are_kept_are_refused(
-    site: Site, connection: psycopg.Connection, age: float, problem: tuple[str, int] | None
+    site: Site, connection: psycopg.Connection, age: float, short: bool, problem: tuple[str, int] | None
 ) -> None:
     """The sensor keeps them as dead letters, and the rejection says why."""
     now = time.time_ns() // 1_000_000
@@ -165,7 +173,8 @@ def test_events_older_than_batches_are_kept_are_refused(
         wire.Crossing(now - round(days * 86_400_000), 0, "forward") for days in (1, age)
     ]
     message = wire.Batch(sensor.public_id, 1, 0, MODEL, 1, sent)
-    judged = refuse_expired(incoming(*read([message]), sensor, "$.batches[0]", now), "$.batches[0]", now, 10)
+    [batch] = read([shortened(message) if short else message])
+    judged = refuse_expired(incoming(batch, sensor, "$.batches[0]", now), batch, "$.batches[0]", now, 10)
     reason = "lies {} days back, beyond the 10 that are kept; if the clock is wrong, set it"
     assert judged.problem == (problem and (problem[0], reason.format(problem[1])))
 
