@@ -4,11 +4,11 @@ One side is the whole server as a process of its own, fed by this process, eithe
 connection with a batch in each request, or by stores' gateways with 20 or 100 batches of their sensors; a connection
 has one request in flight. ``columns`` are the short form of events, in MessagePack. The other is this process, which
 writes the same events as rows with COPY in binary, without HTTP, key, counting or cursors, in transactions as large as
-the server makes them at most. Both sides take turns on the same cores; everything that is sent is encoded, and every
-row made, before a turn begins. The second ratio is with the time in which COPY's rows are made of events, as the server
-has to make its own of bytes.
+the server makes them at most. Both sides take turns on the same cores, seconds long, so that how a turn begins and
+ends weighs little; everything that is sent is encoded, and every row made, before a turn begins. The second ratio is
+with the time in which COPY's rows are made of events, as the server has to make its own of bytes.
 
-    python -m sensorapp.stack.run .venv/bin/python -m bench.bulk [--rounds 5] [--events 800000]
+    python -m sensorapp.stack.run .venv/bin/python -m bench.bulk [--rounds 5] [--events 3200000]
 
 ``UVICORN_WORKERS`` says how many web processes there are.
 """
@@ -32,7 +32,7 @@ from sensorapp import wire
 from tests.server import Server
 
 STORES, SENSORS = 40, 20
-WARM_UP = 2
+WARM_UP = 1
 # The most that the server commits at once.
 EVENTS_A_TRANSACTION = 20_000
 CREATE = """CREATE TABLE bench_event
@@ -152,7 +152,7 @@ def measure(
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--events", type=int, default=800_000, help="in a turn")
+    parser.add_argument("--events", type=int, default=3_200_000, help="in a turn")
     arguments = parser.parse_args()
     with _site.database() as connection, _site.server() as server:
         connection.execute(CREATE)
