@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import accumulate, groupby
-from typing import Final, LiteralString
+from typing import Final, Literal, LiteralString
 
 import numpy as np
 from psycopg import Connection, Cursor
@@ -31,11 +31,14 @@ GAUGE_CHANNELS: Final = ("zone", "slot")
 ROW_EVENTS: Final = 1_000
 # In place of a sensor's skew where none of its batches said when it was sent.
 NOT_MEASURED: Final = -(2**63)
+# What may be wrong with a batch of a known sensor.
+Fault = Literal["contract", "scene", "channel", "clock"]
 
 
 @dataclass(slots=True)
 class Incoming:
-    """A batch of a known sensor. ``problem`` is the path and the reason for which it is invalid.
+    """A batch of a known sensor. ``problem`` is the path and the reason for which it is invalid, ``fault`` of which
+    sort that is.
 
     Events after ``trusted_until`` (Unix ms) are set aside. ``released`` is a batch that was, and is counted.
     ``known`` of its events came with an earlier batch, as committing finds. ``refused_at`` are the times of events
@@ -50,6 +53,7 @@ class Incoming:
     model: bytes = b""
     columns: Columns = NONE
     problem: tuple[str, str] | None = None
+    fault: Fault = "contract"
     sent_at: int | None = None
     trusted_until: int | None = None
     released: bool = False

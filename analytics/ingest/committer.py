@@ -27,7 +27,6 @@ from analytics.ingest.decode import Batch, Broken
 from analytics.ingest.directory import Directory, SensorFacts
 from analytics.ingest.outage import Outage
 from analytics.ingest.partitions import create_partitions
-from analytics.ingest.retention import refuse_expired
 from analytics.ingest.waiting import Queue, Request, Waiting, next_group
 from sensorapp import columns, wire
 
@@ -248,8 +247,8 @@ def judge(
             reason = "the sensor is revoked; enrol it again"
             entries.append(wire.Ack(batch.sensor, batch.epoch, -1, "invalid", f"{path}.sensor", reason))
         else:
-            judged = decode.incoming(batch, sensor, path, now, tolerance_ms)
-            entries.append(refuse_expired(judged, batch, path, now, settings.INGEST_RETENTION_DAYS))
+            keep_days = settings.INGEST_RETENTION_DAYS
+            entries.append(decode.incoming(batch, sensor, path, now, tolerance_ms, keep_days))
     return entries
 
 

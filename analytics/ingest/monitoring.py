@@ -51,16 +51,6 @@ LAG = Histogram(
     buckets=(1, 2, 5, 10, 30, 60, 300, 3_600, 86_400),
 )
 
-# The last field that the path of an invalid batch names, as the reason why it was dropped.
-REASONS: Final = {
-    "sensor": "token",
-    "config": "scene",
-    "line": "channel",
-    "zone": "channel",
-    "slot": "channel",
-    "at": "clock",
-}
-
 
 def settled(
     batches: Batches, judged: Sequence[Incoming | wire.Ack], acks: Sequence[wire.Ack], received: float
@@ -69,12 +59,12 @@ def settled(
     number, events, dropped = Tally[str](), Tally[str](), Tally[str]()
     for batch, entry, ack in zip(batches, judged, acks, strict=True):
         known = entry.known if isinstance(entry, Incoming) and ack.status != "stale_epoch" else 0
-        new = batch.count - known
+        new = (entry if isinstance(entry, Incoming) else batch).count - known
         number[ack.status] += 1
         events[ack.status] += new
         events["duplicate"] += known
         if ack.status == "invalid":
-            dropped[REASONS.get(ack.path.rpartition(".")[2], "contract")] += new
+            dropped[fault(entry)] += new
         if isinstance(entry, Incoming) and ack.status == "stored":
             stored(entry)
         if not isinstance(batch, Broken) and batch.sent_at is not None:
@@ -82,6 +72,13 @@ def settled(
     for counter, tally in ((BATCHES, number), (EVENTS, events), (DROPPED, dropped)):
         for label, amount in tally.items():
             counter.labels(label).inc(amount)
+
+
+def fault(entry: Incoming | wire.Ack) -> str:
+    """What is wrong with an invalid batch; of one that is answered at once, its sender's right or its outline."""
+    if isinstance(entry, Incoming):
+        return entry.fault
+    return "token" if entry.sensor else "contract"
 
 
 def stored(batch: Incoming) -> None:

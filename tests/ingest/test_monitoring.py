@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from analytics.ingest.gateway import Gateway
 from analytics.ingest.reception import Options
 from analytics.ingest.retention import expire_set_aside
 from sensorapp import wire
+from sensorapp.columns import shortened
 from sensorapp.stack import paths
 from sensorapp.stack.processes import wait_until
 from sensorapp.stack.services import Postgres, Valkey
@@ -69,7 +70,14 @@ class Growth:
         }
 
 
-async def test_each_upload_is_seen_by_what_became_of_it(gateway: Gateway, site: Site) -> None:
+def shorten_all(batches: list[wire.Batch]) -> list[wire.Batch]:
+    return [shortened(batch) for batch in batches]
+
+
+@pytest.mark.parametrize("form", [list, shorten_all])
+async def test_each_upload_is_seen_by_what_became_of_it(
+    gateway: Gateway, site: Site, form: Callable[[list[wire.Batch]], list[wire.Batch]]
+) -> None:
     """Stored with events set aside, a duplicate, a gap, each kind of drop, and what is only partly new."""
     now = int(time.time() * 1000)
     door, organisation = site.door.public_id, site.store.organisation_id
@@ -96,7 +104,7 @@ async def test_each_upload_is_seen_by_what_became_of_it(gateway: Gateway, site: 
         batch(10, crossing()),
     ]
     growth = Growth()
-    body = wire.encode(wire.Upload(sent)).replace(b'"first_seq":10,', b'"first_seq":10,"image":0,')
+    body = wire.encode(wire.Upload(form(sent))).replace(b'"first_seq":10,', b'"first_seq":10,"image":0,')
     async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway)) as client:
         headers = {"authorization": f"Bearer {site.gateway_token}", "content-type": wire.JSON}
         assert (await client.post(URL, content=body, headers=headers)).status_code == 200
