@@ -21,7 +21,7 @@ from analytics.ingest.directory import SensorFacts
 from analytics.ingest.fold import Deltas, Gauge, Run, SensorState, fold_all
 from analytics.ingest.late import mark_late
 from analytics.ingest.packed import pack
-from analytics.ingest.resent import COMPARED, Known, Past, judge, read
+from analytics.ingest.resent import LATELY, Known, Past, judge, read
 from analytics.ingest.table import NONE, Table, join
 from sensorapp.columns import Columns, Integers
 from sensorapp.wire import Ack, AckStatus
@@ -256,11 +256,15 @@ def lock(cursor: Cursor, sensors: dict[int, SensorFacts], now: datetime) -> dict
 def read_past(
     cursor: Cursor, batches: Sequence[Incoming], progress: dict[int, Progress], now: datetime
 ) -> Past:
-    """What is known of batches that are sent again: of an earlier epoch all, else what came lately."""
-    again = [batch for batch in batches if progress[batch.sensor.id].has_passed(batch)]
-    earlier = [batch for batch in again if batch.epoch < progress[batch.sensor.id].epoch]
-    present = [batch for batch in again if batch.epoch == progress[batch.sensor.id].epoch]
-    return read(cursor, present, now - COMPARED) | read(cursor, earlier)
+    """What is known of batches that are sent again: mostly they came lately, but those of an earlier epoch."""
+    again = [(batch, progress[batch.sensor.id]) for batch in batches]
+    earlier = [(batch, batch.count) for batch, one in again if batch.epoch < one.epoch]
+    present = [
+        (batch, min(one.next_seq - batch.first_seq, batch.count))
+        for batch, one in again
+        if batch.epoch == one.epoch and one.has_passed(batch)
+    ]
+    return read(cursor, present, now - LATELY) | read(cursor, earlier)
 
 
 def read_gauges(cursor: Cursor, sensors: Iterable[SensorFacts]) -> dict[int, dict[int, Gauge]]:

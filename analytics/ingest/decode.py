@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
+from math import isnan
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -184,7 +185,14 @@ def with_events(
 ) -> Batch | Broken:
     if isinstance(batch, Broken):
         return batch
-    events = next(in_columns) if batch.columns else columns.encode(batch.events)
+    if batch.columns:
+        events = next(in_columns)
+    elif found := not_a_number(batch.events):
+        path = f"$.batches[{place}].events[{found[0]}].{found[1]}"
+        at = [event.at for event in batch.events]
+        return Broken(path, "must be a number", batch.sensor, batch.epoch, batch.first_seq, at)
+    else:
+        events = columns.encode(batch.events)
     if isinstance(events, columns.Problem):
         path = f"$.batches[{place}].columns.{events.path}"
         return Broken(path, events.reason, batch.sensor, batch.epoch, batch.first_seq, events.at)
@@ -192,6 +200,16 @@ def with_events(
     return Batch(
         batch.sensor, batch.epoch, batch.first_seq, model, batch.config, events, batch.sent_at, short
     )
+
+
+def not_a_number(events: Sequence[wire.Event]) -> tuple[int, str] | None:
+    """The place and the field of the first NaN, which lies within no bounds and which no bounds keep out."""
+    for place, event in enumerate(events):
+        if type(event) is wire.Shelf and isnan(event.confidence):
+            return place, "confidence"
+        if type(event) is wire.Heartbeat and isnan(event.temperature_c):
+            return place, "temperature_c"
+    return None
 
 
 # What the decoder quotes of a message: names of fields that it does not know, and values.

@@ -6,7 +6,8 @@ its disk was put into another device. Where the events are others than those tha
 nothing is acknowledged, and the answer is ``stale_epoch``: whoever sent them numbers them anew. Refused events are
 not kept; they are told by their times.
 
-Of the sensor's present epoch, batches of the last days are compared; older ones are taken for the same.
+Of the sensor's present epoch, batches of the last days are looked at first, and all only where these are not what
+is asked for. What retention has dropped is taken for the same.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from sensorapp.wire import AckStatus
 if TYPE_CHECKING:
     from analytics.ingest.commit import Incoming
 
-# How long ago what is compared may have been received: of many partitions, three are read.
-COMPARED: Final = timedelta(days=2)
+# How long ago what is looked at first was received: of many partitions, three are read.
+LATELY: Final = timedelta(days=2)
 ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # The batch that holds the first number, or ends before it, and those that begin after it.
@@ -168,15 +169,22 @@ def differ(one: int | None, other: int | None) -> bool:
 Past = dict[tuple[int, int], list[Known]]
 
 
-def read(cursor: Cursor, batches: Sequence[Incoming], since: datetime = ALWAYS) -> Past:
-    """What is known under the batches' numbers; of what is stored, only what was received since then."""
+def read(cursor: Cursor, asked: Sequence[tuple[Incoming, int]], lately: datetime | None = None) -> Past:
+    """What is known under the numbers of batches, of each of which so many events, from the first on, may be.
+
+    Where ``lately`` is given, what was received since then is looked at first.
+    """
     past: Past = defaultdict(list)
-    if not batches:
-        return past
-    for query in (BATCHES, SET_ASIDE):
-        read_stored(cursor, query, batches, since, past)
-    if uncovered := [batch for batch in batches if not covered(batch, past)]:
-        read_refused(cursor, uncovered, past)
+
+    def missing() -> list[Incoming]:
+        return [batch for batch, count in asked if covered(batch, past) < count]
+
+    for since in (lately, ALWAYS) if lately else (ALWAYS,):
+        if batches := missing():
+            read_stored(cursor, BATCHES, batches, since, past)
+            read_stored(cursor, SET_ASIDE, batches, since, past)
+        if batches := missing():
+            read_refused(cursor, batches, past)
     return past
 
 
@@ -191,9 +199,10 @@ def read_stored(
         past[sensor, epoch].append(known)
 
 
-def covered(batch: Incoming, past: Past) -> bool:
+def covered(batch: Incoming, past: Past) -> int:
+    """Of how many of the batch's events it is known what became."""
     runs = {one.first_seq: one for one in past[batch.sensor.id, batch.epoch]}
-    return sum(one.overlap(batch) for one in runs.values()) >= batch.count
+    return sum(one.overlap(batch) for one in runs.values())
 
 
 def read_refused(cursor: Cursor, batches: Sequence[Incoming], past: Past) -> None:

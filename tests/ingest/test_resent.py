@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from analytics.ingest import decode
 from analytics.ingest.commit import Incoming, commit
 from analytics.ingest.directory import SensorFacts
+from analytics.ingest.partitions import create_partitions
 from analytics.ingest.set_aside import release_set_aside
 from sensorapp import wire
 from tests.ingest.site import Site
@@ -25,13 +26,20 @@ def crossings(first: int, last: int, line: int = 0, shift: int = 0) -> list[wire
     return [wire.Crossing(NOW + shift + seq, line, "forward") for seq in range(first, last + 1)]
 
 
-@pytest.fixture
-def door(site: Site, connection: psycopg.Connection) -> SensorFacts:
-    """Known of epoch 2: 0 to 4 stored, 5 to 6 refused, 7 to 9 stored; of epoch 1: 0 to 2 stored, 3 refused."""
+@pytest.fixture(params=[0, 3])
+def door(request: pytest.FixtureRequest, site: Site, connection: psycopg.Connection) -> SensorFacts:
+    """Known of epoch 2: 0 to 4 stored, 5 to 6 refused, 7 to 9 stored; of epoch 1: 0 to 2 stored, 3 refused.
+
+    What is stored came so many days ago.
+    """
     sensor = facts(connection, site.door.public_id)
     commit(connection, [batch(sensor, 0, crossings(0, 2)), batch(sensor, 3, crossings(3, 3, BAD))])
     for first, last, line in ((0, 2, 0), (3, 4, 0), (5, 6, BAD), (7, 9, 0)):
         commit(connection, [batch(sensor, first, crossings(first, last, line), epoch=2)])
+    if ago := timedelta(days=request.param):
+        day = (datetime.now(UTC) - ago).date()
+        create_partitions(connection, day, day)
+        connection.execute("UPDATE ingest_batch SET received_at = received_at - %s", [ago])
     return sensor
 
 
