@@ -28,7 +28,8 @@ INDEX: Final = re.compile(r"\[\d+\]$|^\$\.?")
 
 @dataclass(frozen=True, slots=True)
 class SensorState:
-    """A sensor at a moment. ``skew`` is how far ahead its clock is, negative where behind; None if never told.
+    """A sensor at a moment. ``skew`` is how far ahead its clock is, negative where behind; None where its
+    last delivery did not tell.
 
     ``set_aside`` is how many of its events lay ahead when they came, and wait to be released.
     """

@@ -46,7 +46,7 @@ def sensor_status(heard: LastHeard | None, at: datetime) -> Status:
 
 
 def clock_error(skew_ms: int | None) -> timedelta | None:
-    """How far ahead a sensor's clock is, negative where it is behind; None if it is right or never told."""
+    """How far ahead a sensor's clock is, negative where it is behind; None if it is right or not told."""
     skew = timedelta(milliseconds=skew_ms or 0)
     return skew if abs(skew) >= CLOCK_ERROR_FROM else None
 

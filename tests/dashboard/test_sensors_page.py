@@ -185,7 +185,8 @@ def test_of_more_than_can_be_looked_at_only_the_command_is_named(
     assert "--ahead" not in said
 
 
-# Two for the session and the person, one for the stores, one for their sensors, one for what never counts.
+# Two for the session and the person, one for the stores, one for their sensors, one for what never counts; and one for what is set
+# aside, where something is.
 @pytest.mark.parametrize("more", [0, 5])
 def test_queries_of_the_page(
     shop: Shop, more: int, django_assert_num_queries: DjangoAssertNumQueries
@@ -193,7 +194,8 @@ def test_queries_of_the_page(
     for number in range(more):
         sensor, _ = make_sensor(shop.store, f"New {number}")
         refuse(sensor, "$.batches[0].config", "unknown", 1, timedelta(hours=1))
+        set_aside(sensor, 1000, timedelta(hours=number + 1))
     client = Client()
     client.force_login(shop.cast.owner)
-    with django_assert_num_queries(2 + 1 + 1 + 1):
+    with django_assert_num_queries(2 + 1 + 1 + 1 + bool(more)):
         client.get("/sensors/")
