@@ -19,7 +19,7 @@ import redis
 from sensorapp import wire
 from sensorapp.stack import paths
 from tests.faults.device import Device
-from tests.faults.site import Shop, Site, until, wait_for_progress
+from tests.faults.site import CATCHING_UP, Shop, Site, until, wait_for_progress
 
 ROUNDS = 2
 TWO_DAYS_MS = 2 * 86_400_000
@@ -28,7 +28,7 @@ TWO_DAYS_MS = 2 * 86_400_000
 def kill_again_and_again(
     site: Site, chance: random.Random, kill: Callable[[], None], start: Callable[[], None]
 ) -> None:
-    devices = site.devices(site.shop())
+    devices = site.devices(site.shop(), *CATCHING_UP)
     for device in devices:
         device.start()
     for _ in range(ROUNDS):
@@ -54,7 +54,7 @@ def test_a_session_of_postgres(site: Site, chance: random.Random) -> None:
 
 
 def test_sensors(site: Site, chance: random.Random) -> None:
-    devices = site.devices(site.shop())
+    devices = site.devices(site.shop(), *CATCHING_UP)
     for _ in range(ROUNDS):
         for device in devices:
             device.start()
@@ -67,7 +67,7 @@ def test_sensors(site: Site, chance: random.Random) -> None:
 
 
 def test_everything_at_once(site: Site, chance: random.Random) -> None:
-    devices = site.devices(site.shop())
+    devices = site.devices(site.shop(), *CATCHING_UP)
     for _ in range(ROUNDS):
         for device in devices:
             device.start()
