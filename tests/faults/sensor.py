@@ -9,7 +9,9 @@ nothing more and ends when all is settled. A new life has a ledger of its own: t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +48,13 @@ OBSERVED_MS: Final = (50, 300_000, 50, 60_000)
 LEAP_EVERY: Final = 35
 LEAPS_MS: Final = (20_000, 85_000, 95_000, 400_000, 440_000, 460_000, 1_000_000)
 
+# Not what was stamped since the outbox was opened, as long as the server may know others under its numbers.
+BEHIND: Final = """
+SELECT event.id - base, body FROM event, state
+WHERE event.id - base > ? AND event.id - base <= ? AND event.id < coalesce((SELECT id FROM doubt), event.id + 1)
+ORDER BY event.id
+"""
+
 Line = TypeVar("Line")
 
 
@@ -67,9 +76,10 @@ class Acknowledged(msgspec.Struct):
 class Noting:
     """A link that notes what the backend acknowledges, before anybody acts on it."""
 
-    def __init__(self, link: Link, file: BinaryIO) -> None:
+    def __init__(self, link: Link, outbox: Outbox, file: BinaryIO) -> None:
         self.address = link.address
         self._link = link
+        self._outbox = outbox
         self._file = file
 
     def post(self, batch: wire.Batch) -> wire.Ack:
@@ -78,7 +88,18 @@ class Noting:
             numbered = enumerate(batch.events, batch.first_seq)
             lines = [Acknowledged(batch.epoch, seq, event) for seq, event in numbered]
             write(self._file, *(line for line in lines if line.seq <= ack.acked_seq))
+            if ack.acked_seq > batch.last_seq:
+                write(self._file, *self._behind(batch, ack))
         return ack
+
+    def _behind(self, batch: wire.Batch, ack: wire.Ack) -> list[Acknowledged]:
+        """What waits behind the batch and is acknowledged with it, as after an old image of the disk."""
+        with contextlib.closing(sqlite3.connect(self._outbox.folder / "outbox.sqlite3")) as connection:
+            rows = connection.execute(BEHIND, [batch.last_seq, ack.acked_seq]).fetchall()
+        return [
+            Acknowledged(batch.epoch, seq, msgspec.msgpack.decode(body, type=wire.Event))
+            for seq, body in rows
+        ]
 
     def close(self) -> None:
         self._link.close()
@@ -172,7 +193,8 @@ def main() -> None:
         (arguments.folder / "acknowledged.jsonl").open("ab") as acknowledged,
         Outbox(arguments.outbox, arguments.sensor) as outbox,
     ):
-        link = Noting(open_link(arguments.url, Token(arguments.token, arguments.sensor)), acknowledged)
+        plain = open_link(arguments.url, Token(arguments.token, arguments.sensor))
+        link = Noting(plain, outbox, acknowledged)
         with Delivery(outbox, link, interval=0.02, batch_events=25) as delivery:
             for number, one in events(arguments):
                 source = f"generator {arguments.life}"
