@@ -268,7 +268,7 @@ EXTRA_TABLE: Final = Bounds(
 class Problem(NamedTuple):
     """Why columns are no events that the contract allows: in which of them, and what is wanted there.
 
-    ``at`` are the times of the events, None where one cannot be read.
+    ``at`` are the times of the events, None where one cannot be read, and nothing where none can.
     """
 
     path: str
@@ -306,11 +306,12 @@ def misfit(batch: wire.Columns) -> Problem | None:
 
 
 def times(batch: wire.Columns) -> list[int | None]:
-    count = len(batch.kind)
-    if len(batch.at) != count * SIZES["at"]:
-        return [None] * count
+    """Of its events, None where one cannot be read; nothing where none can."""
+    if len(batch.at) != len(batch.kind) * SIZES["at"]:
+        return []
     least, most = int(AT.least[CROSSING]), int(AT.most[CROSSING])
-    return [at if least <= at <= most else None for at in np.frombuffer(batch.at, TYPES["at"]).tolist()]
+    found = [at if least <= at <= most else None for at in np.frombuffer(batch.at, TYPES["at"]).tolist()]
+    return found if any(found) else []
 
 
 def within_bounds(batches: Sequence[wire.Columns]) -> Iterator[Columns | Problem]:

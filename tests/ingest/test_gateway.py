@@ -34,6 +34,7 @@ from tests.ingest.uploads import NOW, batch
 
 T = TypeVar("T")
 URL = "http://gateway/ingest/v1/batches"
+UNKNOWN_FIELD = "Object contains unknown field; allowed are sensor, epoch, first_seq, model, config, events, sent_at and columns"
 
 
 class Listener:
@@ -151,7 +152,10 @@ async def test_one_bad_batch_does_not_block_its_neighbours(client: httpx.AsyncCl
         (door, "stored", 4),
     ]
     assert answer["acks"][1]["path"] == "$.batches[1].events[0]"
-    assert answer["acks"][1]["reason"] == "Object contains unknown field"
+    assert (
+        answer["acks"][1]["reason"]
+        == "Object contains unknown field; allowed are type, at, line and direction"
+    )
 
 
 async def test_batches_in_columns_are_the_same_batches(client: httpx.AsyncClient, site: Site) -> None:
@@ -200,7 +204,7 @@ async def test_a_broken_batch_in_columns_is_passed_by(
     headers = bearer(site.door_token) | {"content-type": media_type}
     response = await client.post(URL, content=body, headers=headers)
     [ack] = wire.decode(response.content, wire.Answer, media_type).acks
-    assert ack == wire.Ack(door, 1, 1, "invalid", "$.batches[0]", "Object contains unknown field")
+    assert ack == wire.Ack(door, 1, 1, "invalid", "$.batches[0]", UNKNOWN_FIELD)
 
 
 async def test_a_batch_without_a_head_is_answered_all_the_same(client: httpx.AsyncClient, site: Site) -> None:
@@ -224,22 +228,28 @@ async def test_what_cannot_be_stored_is_refused_and_its_neighbours_are_kept(
     assert acks[1].path.startswith("$.batches[1]")
 
 
-@pytest.mark.parametrize("word", ["\\u0000", "/9j/4AAQSkZJRg" * 70_000, "`' - at `$"])
+@pytest.mark.parametrize(
+    "word",
+    ["\\u0000", "/9j/4AAQSkZJRg" * 70_000, "`' - at `$", "x - at `$.sensor.hello"],
+    ids=["null", "picture", "quotes", "path"],
+)
 async def test_no_word_of_a_device_is_kept(
     client: httpx.AsyncClient, site: Site, connection: psycopg.Connection, word: str
 ) -> None:
     """Neither as the name of a field nor as a value, and what is refused blocks nobody."""
     door = site.door.public_id
-    good, field, value = (wire.encode(batch(door, first_seq)) for first_seq in range(3))
+    good, field, value, head = (wire.encode(batch(door, first_seq)) for first_seq in range(4))
+    head = head.replace(b'"epoch"', b'"' + word.encode() + b'":0,"epoch"')
     field = field.replace(b'"type"', b'"' + word.encode() + b'":0,"type"')
     value = value.replace(b'"forward"', b'"' + word.encode() + b'"')
-    body = b'{"batches":[' + b",".join([good, field, value]) + b"]}"
+    body = b'{"batches":[' + b",".join([good, field, value, head]) + b"]}"
     status, answer = await post(client, site.door_token, body)
-    assert (status, [ack["status"] for ack in answer["acks"]]) == (200, ["stored", "invalid", "invalid"])
+    assert (status, [ack["status"] for ack in answer["acks"]]) == (200, ["stored", *["invalid"] * 3])
     rows = connection.execute("SELECT path, reason FROM ingest_rejection ORDER BY first_seq").fetchall()
     assert rows == [
-        ("$.batches[1].events[0]", "Object contains unknown field"),
-        ("$.batches[2].events[0].direction", "Invalid enum value"),
+        ("$.batches[1].events[0]", "Object contains unknown field; allowed are type, at, line and direction"),
+        ("$.batches[2].events[0].direction", "Invalid enum value; allowed are backward and forward"),
+        ("$.batches[3]", UNKNOWN_FIELD),
     ]
 
 
