@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Final
 
 from msgspec import inspect
@@ -13,7 +14,8 @@ from sensorapp import wire
 # What the decoder quotes of a message: names of fields that it does not know, and values.
 QUOTED: Final = re.compile(r"(Object contains unknown field|Invalid (?:enum )?value) .*", re.DOTALL)
 STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]", re.ASCII)
-MILLISECONDS: Final = inspect.type_info(wire.Milliseconds)
+type_info = cache(inspect.type_info)
+MILLISECONDS: Final = type_info(wire.Milliseconds)
 
 
 def explain(
@@ -23,14 +25,16 @@ def explain(
 
     ``tag`` is asked for the type of the event at a place, where it is one of its fields that is not known.
     """
-    node, path, event = inspect.type_info(kind), "$", 0
+    node, path, event = type_info(kind), "$", 0
     for name, place in STEP.findall(error.path):
         below = type_below(node, name)
         if below is None:  # the rest is not a path, but in a sender's words
             break
         node, path, event = below, path + (f".{name}" if name else f"[{place}]"), int(place or event)
-    if "unknown field" in error.reason and not structs(node):  # nor was any of it
-        node, path = inspect.type_info(kind), "$"
+    if "unknown field" in error.reason and not (
+        structs(node) and error.reason.endswith("`")
+    ):  # nor was any of it
+        node, path = type_info(kind), "$"
     found = QUOTED.fullmatch(error.reason)
     reason = found[1] if found else error.reason[:200]
     return path, reason + remedy(reason, node, lambda: tag(event))

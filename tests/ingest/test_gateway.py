@@ -214,6 +214,29 @@ async def test_a_batch_without_a_head_is_answered_all_the_same(client: httpx.Asy
     assert answer["acks"][0]["path"] == "$.batches[0].sensor"
 
 
+async def test_the_cursor_moves_past_what_is_broken_where_its_number_of_events_is_known(
+    client: httpx.AsyncClient, site: Site, connection: psycopg.Connection
+) -> None:
+    door = site.door.public_id
+    head = {"sensor": door, "epoch": 1, "first_seq": 0, "model": "0123456789abcdef", "config": 1}
+    uncounted = ({"evnts": [None]}, {"events": [None] * (wire.MAX_EVENTS_PER_BATCH + 1)}, {"events": 1})
+    broken = [head | events for events in (*uncounted, {"events": [None, None]})]
+    good = msgspec.to_builtins(batch(door, 2))
+    _, answer = await post(client, site.door_token, msgspec.json.encode({"batches": [*broken, good]}))
+    assert [(ack["sensor"], ack["status"], ack["acked_seq"]) for ack in answer["acks"]] == [
+        *[(door, "invalid", -1)] * 3,
+        (door, "invalid", 1),
+        (door, "stored", 2),
+    ]
+    rows = connection.execute("SELECT first_seq, last_seq, path, at FROM ingest_rejection").fetchall()
+    assert rows == [(0, 1, "$.batches[3].events[0]", [])]
+    again = await post(client, site.door_token, msgspec.json.encode({"batches": [broken[-1], good]}))
+    assert [(ack["status"], ack["acked_seq"]) for ack in again[1]["acks"]] == [
+        ("invalid", 2),
+        ("duplicate", 2),
+    ]
+
+
 async def test_what_cannot_be_stored_is_refused_and_its_neighbours_are_kept(
     client: httpx.AsyncClient, site: Site
 ) -> None:
