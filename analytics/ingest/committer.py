@@ -235,7 +235,7 @@ def refuse(batch: wire.Batch, place: int) -> Broken:
     """The same batch as one that cannot be stored, for a reason that the log knows."""
     reason = "the backend cannot store this batch; its log says why"
     at = columns.times(batch.columns) if batch.columns else [event.at for event in batch.events]
-    return decode.broken(batch, f"$.batches[{place}]", reason, at)
+    return Broken(f"$.batches[{place}]", reason, batch.sensor, batch.epoch, batch.first_seq, at)
 
 
 def judge(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from math import isnan
 from typing import Annotated, Any, Final, Generic, TypeVar
@@ -21,8 +21,8 @@ from analytics.ingest.retention import DAY_MS, oldest_kept
 from sensorapp import columns, wire
 from sensorapp.columns import Columns
 
-# Of the broken batches of an upload, the events whose times are read one by one; this costs a microsecond each.
-READ_ONE_BY_ONE: Final = wire.MAX_EVENTS_PER_BATCH
+# Of broken batches that are read together, so many events without readable times are looked at one by one.
+PATIENCE: Final = wire.MAX_EVENTS_PER_BATCH
 # A list of JSON with more bytes than this is looked through before its items are taken apart.
 OUTLINED_BYTES: Final = 2 * 1024 * 1024
 
@@ -55,8 +55,8 @@ class Batch:
 class Broken:
     """A batch that does not keep the contract. Without a usable head, ``sensor`` is empty.
 
-    ``at`` are the times of its events as far as they can be read; where none can, ``unread`` says how many there
-    are, 0 if not even that is known.
+    ``at`` are the times of its events, None where one cannot be read. Of events that were not looked at, ``unread``
+    says how many there are, 0 if not even that is known.
     """
 
     path: str
@@ -72,10 +72,24 @@ class Broken:
         return len(self.at) + self.unread
 
 
-def broken(batch: wire.Batch, path: str, reason: str, at: Sequence[int | None]) -> Broken:
-    """A batch that was read, and is not what it should be; ``at`` may be empty."""
-    unread = 0 if at else batch.count
-    return Broken(path, reason, batch.sensor, batch.epoch, batch.first_seq, at, unread)
+@dataclass(slots=True)
+class Patience:
+    """How many more events without readable times are looked at one by one, and remembered as such."""
+
+    left: int = PATIENCE
+
+    def suffices(self, events: int) -> bool:
+        if events > self.left:
+            return False
+        self.left -= events
+        return True
+
+    def times(self, batch: wire.Columns) -> tuple[Sequence[int | None], int]:
+        """Those of a batch's events and, where they are not told, how many there are."""
+        events = len(batch.kind)
+        if at := columns.times(batch):
+            return at, 0
+        return ([None] * events, 0) if self.suffices(events) else ((), events)
 
 
 Item = TypeVar("Item")
@@ -136,10 +150,10 @@ def batches(body: bytes, media_type: str) -> list[wire.Batch | Broken]:
 
 @dataclass(slots=True)
 class Repair:
-    """Reads an upload that has broken batches. ``patience`` is how many events it still reads one by one."""
+    """Reads an upload that has broken batches."""
 
     media_type: str
-    patience: int = READ_ONE_BY_ONE
+    patience: Patience = field(default_factory=Patience)
 
     def batches(self, body: bytes) -> list[wire.Batch | Broken]:
         try:
@@ -165,7 +179,7 @@ class Repair:
         return Broken(path, reason, head.sensor, head.epoch, head.first_seq, at, unread)
 
     def times(self, content: Content) -> tuple[Sequence[int | None], int]:
-        """Those of a batch's events or, where none can be read, only how many there are.
+        """Those of a batch's events and, where these are not looked at, how many there are.
 
         Raises :class:`~sensorapp.wire.WireError` where not even that is known.
         """
@@ -174,18 +188,13 @@ class Repair:
             return self.times_one_by_one(content.events)
         if bytes(content.events):
             raise wire.WireError("$", "in columns, or else one by one")
-        at = columns.times(in_columns)
-        return at, 0 if at else len(in_columns.kind)
+        return self.patience.times(in_columns)
 
     def times_one_by_one(self, events: Raw) -> tuple[Sequence[int | None], int]:
         with suppress(wire.WireError):
             return [one.at for one in self.decode(events, Events[Timed])], 0
         raws = self.unread(events, Events[Raw], Events[Object])
-        if len(raws) > self.patience:
-            return (), len(raws)
-        self.patience -= len(raws)
-        at = [self.time(raw) for raw in raws]
-        return (at, 0) if any(at) else ((), len(raws))
+        return ([self.time(raw) for raw in raws], 0) if self.patience.suffices(len(raws)) else ((), len(raws))
 
     def time(self, event: Raw) -> int | None:
         with suppress(wire.WireError):
@@ -219,14 +228,18 @@ def read(found: Sequence[wire.Batch | Broken], places: Iterable[int] | None = No
     What came in columns is looked at together: so it costs least beside the database, where many uploads have met.
     """
     given = [batch.columns for batch in found if isinstance(batch, wire.Batch) and batch.columns]
-    in_columns = iter(columns.read(given))
+    in_columns, patience = iter(columns.read(given)), Patience()
     return [
-        with_events(batch, in_columns, place) for place, batch in zip(places or count(), found, strict=False)
+        with_events(batch, in_columns, place, patience)
+        for place, batch in zip(places or count(), found, strict=False)
     ]
 
 
 def with_events(
-    batch: wire.Batch | Broken, in_columns: Iterator[Columns | columns.Problem], place: int
+    batch: wire.Batch | Broken,
+    in_columns: Iterator[Columns | columns.Problem],
+    place: int,
+    patience: Patience,
 ) -> Batch | Broken:
     if isinstance(batch, Broken):
         return batch
@@ -235,12 +248,14 @@ def with_events(
     elif found := not_a_number(batch.events):
         path = f"$.batches[{place}].events[{found[0]}].{found[1]}"
         at = [event.at for event in batch.events]
-        return broken(batch, path, "must be a number", at)
+        return Broken(path, "must be a number", batch.sensor, batch.epoch, batch.first_seq, at)
     else:
         events = columns.encode(batch.events)
     if isinstance(events, columns.Problem):
+        assert batch.columns
         path = f"$.batches[{place}].columns.{events.path}"
-        return broken(batch, path, events.reason, events.at)
+        head = (batch.sensor, batch.epoch, batch.first_seq)
+        return Broken(path, events.reason, *head, *patience.times(batch.columns))
     model, short = bytes.fromhex(batch.model), batch.columns is not None
     return Batch(
         batch.sensor, batch.epoch, batch.first_seq, model, batch.config, events, batch.sent_at, short

@@ -229,7 +229,7 @@ async def test_the_cursor_moves_past_what_is_broken_where_its_number_of_events_i
         (door, "stored", 2),
     ]
     rows = connection.execute("SELECT first_seq, last_seq, path, at FROM ingest_rejection").fetchall()
-    assert rows == [(0, 1, "$.batches[3].events[0]", [])]
+    assert rows == [(0, 1, "$.batches[3].events[0]", [None, None])]
     again = await post(client, site.door_token, msgspec.json.encode({"batches": [broken[-1], good]}))
     assert [(ack["status"], ack["acked_seq"]) for ack in again[1]["acks"]] == [
         ("invalid", 2),
