@@ -79,6 +79,10 @@ class Committer:
         self._waiting.put(request)
         return request.answer
 
+    def check(self) -> None:
+        """Raises :class:`~analytics.ingest.waiting.OverloadedError` while nothing more may wait."""
+        self._waiting.check()
+
     @property
     def running(self) -> bool:
         return all(thread.is_alive() for thread in self._threads)
@@ -92,7 +96,8 @@ class Committer:
     def _run(self, queue: Queue) -> None:
         while requests := next_group(queue):
             # A request whose sender hung up is dropped: unacknowledged, it will be sent again.
-            self._settle([one for one in requests if one.answer.set_running_or_notify_cancel()])
+            if begun := [one for one in requests if one.answer.set_running_or_notify_cancel()]:
+                self._settle(begun)
             self._waiting.leave(requests)
 
     def _settle(self, requests: list[Request]) -> None:
@@ -252,6 +257,9 @@ def judge(
         elif sensor.revoked:
             reason = "the sensor is revoked; enrol it again"
             entries.append(wire.Ack(batch.sensor, batch.epoch, -1, "invalid", f"{path}.sensor", reason))
+        elif isinstance(batch, Broken) and not batch.count:
+            # Nobody knows how far the cursor would have to move.
+            entries.append(wire.Ack(batch.sensor, batch.epoch, -1, "invalid", batch.path, batch.reason))
         else:
             keep_days = settings.INGEST_RETENTION_DAYS
             entries.append(decode.incoming(batch, sensor, path, now, tolerance_ms, keep_days))

@@ -14,14 +14,15 @@ import redis.asyncio
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from analytics.ingest import decode, monitoring
+from analytics.ingest import monitoring
 from analytics.ingest.check import Check, last_check
 from analytics.ingest.committer import TOLERANCE_MS, Committer, UnavailableError
 from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
 from analytics.ingest.limits import Limits
 from analytics.ingest.live import GroupSend, Publisher
 from analytics.ingest.outage import Outage
-from analytics.ingest.refusal import Batches, RefusedError
+from analytics.ingest.reading import Reading
+from analytics.ingest.refusal import Batches, HungUpError, RefusedError, later
 from analytics.ingest.waiting import THREADS, OverloadedError, Request
 from sensorapp import wire
 from sensorapp.accounts import secrets
@@ -29,11 +30,8 @@ from sensorapp.accounts import secrets
 T = TypeVar("T")
 
 LOOK_UPS_AT_ONCE: Final = 4
-RETRY_AFTER_SECONDS: Final = 1
 RECONNECT_SECONDS: Final = 4
 HEALTH_TIMEOUT_S: Final = 2.0
-# Larger or packed bodies are decoded beside the event loop.
-DECODED_AT_ONCE_BYTES: Final = 64 * 1024
 
 Sender = SensorFacts | GatewayFacts
 
@@ -55,6 +53,7 @@ class Reception:
 
     def __init__(self, database_url: str, group_send: GroupSend, options: Options) -> None:
         self.options = options
+        self.reading = Reading()
         self._limits = Limits(options.sensor_events_per_second, options.organisation_events_per_second)
         self._database_url = database_url
         self._group_send = group_send
@@ -125,7 +124,7 @@ class Reception:
             self._outage.begin(error)
             raise later("The database is not available.") from None
         except psycopg.errors.UndefinedTable:
-            raise RefusedError(503, "The database lacks tables.", "Run manage.py migrate.") from None
+            raise later("The database lacks tables.", "Run manage.py migrate.") from None
         self._outage.end()
         return found
 
@@ -153,9 +152,19 @@ class Reception:
     def check_committer(self) -> None:
         """Raise :class:`RefusedError` where nothing would ever be committed again."""
         if self._committer and not self._committer.running:
-            raise RefusedError(503, "A committing thread has ended.", "Restart this process.")
+            raise later("A committing thread has ended.", "Restart this process.")
 
     # --- uploads ---
+
+    def admit(self, sender: Sender) -> None:
+        """Raise :class:`RefusedError` where nothing of a sender is taken now, before any of its upload is read."""
+        _, committer = self.open()
+        self.check_committer()
+        self._limits.check_sender(sender)
+        try:
+            committer.check()
+        except OverloadedError:
+            raise too_much() from None
 
     def submit(self, sender: Sender, batches: Batches) -> Future[wire.Answer]:
         """Hand an upload to the committer; :meth:`settled` waits for what becomes of it."""
@@ -164,16 +173,23 @@ class Reception:
         try:
             answer = committer.submit(Request(sender, batches, early=early))
         except OverloadedError:
-            raise later("Too much is waiting to be stored.") from None
+            raise too_much() from None
         self._limits.take(sender, batches, early)
         return answer
 
     async def settled(self, answer: Future[wire.Answer]) -> wire.Answer:
-        """The answer, when the batches that it acknowledges are durable."""
+        """The answer, when the batches that it acknowledges are durable.
+
+        Raises :class:`HungUpError` where it was cancelled, as its sender no longer waits for it.
+        """
         try:
             return await asyncio.wrap_future(answer)
         except UnavailableError:
             raise later("The database is not available.") from None
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
+            raise HungUpError from None
 
 
 class LookUps:
@@ -200,8 +216,8 @@ class LookUps:
         return await self._read(wanted)
 
 
-def later(title: str) -> RefusedError:
-    return RefusedError(503, title, "Send it again later.", RETRY_AFTER_SECONDS)
+def too_much() -> RefusedError:
+    return later("Too much is waiting to be stored.")
 
 
 def open_pool(database_url: str, connections: int) -> ConnectionPool:
@@ -216,23 +232,3 @@ def open_pool(database_url: str, connections: int) -> ConnectionPool:
         check=ConnectionPool.check_connection,
         open=True,
     )
-
-
-async def read_batches(body: bytes, media_type: str, encoding: str = "") -> Batches:
-    """The batches of an upload, the broken ones told from their neighbours."""
-    if len(body) <= DECODED_AT_ONCE_BYTES:
-        return unpack(body, media_type, encoding)
-    return await asyncio.to_thread(unpack, body, media_type, encoding)
-
-
-def unpack(body: bytes, media_type: str, encoding: str) -> Batches:
-    try:
-        return decode.batches(decode.decompress(body, encoding), media_type)
-    except LookupError:
-        raise RefusedError(415, f"Content-Encoding {encoding} is not known.", "Use gzip or zstd.") from None
-    except decode.TooLargeError:
-        detail = f"Send at most {wire.MAX_BODY_BYTES} bytes, unpacked."
-        raise RefusedError(413, "The body unpacks to too much.", detail) from None
-    except wire.WireError as error:
-        detail = f"{error.path}: {decode.harmless(error.reason)}"
-        raise RefusedError(400, "The upload does not keep the contract.", detail) from None

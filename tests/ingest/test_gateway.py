@@ -34,6 +34,7 @@ from tests.ingest.uploads import NOW, batch
 
 T = TypeVar("T")
 URL = "http://gateway/ingest/v1/batches"
+UNKNOWN_FIELD = "Object contains unknown field; allowed are sensor, epoch, first_seq, model, config, events, sent_at and columns"
 
 
 class Listener:
@@ -151,7 +152,10 @@ async def test_one_bad_batch_does_not_block_its_neighbours(client: httpx.AsyncCl
         (door, "stored", 4),
     ]
     assert answer["acks"][1]["path"] == "$.batches[1].events[0]"
-    assert answer["acks"][1]["reason"] == "Object contains unknown field"
+    assert (
+        answer["acks"][1]["reason"]
+        == "Object contains unknown field; allowed are type, at, line and direction"
+    )
 
 
 async def test_batches_in_columns_are_the_same_batches(client: httpx.AsyncClient, site: Site) -> None:
@@ -200,7 +204,7 @@ async def test_a_broken_batch_in_columns_is_passed_by(
     headers = bearer(site.door_token) | {"content-type": media_type}
     response = await client.post(URL, content=body, headers=headers)
     [ack] = wire.decode(response.content, wire.Answer, media_type).acks
-    assert ack == wire.Ack(door, 1, 1, "invalid", "$.batches[0]", "Object contains unknown field")
+    assert ack == wire.Ack(door, 1, 1, "invalid", "$.batches[0]", UNKNOWN_FIELD)
 
 
 async def test_a_batch_without_a_head_is_answered_all_the_same(client: httpx.AsyncClient, site: Site) -> None:
@@ -208,6 +212,29 @@ async def test_a_batch_without_a_head_is_answered_all_the_same(client: httpx.Asy
     status, answer = await post(client, site.door_token, b'{"batches":[{"sensor":7},' + good + b"]}")
     assert (status, [ack["status"] for ack in answer["acks"]]) == (200, ["invalid", "stored"])
     assert answer["acks"][0]["path"] == "$.batches[0].sensor"
+
+
+async def test_the_cursor_moves_past_what_is_broken_where_its_number_of_events_is_known(
+    client: httpx.AsyncClient, site: Site, connection: psycopg.Connection
+) -> None:
+    door = site.door.public_id
+    head = {"sensor": door, "epoch": 1, "first_seq": 0, "model": "0123456789abcdef", "config": 1}
+    uncounted = ({"evnts": [None]}, {"events": [None] * (wire.MAX_EVENTS_PER_BATCH + 1)}, {"events": 1})
+    broken = [head | events for events in (*uncounted, {"events": [None, None]})]
+    good = msgspec.to_builtins(batch(door, 2))
+    _, answer = await post(client, site.door_token, msgspec.json.encode({"batches": [*broken, good]}))
+    assert [(ack["sensor"], ack["status"], ack["acked_seq"]) for ack in answer["acks"]] == [
+        *[(door, "invalid", -1)] * 3,
+        (door, "invalid", 1),
+        (door, "stored", 2),
+    ]
+    rows = connection.execute("SELECT first_seq, last_seq, path, at FROM ingest_rejection").fetchall()
+    assert rows == [(0, 1, "$.batches[3].events[0]", [None, None])]
+    again = await post(client, site.door_token, msgspec.json.encode({"batches": [broken[-1], good]}))
+    assert [(ack["status"], ack["acked_seq"]) for ack in again[1]["acks"]] == [
+        ("invalid", 2),
+        ("duplicate", 2),
+    ]
 
 
 async def test_what_cannot_be_stored_is_refused_and_its_neighbours_are_kept(
@@ -224,22 +251,28 @@ async def test_what_cannot_be_stored_is_refused_and_its_neighbours_are_kept(
     assert acks[1].path.startswith("$.batches[1]")
 
 
-@pytest.mark.parametrize("word", ["\\u0000", "/9j/4AAQSkZJRg" * 70_000, "`' - at `$"])
+@pytest.mark.parametrize(
+    "word",
+    ["\\u0000", "/9j/4AAQSkZJRg" * 70_000, "`' - at `$", "x - at `$.sensor.hello"],
+    ids=["null", "picture", "quotes", "path"],
+)
 async def test_no_word_of_a_device_is_kept(
     client: httpx.AsyncClient, site: Site, connection: psycopg.Connection, word: str
 ) -> None:
     """Neither as the name of a field nor as a value, and what is refused blocks nobody."""
     door = site.door.public_id
-    good, field, value = (wire.encode(batch(door, first_seq)) for first_seq in range(3))
+    good, field, value, head = (wire.encode(batch(door, first_seq)) for first_seq in range(4))
+    head = head.replace(b'"epoch"', b'"' + word.encode() + b'":0,"epoch"')
     field = field.replace(b'"type"', b'"' + word.encode() + b'":0,"type"')
     value = value.replace(b'"forward"', b'"' + word.encode() + b'"')
-    body = b'{"batches":[' + b",".join([good, field, value]) + b"]}"
+    body = b'{"batches":[' + b",".join([good, field, value, head]) + b"]}"
     status, answer = await post(client, site.door_token, body)
-    assert (status, [ack["status"] for ack in answer["acks"]]) == (200, ["stored", "invalid", "invalid"])
+    assert (status, [ack["status"] for ack in answer["acks"]]) == (200, ["stored", *["invalid"] * 3])
     rows = connection.execute("SELECT path, reason FROM ingest_rejection ORDER BY first_seq").fetchall()
     assert rows == [
-        ("$.batches[1].events[0]", "Object contains unknown field"),
-        ("$.batches[2].events[0].direction", "Invalid enum value"),
+        ("$.batches[1].events[0]", "Object contains unknown field; allowed are type, at, line and direction"),
+        ("$.batches[2].events[0].direction", "Invalid enum value; allowed are backward and forward"),
+        ("$.batches[3]", UNKNOWN_FIELD),
     ]
 
 
