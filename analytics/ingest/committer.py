@@ -100,9 +100,10 @@ class Committer:
         while requests := next_group(queue):
             # A request whose sender hung up is dropped: unacknowledged, it will be sent again.
             wanted = [one for one in requests if one.answer.set_running_or_notify_cancel()]
-            trouble.begin()
-            self._settle(wanted)
-            trouble.end(reason_of(wanted))
+            if wanted:
+                trouble.begin()
+                self._settle(wanted)
+                trouble.end(reason_of(wanted))
             self._waiting.leave(requests)
 
     def _settle(self, requests: list[Request]) -> None:
@@ -215,7 +216,7 @@ def put_off(requests: Iterable[Request], error: Exception) -> None:
 def reason_of(requests: Sequence[Request]) -> str:
     """Why nothing was stored of requests that are settled; empty where something was."""
     errors = [request.answer.exception() for request in requests]
-    return str(errors[0]) if errors and all(errors) else ""
+    return str(errors[0]) if all(errors) else ""
 
 
 Judged = list[Incoming | wire.Ack]

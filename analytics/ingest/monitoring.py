@@ -31,8 +31,6 @@ DROPPED = Counter(
 )
 SET_ASIDE = Counter(f"{PREFIX}_set_aside_events_total", "Events that lay too far ahead of the clock.")
 REFUSED = Counter(f"{PREFIX}_refused_total", "Uploads refused whole, by HTTP status.", ["status"])
-# There from the start: what begins with its first increase has not increased.
-REFUSED.labels(503)
 STREAMS = Gauge(f"{PREFIX}_streams", "Streams that are open.")
 WAITING = Gauge(f"{PREFIX}_waiting_events", "Events that wait for the committing threads.")
 STUCK_SECONDS = Gauge(

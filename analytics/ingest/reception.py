@@ -22,7 +22,7 @@ from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
 from analytics.ingest.limits import Limits
 from analytics.ingest.live import GroupSend, Publisher
 from analytics.ingest.outage import READ_ONLY, SILENT, Outage, why
-from analytics.ingest.refusal import Batches, RefusedError
+from analytics.ingest.refusal import Batches, RefusedError, later
 from analytics.ingest.waiting import THREADS, OverloadedError, Request
 from sensorapp import wire
 from sensorapp.accounts import secrets
@@ -33,7 +33,6 @@ LOOK_UPS_AT_ONCE: Final = 4
 LOOKING_UP: Final = Patience(lock_s=2, statement_s=4, word_s=6)
 # Senders wait for half a minute. A transaction of 20 000 events takes well below a second.
 COMMITTING: Final = Patience(lock_s=10, statement_s=30, word_s=40)
-RETRY_AFTER_SECONDS: Final = 1
 # Health is told within the sum of the two, whatever becomes of those who are asked.
 HEALTH_TIMEOUT_S: Final = 3.0
 PLACE_S: Final = 2.0
@@ -140,7 +139,7 @@ class Reception:
                 with pool.connection(place_s) as connection:
                     found = read(connection)
             except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-                raise RefusedError(503, "The database lacks tables.", "Run manage.py migrate.") from None
+                raise later("The database lacks tables.", "Run manage.py migrate.") from None
             except psycopg.Error as error:
                 self._outage.begin(error)
                 raise later(why(error)) from None
@@ -170,7 +169,7 @@ class Reception:
                 return await self._read(read, self._probes, PLACE_S)
         except TimeoutError:
             detail = f"Not within {HEALTH_TIMEOUT_S:g} s: look at its log, its disk and its load."
-            raise RefusedError(503, SILENT, detail, RETRY_AFTER_SECONDS) from None
+            raise later(SILENT, detail) from None
 
     async def reaches_valkey(self) -> bool:
         limits = {"socket_timeout": VALKEY_TIMEOUT_S, "socket_connect_timeout": VALKEY_TIMEOUT_S}
@@ -187,12 +186,12 @@ class Reception:
         """Raise :class:`RefusedError` where uploads have been waiting in vain."""
         if self._committer and (trouble := self._committer.trouble).seconds > STUCK_AFTER_S:
             title = f"A committing thread has stored nothing for {trouble.seconds:.0f} s."
-            raise RefusedError(503, title, f"{trouble.reason} {LOOK_AT}".strip(), RETRY_AFTER_SECONDS)
+            raise later(title, f"{trouble.reason} {LOOK_AT}".strip())
 
     def check_committer(self) -> None:
         """Raise :class:`RefusedError` where nothing would ever be committed again."""
         if self._committer and not self._committer.running:
-            raise RefusedError(503, "A committing thread has ended.", "Restart this process.")
+            raise later("A committing thread has ended.", "Restart this process.")
 
     # --- uploads ---
 
@@ -239,15 +238,11 @@ class LookUps:
         return await self._read(wanted)
 
 
-def later(title: str) -> RefusedError:
-    return RefusedError(503, title, "Send it again later.", RETRY_AFTER_SECONDS)
-
-
 def read_readiness(connection: Connection) -> Check | None:
     [[writes]] = connection.execute(WRITES).fetchall()
     if not writes:
         detail = "Lead DATABASE_URL to the primary, or set default_transaction_read_only = off."
-        raise RefusedError(503, READ_ONLY, detail, RETRY_AFTER_SECONDS)
+        raise later(READ_ONLY, detail)
     return last_check(connection)
 
 
