@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import accumulate, groupby
-from typing import Final, LiteralString
+from typing import Final, Literal, LiteralString
 
 import numpy as np
 from psycopg import Connection, Cursor
@@ -21,7 +21,7 @@ from analytics.ingest.directory import SensorFacts
 from analytics.ingest.fold import Deltas, Gauge, Run, SensorState, fold_all
 from analytics.ingest.late import mark_late
 from analytics.ingest.packed import pack
-from analytics.ingest.resent import COMPARED, Known, Past, judge, read
+from analytics.ingest.resent import LATELY, Known, Past, judge, read
 from analytics.ingest.table import NONE, Table, join
 from sensorapp.columns import Columns, Integers
 from sensorapp.wire import Ack, AckStatus
@@ -31,11 +31,14 @@ GAUGE_CHANNELS: Final = ("zone", "slot")
 ROW_EVENTS: Final = 1_000
 # In place of a sensor's skew where none of its batches said when it was sent.
 NOT_MEASURED: Final = -(2**63)
+# What may be wrong with a batch of a known sensor.
+Fault = Literal["contract", "scene", "channel", "clock"]
 
 
 @dataclass(slots=True)
 class Incoming:
-    """A batch of a known sensor. ``problem`` is the path and the reason for which it is invalid.
+    """A batch of a known sensor. ``problem`` is the path and the reason for which it is invalid, ``fault`` of which
+    sort that is.
 
     Events after ``trusted_until`` (Unix ms) are set aside. ``released`` is a batch that was, and is counted.
     ``known`` of its events came with an earlier batch, as committing finds. ``refused_at`` are the times of events
@@ -50,6 +53,7 @@ class Incoming:
     model: bytes = b""
     columns: Columns = NONE
     problem: tuple[str, str] | None = None
+    fault: Fault = "contract"
     sent_at: int | None = None
     trusted_until: int | None = None
     released: bool = False
@@ -252,11 +256,15 @@ def lock(cursor: Cursor, sensors: dict[int, SensorFacts], now: datetime) -> dict
 def read_past(
     cursor: Cursor, batches: Sequence[Incoming], progress: dict[int, Progress], now: datetime
 ) -> Past:
-    """What is known of batches that are sent again: of an earlier epoch all, else what came lately."""
-    again = [batch for batch in batches if progress[batch.sensor.id].has_passed(batch)]
-    earlier = [batch for batch in again if batch.epoch < progress[batch.sensor.id].epoch]
-    present = [batch for batch in again if batch.epoch == progress[batch.sensor.id].epoch]
-    return read(cursor, present, now - COMPARED) | read(cursor, earlier)
+    """What is known of batches that are sent again: mostly they came lately, but those of an earlier epoch."""
+    again = [(batch, progress[batch.sensor.id]) for batch in batches]
+    earlier = [(batch, batch.count) for batch, one in again if batch.epoch < one.epoch]
+    present = [
+        (batch, min(one.next_seq - batch.first_seq, batch.count))
+        for batch, one in again
+        if batch.epoch == one.epoch and one.has_passed(batch)
+    ]
+    return read(cursor, present, now - LATELY) | read(cursor, earlier)
 
 
 def read_gauges(cursor: Cursor, sensors: Iterable[SensorFacts]) -> dict[int, dict[int, Gauge]]:

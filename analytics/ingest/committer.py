@@ -27,7 +27,6 @@ from analytics.ingest.decode import Batch, Broken
 from analytics.ingest.directory import Directory, SensorFacts
 from analytics.ingest.outage import AWAY, Outage, Trouble, why
 from analytics.ingest.partitions import create_partitions
-from analytics.ingest.retention import refuse_expired
 from analytics.ingest.waiting import Queue, Request, Waiting, next_group
 from sensorapp import columns, wire
 
@@ -36,8 +35,8 @@ logger = logging.getLogger(__name__)
 # Events further ahead of this machine's clock are set aside.
 TOLERANCE_MS: Final = 300_000
 
-# What goes wrong because of what is in a batch, not because of the state of the backend.
-POISON: Final = (psycopg.DataError, ValueError, OverflowError)
+# What goes wrong because of what is in a batch, not because of the state of the backend: numbers that fit nowhere.
+POISON: Final = (psycopg.DataError, OverflowError)
 
 Notify = Callable[[dict[int, int]], None]
 
@@ -107,16 +106,22 @@ class Committer:
             self._waiting.leave(requests)
 
     def _settle(self, requests: list[Request]) -> None:
-        """Commit requests together; if that fails for what is in them, each by itself."""
+        """Commit requests together; if that fails for what is in them, each by itself.
+
+        Other faults are the backend's, so that nothing is refused for them: the senders try again.
+        """
         try:
             answers = self._commit(requests)
         except POISON as error:
             self._settle_apart(requests, error)
-        # Other faults are the backend's, so that nothing is refused for them: the senders try again.
         except AWAY as error:
             self._outage.begin(error)
             put_off(requests, error)
         except Exception as error:
+            # Unless it is the database's, it may be about one of them only, for which no other has to wait.
+            if len(requests) > 1 and not isinstance(error, psycopg.Error):
+                self._settle_apart(requests, error)
+                return
             logger.exception("commit failed, %d requests will be sent again", len(requests), exc_info=error)
             put_off(requests, error)
         else:
@@ -264,8 +269,8 @@ def judge(
             reason = "the sensor is revoked; enrol it again"
             entries.append(wire.Ack(batch.sensor, batch.epoch, -1, "invalid", f"{path}.sensor", reason))
         else:
-            judged = decode.incoming(batch, sensor, path, now, tolerance_ms)
-            entries.append(refuse_expired(judged, batch, path, now, settings.INGEST_RETENTION_DAYS))
+            keep_days = settings.INGEST_RETENTION_DAYS
+            entries.append(decode.incoming(batch, sensor, path, now, tolerance_ms, keep_days))
     return entries
 
 

@@ -7,17 +7,20 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
+from math import isnan
 from typing import Annotated, Any, Final
 
 import msgspec
+import numpy as np
 import zstandard
 from msgspec import Meta
 
 from analytics.ingest.commit import Incoming
 from analytics.ingest.directory import SensorFacts
 from analytics.ingest.fold import CHANNEL_KIND
+from analytics.ingest.retention import DAY_MS, oldest_kept
 from sensorapp import columns, wire
 from sensorapp.columns import Columns
 
@@ -182,7 +185,14 @@ def with_events(
 ) -> Batch | Broken:
     if isinstance(batch, Broken):
         return batch
-    events = next(in_columns) if batch.columns else columns.encode(batch.events)
+    if batch.columns:
+        events = next(in_columns)
+    elif found := not_a_number(batch.events):
+        path = f"$.batches[{place}].events[{found[0]}].{found[1]}"
+        at = [event.at for event in batch.events]
+        return Broken(path, "must be a number", batch.sensor, batch.epoch, batch.first_seq, at)
+    else:
+        events = columns.encode(batch.events)
     if isinstance(events, columns.Problem):
         path = f"$.batches[{place}].columns.{events.path}"
         return Broken(path, events.reason, batch.sensor, batch.epoch, batch.first_seq, events.at)
@@ -190,6 +200,16 @@ def with_events(
     return Batch(
         batch.sensor, batch.epoch, batch.first_seq, model, batch.config, events, batch.sent_at, short
     )
+
+
+def not_a_number(events: Sequence[wire.Event]) -> tuple[int, str] | None:
+    """The place and the field of the first NaN, which lies within no bounds and which no bounds keep out."""
+    for place, event in enumerate(events):
+        if type(event) is wire.Shelf and isnan(event.confidence):
+            return place, "confidence"
+        if type(event) is wire.Heartbeat and isnan(event.temperature_c):
+            return place, "temperature_c"
+    return None
 
 
 # What the decoder quotes of a message: names of fields that it does not know, and values.
@@ -210,17 +230,20 @@ def incoming(
     path: str,
     now: int | None = None,
     tolerance_ms: int = 0,
+    keep_days: int | None = None,
 ) -> Incoming:
     """A batch as it will be committed, with what is wrong with it.
 
-    Where ``now`` (Unix ms) is given, events more than ``tolerance_ms`` after it are set aside.
+    Where ``now`` (Unix ms) is given, events more than ``tolerance_ms`` after it are set aside, and those more than
+    ``keep_days`` before it are refused.
     """
     if isinstance(batch, Broken):
         problem = (batch.path, batch.reason)
         return Incoming(
             sensor, batch.epoch, batch.first_seq, batch.count, problem=problem, refused_at=batch.at
         )
-    return Incoming(
+    scene = unknown_scene(batch.config, sensor, path)
+    judged = Incoming(
         sensor,
         batch.epoch,
         batch.first_seq,
@@ -228,10 +251,35 @@ def incoming(
         batch.config,
         batch.model,
         batch.columns,
-        unknown_scene(batch.config, sensor, path) or unknown_channel(batch, sensor, path),
+        scene or unknown_channel(batch, sensor, path),
+        "scene" if scene else "channel",
         sent_at=batch.sent_at,
         trusted_until=None if now is None else now + tolerance_ms,
     )
+    if judged.problem is None and now is not None and keep_days is not None:
+        return without_expired(judged, batch, path, now, keep_days)
+    return judged
+
+
+def without_expired(judged: Incoming, batch: Batch, path: str, now: int, keep_days: int) -> Incoming:
+    """A batch up to its first event older than batches are kept, or, if it begins with such, just these as invalid.
+
+    The days that they would change are long settled, and could not be computed again. What comes behind is answered
+    when it comes again.
+    """
+    oldest = oldest_kept(now, keep_days)
+    if judged.columns.summary.oldest >= oldest:
+        return judged
+    expired = judged.columns.at < oldest
+    [turns] = np.nonzero(expired != expired[0])
+    count = int(turns[0]) if len(turns) else judged.count
+    problem = None
+    if expired[0]:
+        days = (now - int(judged.columns.at[0])) // DAY_MS
+        reason = f"lies {days} days back, beyond the {keep_days} that are kept; if the clock is wrong, set it"
+        problem = (path_of(path, batch, 0, "at", "at"), reason)
+    part, _ = judged.columns.cut([count, judged.count])
+    return replace(judged, count=count, columns=part, problem=problem, fault="clock")
 
 
 def unknown_scene(version: int, sensor: SensorFacts, path: str) -> tuple[str, str] | None:
@@ -258,8 +306,8 @@ def unknown_channel(batch: Batch, sensor: SensorFacts, path: str) -> tuple[str, 
     return None
 
 
-def path_of(path: str, batch: Batch | Broken, place: int, field: str, column: str) -> str:
+def path_of(path: str, batch: Batch, place: int, field: str, column: str) -> str:
     """Where an event's field is, which in columns has another name, in the batch at ``path``."""
-    if isinstance(batch, Batch) and batch.short:
+    if batch.short:
         return f"{path}.columns.{column}[{place}]"
     return f"{path}.events[{place}].{field}"

@@ -11,13 +11,13 @@ from collections import Counter as Tally
 from collections.abc import MutableMapping, Sequence
 from functools import cache
 from ipaddress import ip_address
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from psycopg import Connection
 
 from analytics.ingest.check import last_check
-from analytics.ingest.commit import Incoming
+from analytics.ingest.commit import Fault, Incoming
 from analytics.ingest.decode import Broken
 from analytics.ingest.refusal import Batches, RefusedError
 from sensorapp import wire
@@ -54,15 +54,15 @@ LAG = Histogram(
     buckets=(1, 2, 5, 10, 30, 60, 300, 3_600, 86_400),
 )
 
-# The last field that the path of an invalid batch names, as the reason why it was dropped.
-REASONS: Final = {
-    "sensor": "token",
-    "config": "scene",
-    "line": "channel",
-    "zone": "channel",
-    "slot": "channel",
-    "at": "clock",
-}
+# A series that begins with its first event has not grown, so that no alert would hear of it.
+for _counter, _labels in (
+    (BATCHES, get_args(wire.AckStatus)),
+    (EVENTS, get_args(wire.AckStatus)),
+    (DROPPED, (*get_args(Fault), "token")),
+    (REFUSED, (400, 401, 403, 404, 405, 413, 415, 426, 429, 503)),
+):
+    for _label in _labels:
+        _counter.labels(_label)
 
 
 def settled(
@@ -72,12 +72,12 @@ def settled(
     number, events, dropped = Tally[str](), Tally[str](), Tally[str]()
     for batch, entry, ack in zip(batches, judged, acks, strict=True):
         known = entry.known if isinstance(entry, Incoming) and ack.status != "stale_epoch" else 0
-        new = batch.count - known
+        new = (entry if isinstance(entry, Incoming) else batch).count - known
         number[ack.status] += 1
         events[ack.status] += new
         events["duplicate"] += known
         if ack.status == "invalid":
-            dropped[REASONS.get(ack.path.rpartition(".")[2], "contract")] += new
+            dropped[fault(entry)] += new
         if isinstance(entry, Incoming) and ack.status == "stored":
             stored(entry)
         if not isinstance(batch, Broken) and batch.sent_at is not None:
@@ -85,6 +85,13 @@ def settled(
     for counter, tally in ((BATCHES, number), (EVENTS, events), (DROPPED, dropped)):
         for label, amount in tally.items():
             counter.labels(label).inc(amount)
+
+
+def fault(entry: Incoming | wire.Ack) -> str:
+    """What is wrong with an invalid batch; of one that is answered at once, its sender's right or its outline."""
+    if isinstance(entry, Incoming):
+        return entry.fault
+    return "token" if entry.sensor else "contract"
 
 
 def stored(batch: Incoming) -> None:

@@ -4,9 +4,10 @@ An acknowledgement must be true. A sensor that did not hear an answer asks again
 told what became of each: stored, or refused. But two outboxes may speak for one sensor, as after an old copy of
 its disk was put into another device. Where the events are others than those that are known under their numbers,
 nothing is acknowledged, and the answer is ``stale_epoch``: whoever sent them numbers them anew. Refused events are
-not kept; they are told by their times.
+not kept; they are told by their times, or by having none that can be read.
 
-Of the sensor's present epoch, batches of the last days are compared; older ones are taken for the same.
+Of the sensor's present epoch, batches of the last days are looked at first, and all only where these are not what
+is asked for. What retention has dropped is taken for the same.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from sensorapp.wire import AckStatus
 if TYPE_CHECKING:
     from analytics.ingest.commit import Incoming
 
-# How long ago what is compared may have been received: of many partitions, three are read.
-COMPARED: Final = timedelta(days=2)
+# How long ago what is looked at first was received: of many partitions, three are read.
+LATELY: Final = timedelta(days=2)
+# What is added to the reason for which events were refused.
+AGAIN: Final = " (refused under this number before; once mended, send it under a new one)"
 ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # The batch that holds the first number, or ends before it, and those that begin after it.
@@ -66,8 +69,8 @@ Numbers = Sequence[int | None]
 class Known:
     """Consecutive events of which it is known what became: stored as ``columns``, or refused, without them.
 
-    ``at`` are the times of refused ones, None or missing where they are not known. ``moved`` are the times of
-    released events, which are not those that were sent.
+    ``at`` are the times of refused ones, None for each that could not be read, empty where they were not kept.
+    ``moved`` are the times of released events, which are not those that were sent.
     """
 
     first_seq: int
@@ -127,9 +130,11 @@ def refused(batch: Incoming, known: Known, expected: int | None) -> Verdict:
     last = known.last_seq if other is None else other - 1
     if last < batch.first_seq:
         return Verdict("stale_epoch")
+    path, reason = known.problem
+    problem = (path, reason + AGAIN)
     if last < batch.last_seq:
-        return Verdict("invalid", last, known.problem)
-    return Verdict("invalid", batch.last_seq if expected is None else expected - 1, known.problem)
+        return Verdict("invalid", last, problem)
+    return Verdict("invalid", batch.last_seq if expected is None else expected - 1, problem)
 
 
 def first_difference(batch: Incoming, known: Known) -> int | None:
@@ -141,14 +146,14 @@ def first_difference(batch: Incoming, known: Known) -> int | None:
         (
             first + place
             for place in range(last - first + 1)
-            if any(differ(sent[ours + place], then[theirs + place]) for sent, then in pairs)
+            if any(sent[ours + place] != then[theirs + place] for sent, then in pairs)
         ),
         None,
     )
 
 
 def compared(batch: Incoming, known: Known) -> Iterator[tuple[Numbers, Numbers]]:
-    """What of both must agree, event by event; nothing where one of them was never read."""
+    """What of both must agree, event by event; of refused ones only the times, where they were kept."""
     sent, then = batch.columns, known.columns
     if then is None:
         yield batch.at, known.at
@@ -157,26 +162,28 @@ def compared(batch: Incoming, known: Known) -> Iterator[tuple[Numbers, Numbers]]
         yield getattr(sent, name).tolist(), getattr(then, name).tolist()
 
 
-def differ(one: int | None, other: int | None) -> bool:
-    """What is not known may be the same."""
-    return one is not None and other is not None and one != other
-
-
 # --- reading ---------------------------------------------------------------------------------------
 
 # By sensor and epoch.
 Past = dict[tuple[int, int], list[Known]]
 
 
-def read(cursor: Cursor, batches: Sequence[Incoming], since: datetime = ALWAYS) -> Past:
-    """What is known under the batches' numbers; of what is stored, only what was received since then."""
+def read(cursor: Cursor, asked: Sequence[tuple[Incoming, int]], lately: datetime | None = None) -> Past:
+    """What is known under the numbers of batches, of each of which so many events, from the first on, may be.
+
+    Where ``lately`` is given, what was received since then is looked at first.
+    """
     past: Past = defaultdict(list)
-    if not batches:
-        return past
-    for query in (BATCHES, SET_ASIDE):
-        read_stored(cursor, query, batches, since, past)
-    if uncovered := [batch for batch in batches if not covered(batch, past)]:
-        read_refused(cursor, uncovered, past)
+
+    def missing() -> list[Incoming]:
+        return [batch for batch, count in asked if covered(batch, past) < count]
+
+    for since in (lately, ALWAYS) if lately else (ALWAYS,):
+        if batches := missing():
+            read_stored(cursor, BATCHES, batches, since, past)
+            read_stored(cursor, SET_ASIDE, batches, since, past)
+        if batches := missing():
+            read_refused(cursor, batches, past)
     return past
 
 
@@ -191,9 +198,10 @@ def read_stored(
         past[sensor, epoch].append(known)
 
 
-def covered(batch: Incoming, past: Past) -> bool:
+def covered(batch: Incoming, past: Past) -> int:
+    """Of how many of the batch's events it is known what became."""
     runs = {one.first_seq: one for one in past[batch.sensor.id, batch.epoch]}
-    return sum(one.overlap(batch) for one in runs.values()) >= batch.count
+    return sum(one.overlap(batch) for one in runs.values())
 
 
 def read_refused(cursor: Cursor, batches: Sequence[Incoming], past: Past) -> None:

@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, LiteralString
 
-import numpy as np
 from psycopg import Connection, sql
 
 from analytics.ingest.archive import Walk, archive_locked, read_start
-from analytics.ingest.commit import Incoming
-from analytics.ingest.decode import Batch, Broken, path_of
 from analytics.ingest.directory import Directory, SensorFacts
 from analytics.ingest.packed import unpack
 
@@ -71,20 +68,6 @@ class Partition:
 def oldest_kept(now: int, keep_days: int) -> int:
     """The time from which on events are kept, as ``now`` in Unix ms."""
     return now - keep_days * DAY_MS
-
-
-def refuse_expired(judged: Incoming, batch: Batch | Broken, path: str, now: int, keep_days: int) -> Incoming:
-    """Name what is wrong with a batch that holds an event older than batches are kept; ``now`` in Unix ms.
-
-    The days that it would change are long settled, and could not be computed again.
-    """
-    oldest = oldest_kept(now, keep_days)
-    if judged.problem is None and judged.columns.summary.oldest < oldest:
-        place = int(np.argmax(judged.columns.at < oldest))
-        days = (now - int(judged.columns.at[place])) // DAY_MS
-        reason = f"lies {days} days back, beyond the {keep_days} that are kept; if the clock is wrong, set it"
-        judged.problem = (path_of(path, batch, place, "at", "at"), reason)
-    return judged
 
 
 def drop_expired(connection: Connection, now: datetime, keep_days: int) -> list[date]:

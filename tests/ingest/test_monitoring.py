@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from analytics.ingest.gateway import Gateway
 from analytics.ingest.reception import Options
 from analytics.ingest.retention import expire_set_aside
 from sensorapp import wire
+from sensorapp.columns import shortened
 from sensorapp.stack import paths
 from sensorapp.stack.processes import wait_until
 from sensorapp.stack.services import Postgres, Valkey
@@ -42,6 +43,15 @@ async def gateway(site: Site, connection: psycopg.Connection) -> AsyncIterator[G
     gateway = Gateway(database_url(), nobody_looks, Options())
     yield gateway
     await gateway.close()
+
+
+# What a process tells that has just begun.
+TELL = """
+import django; django.setup()
+from prometheus_client import generate_latest
+import analytics.ingest.monitoring
+print(generate_latest().decode())
+"""
 
 
 class Growth:
@@ -69,7 +79,14 @@ class Growth:
         }
 
 
-async def test_each_upload_is_seen_by_what_became_of_it(gateway: Gateway, site: Site) -> None:
+def shorten_all(batches: list[wire.Batch]) -> list[wire.Batch]:
+    return [shortened(batch) for batch in batches]
+
+
+@pytest.mark.parametrize("form", [list, shorten_all])
+async def test_each_upload_is_seen_by_what_became_of_it(
+    gateway: Gateway, site: Site, form: Callable[[list[wire.Batch]], list[wire.Batch]]
+) -> None:
     """Stored with events set aside, a duplicate, a gap, each kind of drop, and what is only partly new."""
     now = int(time.time() * 1000)
     door, organisation = site.door.public_id, site.store.organisation_id
@@ -96,7 +113,7 @@ async def test_each_upload_is_seen_by_what_became_of_it(gateway: Gateway, site: 
         batch(10, crossing()),
     ]
     growth = Growth()
-    body = wire.encode(wire.Upload(sent)).replace(b'"first_seq":10,', b'"first_seq":10,"image":0,')
+    body = wire.encode(wire.Upload(form(sent))).replace(b'"first_seq":10,', b'"first_seq":10,"image":0,')
     async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway)) as client:
         headers = {"authorization": f"Bearer {site.gateway_token}", "content-type": wire.JSON}
         assert (await client.post(URL, content=body, headers=headers)).status_code == 200
@@ -123,6 +140,25 @@ async def test_each_upload_is_seen_by_what_became_of_it(gateway: Gateway, site: 
         "skew_seconds_count": 10,
         f"lag_seconds_count {organisation}": 2,
     }
+
+
+def test_what_may_alert_is_there_before_it_happens() -> None:
+    """An increase from nothing to one is none to Prometheus."""
+    told = subprocess.run(
+        [sys.executable, "-c", TELL], capture_output=True, text=True, check=True, env=os.environ
+    ).stdout
+    values = {
+        (family.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(told)
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+    for reason in ("token", "scene", "channel", "clock", "contract"):
+        assert values["sensorapp_ingest_dropped_events", reason] == 0
+    for status in ("400", "401", "403", "413", "415", "429", "503"):
+        assert values["sensorapp_ingest_refused", status] == 0
+    for status in ("stored", "duplicate", "stale_epoch", "gap", "invalid", "later"):
+        assert values["sensorapp_ingest_batches", status] == values["sensorapp_ingest_events", status] == 0
 
 
 @pytest.mark.parametrize(

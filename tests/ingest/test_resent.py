@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from analytics.ingest import decode
 from analytics.ingest.commit import Incoming, commit
 from analytics.ingest.directory import SensorFacts
+from analytics.ingest.partitions import create_partitions
 from analytics.ingest.set_aside import release_set_aside
 from sensorapp import wire
 from tests.ingest.site import Site
@@ -18,6 +19,10 @@ from tests.ingest.test_commit import NOW, archive, batch, facts
 
 BAD = 7  # no scene has this line
 REASON = ("$.batches[0].events[0].line", "the sensor has no line 7; add it to its scene")
+REFUSED_AGAIN = (
+    REASON[0],
+    f"{REASON[1]} (refused under this number before; once mended, send it under a new one)",
+)
 Answer = tuple[str, int, int]
 
 
@@ -25,20 +30,28 @@ def crossings(first: int, last: int, line: int = 0, shift: int = 0) -> list[wire
     return [wire.Crossing(NOW + shift + seq, line, "forward") for seq in range(first, last + 1)]
 
 
-@pytest.fixture
-def door(site: Site, connection: psycopg.Connection) -> SensorFacts:
-    """Known of epoch 2: 0 to 4 stored, 5 to 6 refused, 7 to 9 stored; of epoch 1: 0 to 2 stored, 3 refused."""
+@pytest.fixture(params=[0, 3])
+def door(request: pytest.FixtureRequest, site: Site, connection: psycopg.Connection) -> SensorFacts:
+    """Known of epoch 2: 0 to 4 stored, 5 to 6 refused, 7 to 9 stored; of epoch 1: 0 to 2 stored, 3 refused.
+
+    What is stored came so many days ago.
+    """
     sensor = facts(connection, site.door.public_id)
     commit(connection, [batch(sensor, 0, crossings(0, 2)), batch(sensor, 3, crossings(3, 3, BAD))])
     for first, last, line in ((0, 2, 0), (3, 4, 0), (5, 6, BAD), (7, 9, 0)):
         commit(connection, [batch(sensor, first, crossings(first, last, line), epoch=2)])
+    if ago := timedelta(days=request.param):
+        day = (datetime.now(UTC) - ago).date()
+        create_partitions(connection, day, day)
+        connection.execute("UPDATE ingest_batch SET received_at = received_at - %s", [ago])
     return sensor
 
 
 def answered(connection: psycopg.Connection, *batches: Incoming) -> list[Answer]:
     acks, _ = commit(connection, batches)
-    for ack in acks:
-        assert (ack.path, ack.reason) == (REASON if ack.status == "invalid" else ("", ""))
+    refused = [(ack.path, ack.reason) for ack in acks if ack.status == "invalid"]
+    assert set(refused) <= {REASON, REFUSED_AGAIN}
+    assert all((ack.path, ack.reason) == ("", "") for ack in acks if ack.status != "invalid")
     return [(ack.status, ack.epoch, ack.acked_seq) for ack in acks]
 
 
@@ -116,7 +129,7 @@ def test_other_events_under_refused_numbers_are_not_refused(
 def test_of_events_that_cannot_be_read_their_times_are_known(
     site: Site, connection: psycopg.Connection, at: object
 ) -> None:
-    """As far as they can be read: where not, whatever comes under their numbers is taken for them."""
+    """Whether they can be read is known too: what has a time was not refused for having none."""
     shelf = facts(connection, site.shelf.public_id)
     event = {"type": "crossing", "at": at, "line": 0, "direction": "up"}
     raw = {"sensor": shelf.public_id, "epoch": 1, "first_seq": 0, "model": "00" * 8, "config": 1}
@@ -124,7 +137,7 @@ def test_of_events_that_cannot_be_read_their_times_are_known(
     for _ in range(2):
         [ack], _ = commit(connection, [decode.incoming(broken, shelf, "$.batches[0]")])
         assert (ack.status, ack.acked_seq) == ("invalid", 0)
-    for shift, status in ((0, "invalid"), (1, "stale_epoch" if at == NOW else "invalid")):
+    for shift, status in ((0, "invalid" if at == NOW else "stale_epoch"), (1, "stale_epoch")):
         [ack], _ = commit(connection, [batch(shelf, 0, crossings(0, 0, shift=shift))])
         assert ack.status == status
 
@@ -158,7 +171,10 @@ def test_a_batch_to_be_refused_of_which_the_beginning_was_counted(
     commit(connection, [batch(shelf, 0, crossings(0, 4))])
     grown = batch(shelf, 0, [*crossings(0, 4), *crossings(5, 5, BAD)])
     assert answered(connection, grown) == [("duplicate", 1, 4)]
-    assert answered(connection, batch(shelf, 5, crossings(5, 5, BAD))) == [("invalid", 1, 5)]
+    last = batch(shelf, 5, crossings(5, 5, BAD))
+    answers = [commit(connection, [last])[0][0] for _ in range(2)]
+    assert [(ack.status, ack.acked_seq) for ack in answers] == [("invalid", 5)] * 2
+    assert [(ack.path, ack.reason) for ack in answers] == [REASON, REFUSED_AGAIN]
 
 
 def test_set_aside_and_released(site: Site, connection: psycopg.Connection) -> None:

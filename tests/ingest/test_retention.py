@@ -5,30 +5,38 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 
+import msgspec
 import psycopg
 import pytest
 from django.core.management import CommandError
 from django.test import override_settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from analytics.ingest import check
 from analytics.ingest.archive import archive_locked
 from analytics.ingest.check import check_buckets, last_check
+from analytics.ingest.commit import commit
 from analytics.ingest.decode import incoming, read
 from analytics.ingest.models import Rejection
 from analytics.ingest.partitions import create_partitions
-from analytics.ingest.retention import drop_expired, expire_set_aside, refuse_expired
+from analytics.ingest.retention import drop_expired, expire_set_aside
 from analytics.ingest.tasks import check_buckets as check_task
 from analytics.ingest.tasks import drop_partitions, forget_rejections
 from analytics.ingest.tasks import expire_set_aside as expire_task
+from sensor_sim.device.outbox import DeadLetter, Outbox
+from sensor_sim.device.uplink import Delivery, Token, Totals, Uplink
 from sensorapp import wire
 from sensorapp.columns import shortened
 from sensorapp.fleet.scenes import publish_scene
-from tests.ingest.site import Site
-from tests.ingest.test_commit import MODEL, NOW, facts, heartbeat
+from tests.ingest.site import Site, database_url
+from tests.ingest.test_commit import MODEL, NOW, archive, facts, heartbeat
 from tests.ingest.test_partitions import names
 from tests.ingest.test_rebuild import HOUR, Sender, assert_rebuilds, minutes, rows, run
+from tests.server import Server
 
 DAY = timedelta(days=1)
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -156,28 +164,60 @@ def test_what_nobody_released_in_time_is_given_up_once(site: Site, connection: p
     ]
 
 
-@pytest.mark.parametrize(
-    ("age", "short", "problem"),
-    [
-        (9.9, False, None),
-        (11.5, False, ("$.batches[0].events[1].at", 11)),
-        (11.5, True, ("$.batches[0].columns.at[1]", 11)),
-    ],
-)
-def test_events_older_than_batches_are_kept_are_refused(
-    site: Site, connection: psycopg.Connection, age: float, short: bool, problem: tuple[str, int] | None
+@given(st.lists(st.booleans(), min_size=1, max_size=12), st.booleans(), st.booleans())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_events_older_than_batches_are_kept_are_refused_and_no_others(
+    site: Site, connection: psycopg.Connection, old: list[bool], short: bool, again: bool
 ) -> None:
-    """The sensor keeps them as dead letters, and the rejection says why."""
+    """As an upload is answered and sent again from there, in one form or the other, and every answer once lost."""
+    connection.execute("TRUNCATE ingest_batch, ingest_bucket, ingest_cursor, ingest_rejection")
     now = time.time_ns() // 1_000_000
     sensor = facts(connection, site.door.public_id)
     sent: list[wire.Event] = [
-        wire.Crossing(now - round(days * 86_400_000), 0, "forward") for days in (1, age)
+        wire.Crossing(now - round((11.5 if one else 9.9) * 86_400_000) + seq, 0, "forward")
+        for seq, one in enumerate(old)
     ]
-    message = wire.Batch(sensor.public_id, 1, 0, MODEL, 1, sent)
-    [batch] = read([shortened(message) if short else message])
-    judged = refuse_expired(incoming(batch, sensor, "$.batches[0]", now), batch, "$.batches[0]", now, 10)
-    reason = "lies {} days back, beyond the 10 that are kept; if the clock is wrong, set it"
-    assert judged.problem == (problem and (problem[0], reason.format(problem[1])))
+    first, refused = 0, []
+    while first < len(sent):
+        message = wire.Batch(sensor.public_id, 1, first, MODEL, 1, sent[first:])
+        [batch] = read([shortened(message) if short else message])
+        for _ in range(1 + again):
+            [ack], _ = commit(connection, [incoming(batch, sensor, "$.batches[0]", now, keep_days=10)])
+        assert first <= ack.acked_seq < len(sent)
+        assert {old[seq] for seq in range(first, ack.acked_seq + 1)} == {ack.status == "invalid"}
+        if ack.status == "invalid":
+            assert ack.path == ("$.batches[0].columns.at[0]" if short else "$.batches[0].events[0].at")
+            days = "lies 11 days back, beyond the 10 that are kept; if the clock is wrong, set it"
+            assert ack.reason == days
+            refused += range(first, ack.acked_seq + 1)
+        first = ack.acked_seq + 1
+    assert refused == [seq for seq, one in enumerate(old) if one]
+    noted = Rejection.objects.order_by("first_seq").values_list("first_seq", "last_seq")
+    assert [seq for begin, end in noted for seq in range(begin, end + 1)] == refused
+    kept = [one for seq, one in enumerate(sent) if not old[seq]]
+    assert [event for _, _, event in archive(connection, sensor)] == kept
+
+
+def test_of_a_sensor_whose_clock_began_long_ago_the_rest_counts(
+    site: Site, connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    """As its outbox understands the answers about parts of its batches."""
+    now, door = time.time_ns() // 1_000_000, site.door.public_id
+    old = [True, False, False, True, False]
+    sent: list[wire.Event] = [
+        wire.Crossing(now - one * 500 * 86_400_000 + seq, 0, "forward") for seq, one in enumerate(old)
+    ]
+    with Server(database_url()) as server, Outbox(tmp_path / "outbox", door) as outbox:
+        outbox.append(sent, model=MODEL, config=1)
+        link = Uplink(server.url, Token(site.door_token, door))
+        totals = Delivery(outbox, link, batch_events=100).drain()
+        link.close()
+        letters = outbox.dead_letters.read_text().splitlines()
+    assert totals == Totals(stored=3, invalid=2)
+    counted = [event for _, _, event in archive(connection, facts(connection, door))]
+    assert counted == [sent[1], sent[2], sent[4]]
+    refused = [msgspec.json.decode(letter, type=DeadLetter).batch.events for letter in letters]
+    assert refused == [[sent[0]], [sent[3]]]
 
 
 def test_the_nightly_check_finds_what_differs(
