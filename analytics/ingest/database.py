@@ -6,7 +6,6 @@ nothing at all, because it hangs or its machine is gone, is given up with the co
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString, TypeVar
 
@@ -18,6 +17,8 @@ from psycopg_pool import ConnectionPool
 RV = TypeVar("RV")
 
 CONNECT_S: Final = 5
+# Nothing is late by it: it is how often psycopg looks whether anything else has happened.
+WAKE_S: Final = 0.1
 # An answer to nothing: who does not give it now will not take a transaction either.
 CHECK_S: Final = 1.0
 RECONNECT_S: Final = 4.0
@@ -32,12 +33,12 @@ WHERE current_setting(name) = '0'
 
 
 class SilentError(psycopg.OperationalError):
-    """The server has said nothing for too long; the connection is closed."""
+    """The server has not answered for too long; the connection is closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long (seconds) to wait for a lock, for a statement, and for any word of the server."""
+    """How long (seconds) to wait for a lock, for a statement, and for the server's word, whatever becomes of it."""
 
     lock_s: int
     statement_s: int
@@ -45,32 +46,18 @@ class Patience:
 
 
 class PatientConnection(psycopg.Connection[tuple[Any, ...]]):
-    """Raises :class:`SilentError`, and is closed, when the server has said nothing for ``word_s``."""
+    """Raises :class:`SilentError`, and is closed, when the server has not answered within ``word_s``."""
 
     word_s: float = CONNECT_S
 
-    def wait(self, gen: PQGen[RV], *args: Any, **kwargs: Any) -> RV:
+    def wait(self, gen: PQGen[RV], interval: float = WAKE_S, timeout: float | None = None) -> RV:
         try:
-            return super().wait(heeding_silence(gen, self.word_s), *args, **kwargs)
-        except SilentError:
+            return super().wait(gen, interval, self.word_s if timeout is None else timeout)
+        except psycopg.errors._WaitTimeout:
+            if timeout is not None:
+                raise
             self.close()
-            raise
-
-
-def heeding_silence(gen: PQGen[RV], longest_s: float) -> PQGen[RV]:
-    """The same, ended with an error when nothing has been ready for so long."""
-    heard = time.monotonic()
-    ready: Any = None
-    while True:
-        try:
-            wanted = gen.send(ready)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        ready = yield wanted
-        if ready:
-            heard = time.monotonic()
-        elif time.monotonic() > heard + longest_s:
-            raise SilentError(f"the server has said nothing for {longest_s:g} s")
+            raise SilentError(f"the server has not answered within {self.word_s:g} s") from None
 
 
 def open_pool(database_url: str, connections: int, patience: Patience) -> ConnectionPool:
