@@ -41,7 +41,8 @@ PROBES_AT_ONCE: Final = 2
 # What has been committing for longer waits for somebody.
 STUCK_AFTER_S: Final = 10.0
 WRITES: LiteralString = "SELECT NOT current_setting('transaction_read_only')::boolean"
-LOOK_AT: Final = "In pg_stat_activity see wait_event, and whom pg_blocking_pids(pid) names."
+LOOK_AT_SERVER: Final = "See that PostgreSQL runs, and its log, its disk and its load."
+LOOK_AT_LOCKS: Final = "In pg_stat_activity see wait_event, and whom pg_blocking_pids(pid) names."
 # Larger or packed bodies are decoded beside the event loop.
 DECODED_AT_ONCE_BYTES: Final = 64 * 1024
 
@@ -130,6 +131,7 @@ class Reception:
         read: Callable[[Connection], T],
         executor: Executor | None = None,
         place_s: float | None = None,
+        remedy: str = "Send it again later.",
     ) -> T:
         """What ``read`` reads, in a thread; a database that does not do its part refuses the request."""
         pool, _ = self.open()
@@ -142,7 +144,7 @@ class Reception:
                 raise later("The database lacks tables.", "Run manage.py migrate.") from None
             except psycopg.Error as error:
                 self._outage.begin(error)
-                raise later(why(error)) from None
+                raise later(why(error), remedy) from None
             self._outage.end()
             return found
 
@@ -166,10 +168,9 @@ class Reception:
         self.open()
         try:
             async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                return await self._read(read, self._probes, PLACE_S)
+                return await self._read(read, self._probes, PLACE_S, LOOK_AT_SERVER)
         except TimeoutError:
-            detail = f"Not within {HEALTH_TIMEOUT_S:g} s: look at its log, its disk and its load."
-            raise later(SILENT, detail) from None
+            raise later(SILENT, LOOK_AT_SERVER) from None
 
     async def reaches_valkey(self) -> bool:
         limits = {"socket_timeout": VALKEY_TIMEOUT_S, "socket_connect_timeout": VALKEY_TIMEOUT_S}
@@ -186,7 +187,7 @@ class Reception:
         """Raise :class:`RefusedError` where uploads have been waiting in vain."""
         if self._committer and (trouble := self._committer.trouble).seconds > STUCK_AFTER_S:
             title = f"A committing thread has stored nothing for {trouble.seconds:.0f} s."
-            raise later(title, f"{trouble.reason} {LOOK_AT}".strip())
+            raise later(title, f"{trouble.reason} {LOOK_AT_LOCKS}".strip())
 
     def check_committer(self) -> None:
         """Raise :class:`RefusedError` where nothing would ever be committed again."""

@@ -367,7 +367,10 @@ def test_health_and_readiness_tell_the_truth(services: tuple[Postgres, Valkey, S
     ]
     assert (metrics[0], own, told(metrics[1])) == (200, [True, True], {"tables_readable": 0})
     status, body = answer("/readyz")
-    assert (status, wire.decode(body.encode(), wire.Problem).title) == (503, "The database is not available.")
+    away = wire.Problem(
+        "The database is not available.", "See that PostgreSQL runs, and its log, its disk and its load."
+    )
+    assert (status, wire.decode(body.encode(), wire.Problem)) == (503, away)
     assert answer("/healthz") == (200, "ok\n")
     postgres.start()
     wait_until(lambda: answer("/readyz")[0] == 200, None, 30, "the server does not find its database again")
