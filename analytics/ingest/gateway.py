@@ -4,7 +4,7 @@
 ``POST /ingest/v1/batches``   takes an upload and answers when it is durable
 ``WS /ingest/v1/stream``      takes uploads one after the other, see :mod:`.stream`
 ``GET /healthz``              200 while the process serves, 503 when only a restart helps
-``GET /readyz``               200 while the database answers, else 503; says how Valkey and the buckets are
+``GET /readyz``               200 while uploads can be stored, else 503; says how Valkey and the buckets are
 ``GET /metrics``              for Prometheus on this machine, or with the token of the settings
 ============================  ============================================================
 """
@@ -91,9 +91,11 @@ class Gateway:
         raise RefusedError(404, "There is nothing at this address.", "Upload to /ingest/v1/batches.")
 
     async def _readiness(self) -> bytes:
-        """Without the database nothing can be taken. All else hinders no sensor, and is only told."""
+        """Only the database and committing hinder a sensor. All else is only told."""
         self._reception.check_committer()
-        buckets = verdict(await self._reception.last_check(), datetime.now(UTC))
+        check = await self._reception.check_database()
+        self._reception.check_progress()
+        buckets = verdict(check, datetime.now(UTC))
         valkey = "ok" if await self._reception.reaches_valkey() else VALKEY_AWAY
         return f"database: ok\nvalkey: {valkey}\nbuckets: {buckets}\n".encode()
 

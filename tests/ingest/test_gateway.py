@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +22,9 @@ from django.conf import settings
 from django.db import connections
 from psycopg_pool import ConnectionPool
 
+from analytics.ingest import reception
 from analytics.ingest.committer import Committer, UnavailableError
+from analytics.ingest.database import Patience, open_pool
 from analytics.ingest.directory import Directory
 from analytics.ingest.gateway import Gateway
 from analytics.ingest.reception import Options
@@ -459,6 +463,133 @@ async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
     ready = await client.get("http://gateway/readyz")
     assert (ready.status_code, ready.text) == (200, "database: ok\nvalkey: ok\nbuckets: not checked yet\n")
     assert (await client.get(URL)).status_code == 405
+
+
+@asynccontextmanager
+async def client_of(listener: Listener, database: str) -> AsyncIterator[httpx.AsyncClient]:
+    gateway = Gateway(database, listener.group_send, Options(valkey_url=settings.REDIS_URL))
+    try:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway)) as client:
+            yield client
+    finally:
+        await gateway.close()
+
+
+def with_settings(**settings: str) -> str:
+    """The test database, with these settings of PostgreSQL's for each session."""
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    return psycopg.conninfo.make_conninfo(database_url(), options=options)
+
+
+def test_sessions_have_limits_and_those_of_an_installation_hold(site: Site) -> None:
+    names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+    found = []
+    for database in (database_url(), with_settings(lock_timeout="300ms")):
+        with open_pool(database, 1, Patience(2, 4, 6)) as pool, pool.connection() as connection:
+            found.append([connection.execute(f"SHOW {name}").fetchone() for name in names])
+    assert found == [[("2s",), ("4s",), ("30s",)], [("300ms",), ("4s",), ("30s",)]]
+
+
+async def probe(client: httpx.AsyncClient, path: str = "readyz") -> tuple[int, str, str]:
+    """Status, title and detail."""
+    answer = await client.get(f"http://gateway/{path}")
+    problem = answer.json() if answer.status_code == 503 else {"title": answer.text, "detail": ""}
+    return answer.status_code, problem["title"], problem["detail"]
+
+
+async def test_a_database_that_takes_no_writes_is_called_so(
+    site: Site, connection: psycopg.Connection, listener: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a standby is after a failover. Each upload finds out, and the log says it once."""
+    caplog.set_level(logging.INFO, "analytics")
+    body = upload(batch(site.door.public_id))
+    async with client_of(listener, with_settings(default_transaction_read_only="on")) as client:
+        answers = [await post(client, site.door_token, body) for _ in range(3)]
+        assert await probe(client) == (
+            503,
+            "The database is read-only.",
+            "Lead DATABASE_URL to the primary, or set default_transaction_read_only = off.",
+        )
+        assert await probe(client, "healthz") == (200, "ok\n", "")
+    problem = {"title": "The database is read-only.", "detail": "Send it again later."}
+    assert answers == [(503, problem)] * 3
+    [line] = [record for record in caplog.records if record.name.startswith("analytics.")]
+    assert "committing fails" in line.message
+    assert line.exc_info is None
+    async with client_of(listener, database_url()) as client:
+        _, answer = await post(client, site.door_token, body)
+    assert answer["acks"][0]["status"] == "stored"
+
+
+async def test_a_locked_table_is_waited_for_not_for_ever(
+    site: Site, connection: psycopg.Connection, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Senders are told so, readiness what to look at; what was sent is taken when the lock is gone."""
+    monkeypatch.setattr(reception, "STUCK_AFTER_S", 0.5)
+    body = upload(batch(site.door.public_id))
+    async with client_of(listener, with_settings(lock_timeout="300ms")) as client:
+        assert (await probe(client))[0] == 200
+        with connection.transaction():
+            connection.execute("LOCK TABLE ingest_cursor IN ACCESS EXCLUSIVE MODE")
+            answers = [await post(client, site.door_token, body) for _ in range(3)]
+            status, title, detail = await probe(client)
+            assert await probe(client, "healthz") == (200, "ok\n", "")
+        problem = {"title": "Another transaction holds what this needs.", "detail": "Send it again later."}
+        assert answers == [(503, problem)] * 3
+        assert (status, title.startswith("A committing thread has stored nothing for")) == (503, True)
+        assert detail == (
+            "Another transaction holds what this needs."
+            " In pg_stat_activity see wait_event, and whom pg_blocking_pids(pid) names."
+        )
+        assert (await post(client, site.door_token, body))[1]["acks"][0]["status"] == "stored"
+        assert (await probe(client))[0] == 200
+
+
+async def test_readiness_sees_a_transaction_that_does_not_end(
+    site: Site, connection: psycopg.Connection, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reception, "STUCK_AFTER_S", 0.2)
+    with connection.transaction():
+        connection.execute("LOCK TABLE ingest_cursor IN ACCESS EXCLUSIVE MODE")
+        sent = asyncio.create_task(post(client, site.door_token, upload(batch(site.door.public_id))))
+        while (answer := await probe(client))[0] == 200:
+            await asyncio.sleep(0.02)
+    assert answer[2] == "In pg_stat_activity see wait_event, and whom pg_blocking_pids(pid) names."
+    assert (await sent)[1]["acks"][0]["status"] == "stored"
+    assert (await probe(client))[0] == 200
+
+
+@contextmanager
+def sessions_stopped(connection: psycopg.Connection, name: str) -> Iterator[None]:
+    rows = connection.execute(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = %s", [name]
+    ).fetchall()
+    assert rows
+    for (pid,) in rows:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for (pid,) in rows:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def test_sessions_that_hang_are_replaced(
+    site: Site, connection: psycopg.Connection, listener: Listener
+) -> None:
+    """Those of look-ups and of committing, while the rest of PostgreSQL goes on."""
+    async with client_of(listener, with_settings(application_name="hanging")) as client:
+        await post(client, site.door_token, upload(batch(site.door.public_id)))
+        with sessions_stopped(connection, "hanging"):
+            while (await probe(client))[0] != 200:
+                pass
+            door = site.door.public_id
+            while (answer := await post(client, site.shelf_token, upload(batch(site.shelf.public_id))))[
+                0
+            ] != 200:
+                assert answer[0] == 503
+            status, answer = await post(client, site.door_token, upload(batch(door, 1)))
+            assert (status, answer["acks"][0]["status"]) == (200, "stored")
 
 
 async def test_without_a_database_nothing_is_acknowledged(site: Site, listener: Listener) -> None:
