@@ -7,6 +7,8 @@
 ``GET /readyz``               200 while uploads can be stored, else 503; says how Valkey and the buckets are
 ``GET /metrics``              for Prometheus on this machine, or with the token of the settings
 ============================  ============================================================
+
+To ``HEAD`` it answers as to ``GET``, without the body.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ MEDIA_TYPES: Final = {
 }
 # So that nobody takes the room of others' uploads for as long as it likes.
 BODY_TIMEOUT_S: Final = 60.0
+READ: Final = ("GET", "HEAD")
+METHODS: Final = {"/ingest/v1/batches": ("POST",), "/healthz": READ, "/readyz": READ, "/metrics": READ}
 VALKEY_AWAY: Final = "not reachable, so that live pages poll and tasks wait"
 
 
@@ -70,23 +74,24 @@ class Gateway:
                 monitoring.REFUSED.labels(refused.status).inc()
             status, headers, body = refused.response()
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
-        match scope["method"], scope["path"]:
-            case "POST", "/ingest/v1/batches":
+        path = scope["path"]
+        if scope["method"] not in (allowed := METHODS.get(path, [scope["method"]])):
+            raise RefusedError(405, f"Use {' or '.join(allowed)} at this address.", allow=", ".join(allowed))
+        match path:
+            case "/ingest/v1/batches":
                 return await self._upload(scope, receive)
-            case "GET", "/healthz":
+            case "/healthz":
                 self._reception.check_committer()
                 return ok("text/plain", b"ok\n")
-            case "GET", "/readyz":
+            case "/readyz":
                 return ok("text/plain", await self._readiness())
-            case "GET", "/metrics":
+            case "/metrics":
                 monitoring.check_reader(scope, self._reception.options.metrics_token)
                 return ok(CONTENT_TYPE_LATEST, generate_latest() + await self._reception.standing())
-            case _, "/ingest/v1/batches":
-                raise RefusedError(405, "Use POST to upload batches.")
-            case _, "/ingest/v1/stream":
+            case "/ingest/v1/stream":
                 raise RefusedError(426, "This is a stream.", "Connect with a WebSocket.")
         raise RefusedError(404, "There is nothing at this address.", "Upload to /ingest/v1/batches.")
 

@@ -115,7 +115,7 @@ def begin_replay(connection: Connection, sensor: SensorFacts, begins_ms: int, en
     start = read_start(connection, sensor.id)
     if start.begins_ms is not None and begins_ms < start.begins_ms:
         raise TooEarlyError(
-            f"from: retention has dropped what {sensor.public_id} counted before {iso(start.begins_ms)};"
+            f"--from: retention has dropped what {sensor.public_id} counted before {iso(start.begins_ms)};"
             " begin there or later"
         )
     return Replay(sensor, start, begins_ms, ends_ms)

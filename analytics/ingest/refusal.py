@@ -24,14 +24,18 @@ class HungUpError(Exception):
 class RefusedError(Exception):
     """An upload that is answered with a problem instead of acknowledgements.
 
-    Where ``retry_after`` (seconds) is given, the same upload may be taken after that time.
+    Where ``retry_after`` (seconds) is given, the same upload may be taken after that time. ``allow`` lists the
+    methods that an address knows.
     """
 
-    def __init__(self, status: int, title: str, detail: str = "", retry_after: float = 0.0) -> None:
+    def __init__(
+        self, status: int, title: str, detail: str = "", retry_after: float = 0.0, allow: str = ""
+    ) -> None:
         super().__init__(title)
         self.status = status
         self.problem = wire.Problem(title, detail)
         self.retry_after = retry_after
+        self.allow = allow
 
     def response(self) -> Response:
         """The answer over HTTP."""
@@ -39,6 +43,8 @@ class RefusedError(Exception):
         headers = {"content-type": wire.JSON, "content-length": str(len(body))}
         if self.retry_after:
             headers["retry-after"] = str(math.ceil(self.retry_after))
+        if self.allow:
+            headers["allow"] = self.allow
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
         if self.status == 426:

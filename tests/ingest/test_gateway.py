@@ -462,7 +462,32 @@ async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
     assert (await client.get("http://gateway/healthz")).status_code == 200
     ready = await client.get("http://gateway/readyz")
     assert (ready.status_code, ready.text) == (200, "database: ok\nvalkey: ok\nbuckets: not checked yet\n")
-    assert (await client.get(URL)).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/ingest/v1/batches", {"POST"}),
+        ("/healthz", {"GET", "HEAD"}),
+        ("/readyz", {"GET", "HEAD"}),
+        ("/metrics", {"GET", "HEAD"}),
+    ],
+)
+async def test_an_address_names_the_methods_it_knows(
+    client: httpx.AsyncClient, path: str, allowed: set[str]
+) -> None:
+    """Monitors ask with HEAD, and are answered as with GET but without the body."""
+    for method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} - allowed:
+        refused = await client.request(method, f"http://gateway{path}")
+        assert refused.status_code == 405
+        assert set(refused.headers["allow"].split(", ")) == allowed
+        if method != "HEAD":
+            assert refused.json()["title"] == f"Use {' or '.join(sorted(allowed))} at this address."
+    if "HEAD" in allowed:
+        got, head = [await client.request(method, f"http://gateway{path}") for method in ("GET", "HEAD")]
+        assert (got.status_code, head.status_code, head.content) == (200, 200, b"")
+        assert head.headers["content-type"] == got.headers["content-type"]
+        assert head.headers["content-length"] > "0"
 
 
 @asynccontextmanager

@@ -121,7 +121,8 @@ def test_what_is_left_goes_on_from_what_was_dropped(site: Site, connection: psyc
     assert stored(connection) == 2
     assert assert_rebuilds(site, connection, since="2026-05-28T22:00") == counted
     with pytest.raises(
-        CommandError, match=rf"from: retention has dropped what {site.shelf.public_id} counted before 2026-05"
+        CommandError,
+        match=rf"--from: retention has dropped what {site.shelf.public_id} counted before 2026-05",
     ):
         run(site, "--sensor", site.shelf.public_id, "--from", "2026-05-28T21:30")
 
