@@ -133,7 +133,7 @@ TOO_LONG = "name: Ensure this value has at most 80 characters (it has 81)."
         (["enrol_gateway", "hamburg", LONG], TOO_LONG),
         (["publish_scene", "s-none", "scene.json"], "sensor: s-none is not known; give its id, such as s-0123456789ab, with which its token begins"),
         (["publish_scene", "{door}", "none.json"], "file: none.json: No such file or directory; name a scene file"),
-        (["publish_scene", "{door}", "README.md"], "file: README.md: $: not readable as application/json: JSON is malformed: invalid character (byte 1)"),
+        (["publish_scene", "{door}", "README.md"], "file: README.md: $: not readable as application/json: JSON is malformed: invalid character (byte 0)"),
         (["assign_line", "{door}", "7", "Main entrance"], "line: {door} has no line 7; choose from: 0, or publish a scene that has it"),
         (["assign_line", "{door}", "0", "Side"], "entrance: hamburg has no Side; choose from: Main entrance, or add it with add_entrance"),
         (["replace_token", "g-none"], "gateway: g-none is not known; give its id, such as g-0123456789ab, with which its token begins"),
