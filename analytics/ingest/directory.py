@@ -146,22 +146,22 @@ class Directory:
         self, connection: Connection, public_ids: Iterable[str], fresh: bool = False
     ) -> dict[str, SensorFacts]:
         wanted = set(public_ids)
-        self._renew(connection, wanted, fresh)
-        return self._sensors.get(connection, wanted)
+        unchanged = self._unchanged(connection, wanted, fresh)
+        return unchanged | self._sensors.get(connection, wanted - unchanged.keys(), fresh)
 
-    def _renew(self, connection: Connection, wanted: set[str], fresh: bool) -> None:
-        """Keep for longer what has not changed and forget what has: scenes and channels are the most of it."""
+    def _unchanged(self, connection: Connection, wanted: set[str], fresh: bool) -> dict[str, SensorFacts]:
+        """What was kept long enough to be asked for again and is still so: scenes and channels are the most of it."""
         now, kept = time.monotonic(), self._sensors.kept
         known = {one: kept[one] for one in wanted if one in kept}
         old = {one: facts for one, (until, facts) in known.items() if fresh or until < now}
         if not old:
-            return
+            return {}
         heads = set(connection.execute(HEADS, [list(old)]).fetchall())
-        for public_id, facts in old.items():
-            if facts.head in heads:
-                kept[public_id] = (now + KEEP_SECONDS, facts)
-            else:
-                kept.pop(public_id, None)
+        unchanged = {one: facts for one, facts in old.items() if facts.head in heads}
+        kept.update({one: (now + KEEP_SECONDS, facts) for one, facts in unchanged.items()})
+        for one in old.keys() - unchanged.keys():
+            kept.pop(one, None)
+        return unchanged
 
     def known_device(self, public_id: str) -> SensorFacts | GatewayFacts | None:
         """A sensor or gateway, whichever it is, as it was a few seconds ago; None if it was not looked up then."""

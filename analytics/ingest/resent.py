@@ -4,7 +4,7 @@ An acknowledgement must be true. A sensor that did not hear an answer asks again
 told what became of each: stored, or refused. But two outboxes may speak for one sensor, as after an old copy of
 its disk was put into another device. Where the events are others than those that are known under their numbers,
 nothing is acknowledged, and the answer is ``stale_epoch``: whoever sent them numbers them anew. Refused events are
-not kept; they are told by their times.
+not kept; they are told by their times, or by having none that can be read.
 
 Of the sensor's present epoch, batches of the last days are looked at first, and all only where these are not what
 is asked for. What retention has dropped is taken for the same.
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # How long ago what is looked at first was received: of many partitions, three are read.
 LATELY: Final = timedelta(days=2)
+# What is added to the reason for which events were refused.
+AGAIN: Final = " (refused under this number before; once mended, send it under a new one)"
 ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # The batch that holds the first number, or ends before it, and those that begin after it.
@@ -67,8 +69,8 @@ Numbers = Sequence[int | None]
 class Known:
     """Consecutive events of which it is known what became: stored as ``columns``, or refused, without them.
 
-    ``at`` are the times of refused ones, None or missing where they are not known. ``moved`` are the times of
-    released events, which are not those that were sent.
+    ``at`` are the times of refused ones, None for each that could not be read, empty where they were not kept.
+    ``moved`` are the times of released events, which are not those that were sent.
     """
 
     first_seq: int
@@ -128,9 +130,11 @@ def refused(batch: Incoming, known: Known, expected: int | None) -> Verdict:
     last = known.last_seq if other is None else other - 1
     if last < batch.first_seq:
         return Verdict("stale_epoch")
+    path, reason = known.problem
+    problem = (path, reason + AGAIN)
     if last < batch.last_seq:
-        return Verdict("invalid", last, known.problem)
-    return Verdict("invalid", batch.last_seq if expected is None else expected - 1, known.problem)
+        return Verdict("invalid", last, problem)
+    return Verdict("invalid", batch.last_seq if expected is None else expected - 1, problem)
 
 
 def first_difference(batch: Incoming, known: Known) -> int | None:
@@ -142,25 +146,20 @@ def first_difference(batch: Incoming, known: Known) -> int | None:
         (
             first + place
             for place in range(last - first + 1)
-            if any(differ(sent[ours + place], then[theirs + place]) for sent, then in pairs)
+            if any(sent[ours + place] != then[theirs + place] for sent, then in pairs)
         ),
         None,
     )
 
 
 def compared(batch: Incoming, known: Known) -> Iterator[tuple[Numbers, Numbers]]:
-    """What of both must agree, event by event; nothing where one of them was never read."""
+    """What of both must agree, event by event; of refused ones only the times, where they were kept."""
     sent, then = batch.columns, known.columns
     if then is None:
         yield batch.at, known.at
         return
     for name in ("kind", "channel", "value") if known.moved else ("kind", "channel", "value", "at"):
         yield getattr(sent, name).tolist(), getattr(then, name).tolist()
-
-
-def differ(one: int | None, other: int | None) -> bool:
-    """What is not known may be the same."""
-    return one is not None and other is not None and one != other
 
 
 # --- reading ---------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from analytics.ingest.directory import Directory
+from analytics.ingest.directory import Directory, SensorFacts
 from sensorapp import wire
 from sensorapp.fleet.enrolment import replace_token, revoke
 from sensorapp.fleet.models import Sensor
@@ -40,3 +40,25 @@ def test_a_change_is_seen_by_the_next_look(
     assert after == directory.devices(connection, names) == Directory().sensors(connection, names)
     # What has not changed was not read again.
     assert after[site.shelf.public_id] is before[site.shelf.public_id]
+
+
+class Overtaken(Directory):
+    """Another thread keeps what it read before a change, just after it was found to be old here."""
+
+    def _unchanged(
+        self, connection: psycopg.Connection, wanted: set[str], fresh: bool
+    ) -> dict[str, SensorFacts]:
+        older = dict(self._sensors.kept)
+        unchanged = super()._unchanged(connection, wanted, fresh)
+        self._sensors.kept.update(older)
+        return unchanged
+
+
+def test_what_is_read_anew_is_not_what_another_thread_kept(
+    site: Site, connection: psycopg.Connection
+) -> None:
+    name = site.door.public_id
+    directory = Overtaken()
+    directory.sensors(connection, [name])
+    publish_scene(site.door, WIDER)
+    assert directory.sensors(connection, [name], fresh=True) == Directory().sensors(connection, [name])

@@ -45,6 +45,15 @@ async def gateway(site: Site, connection: psycopg.Connection) -> AsyncIterator[G
     await gateway.close()
 
 
+# What a process tells that has just begun.
+TELL = """
+import django; django.setup()
+from prometheus_client import generate_latest
+import analytics.ingest.monitoring
+print(generate_latest().decode())
+"""
+
+
 class Growth:
     """What has been added to metrics since this was made; those that go up and down are left out."""
 
@@ -131,6 +140,25 @@ async def test_each_upload_is_seen_by_what_became_of_it(
         "skew_seconds_count": 10,
         f"lag_seconds_count {organisation}": 2,
     }
+
+
+def test_what_may_alert_is_there_before_it_happens() -> None:
+    """An increase from nothing to one is none to Prometheus."""
+    told = subprocess.run(
+        [sys.executable, "-c", TELL], capture_output=True, text=True, check=True, env=os.environ
+    ).stdout
+    values = {
+        (family.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(told)
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+    for reason in ("token", "scene", "channel", "clock", "contract"):
+        assert values["sensorapp_ingest_dropped_events", reason] == 0
+    for status in ("400", "401", "403", "413", "415", "429", "503"):
+        assert values["sensorapp_ingest_refused", status] == 0
+    for status in ("stored", "duplicate", "stale_epoch", "gap", "invalid", "later"):
+        assert values["sensorapp_ingest_batches", status] == values["sensorapp_ingest_events", status] == 0
 
 
 @pytest.mark.parametrize(

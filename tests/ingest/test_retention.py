@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 
+import msgspec
 import psycopg
 import pytest
 from django.core.management import CommandError
@@ -24,13 +26,16 @@ from analytics.ingest.retention import drop_expired, expire_set_aside
 from analytics.ingest.tasks import check_buckets as check_task
 from analytics.ingest.tasks import drop_partitions, forget_rejections
 from analytics.ingest.tasks import expire_set_aside as expire_task
+from sensor_sim.device.outbox import DeadLetter, Outbox
+from sensor_sim.device.uplink import Delivery, Token, Totals, Uplink
 from sensorapp import wire
 from sensorapp.columns import shortened
 from sensorapp.fleet.scenes import publish_scene
-from tests.ingest.site import Site
+from tests.ingest.site import Site, database_url
 from tests.ingest.test_commit import MODEL, NOW, archive, facts, heartbeat
 from tests.ingest.test_partitions import names
 from tests.ingest.test_rebuild import HOUR, Sender, assert_rebuilds, minutes, rows, run
+from tests.server import Server
 
 DAY = timedelta(days=1)
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -159,7 +164,7 @@ def test_what_nobody_released_in_time_is_given_up_once(site: Site, connection: p
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=12), st.booleans(), st.booleans())
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_events_older_than_batches_are_kept_are_refused_and_no_others(
     site: Site, connection: psycopg.Connection, old: list[bool], short: bool, again: bool
 ) -> None:
@@ -190,6 +195,28 @@ def test_events_older_than_batches_are_kept_are_refused_and_no_others(
     assert [seq for begin, end in noted for seq in range(begin, end + 1)] == refused
     kept = [one for seq, one in enumerate(sent) if not old[seq]]
     assert [event for _, _, event in archive(connection, sensor)] == kept
+
+
+def test_of_a_sensor_whose_clock_began_long_ago_the_rest_counts(
+    site: Site, connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    """As its outbox understands the answers about parts of its batches."""
+    now, door = time.time_ns() // 1_000_000, site.door.public_id
+    old = [True, False, False, True, False]
+    sent: list[wire.Event] = [
+        wire.Crossing(now - one * 500 * 86_400_000 + seq, 0, "forward") for seq, one in enumerate(old)
+    ]
+    with Server(database_url()) as server, Outbox(tmp_path / "outbox", door) as outbox:
+        outbox.append(sent, model=MODEL, config=1)
+        link = Uplink(server.url, Token(site.door_token, door))
+        totals = Delivery(outbox, link, batch_events=100).drain()
+        link.close()
+        letters = outbox.dead_letters.read_text().splitlines()
+    assert totals == Totals(stored=3, invalid=2)
+    counted = [event for _, _, event in archive(connection, facts(connection, door))]
+    assert counted == [sent[1], sent[2], sent[4]]
+    refused = [msgspec.json.decode(letter, type=DeadLetter).batch.events for letter in letters]
+    assert refused == [[sent[0]], [sent[3]]]
 
 
 def test_the_nightly_check_finds_what_differs(
