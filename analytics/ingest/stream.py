@@ -110,8 +110,6 @@ class Stream:
         text = message.get("text")
         self._media_type = wire.MSGPACK if text is None else wire.JSON
         body = message["bytes"] if text is None else text.encode()
-        if len(body) > wire.MAX_BODY_BYTES:
-            raise RefusedError(413, "The message is too large.", f"Send at most {wire.MAX_BODY_BYTES} bytes.")
         # With each upload: a stream may last for weeks, and a token may be revoked meanwhile.
         sender = await self._reception.authenticate(self._authorization)
         batches, answer = await self._submit(sender, body)
