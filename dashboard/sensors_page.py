@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from analytics.ingest.overview import NeverCounted, SensorState, read_never_counted, read_sensors
+from analytics.ingest.set_aside import SetAside, list_set_aside
 from dashboard.store_page import SENSOR_STATES, tally
 from sensorapp.fleet.models import Store
 
@@ -15,11 +16,17 @@ TROUBLED_AT_ONCE: Final = 100
 LIVE_AT_ONCE: Final = 500
 REJECTIONS: Final = 1_000
 NEVER_COUNTED_AT_ONCE: Final = 100
+LOTS_AT_ONCE: Final = 20
+# To tell lots, each event is looked at.
+EVENTS_LOOKED_AT: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class SensorsPage:
-    """Tallies and totals count all sensors; the lists hold as many as a person can read."""
+    """Tallies and totals count all sensors; the lists hold as many as a person can read.
+
+    ``lots`` are those of what is set aside; none where that is too much to look at while somebody waits.
+    """
 
     at: datetime
     tally: list[tuple[str, int]]
@@ -28,6 +35,8 @@ class SensorsPage:
     live: list[SensorState]
     live_in_all: int
     set_aside: int
+    lots: list[SetAside]
+    lots_in_all: int
     never_counted: list[NeverCounted]
 
 
@@ -35,18 +44,26 @@ def sensors_page(stores: Collection[Store], at: datetime) -> SensorsPage:
     sensors = read_sensors(stores, at)
     troubled = sorted(
         (sensor for sensor in sensors if sensor.is_troubled),
-        key=lambda sensor: (SENSOR_STATES.index(sensor.status), sensor.store.name),
+        key=lambda sensor: (SENSOR_STATES.index(sensor.state), sensor.store.name),
     )
     live = sorted(
         (sensor for sensor in sensors if not sensor.is_troubled), key=lambda sensor: sensor.store.name
     )
+    lots = lots_of(sensors)
     return SensorsPage(
         at=at,
-        tally=tally((sensor.status for sensor in sensors), SENSOR_STATES),
+        tally=tally((sensor.state for sensor in sensors), SENSOR_STATES),
         troubled=troubled[:TROUBLED_AT_ONCE],
         troubled_in_all=len(troubled),
         live=live[:LIVE_AT_ONCE],
         live_in_all=len(live),
         set_aside=sum(sensor.set_aside for sensor in sensors),
+        lots=lots[:LOTS_AT_ONCE],
+        lots_in_all=len(lots),
         never_counted=read_never_counted(stores, REJECTIONS)[:NEVER_COUNTED_AT_ONCE],
     )
+
+
+def lots_of(sensors: Collection[SensorState]) -> list[SetAside]:
+    held = {sensor.public_id: sensor.set_aside for sensor in sensors if sensor.set_aside}
+    return list_set_aside(held) if 0 < sum(held.values()) <= EVENTS_LOOKED_AT else []

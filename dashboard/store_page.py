@@ -14,7 +14,7 @@ from dashboard.plan_drawing import PlanDrawing, plan_drawing
 from dashboard.traffic_chart import TrafficChart, traffic_chart
 from sensorapp.fleet.models import OpeningHours, Store
 
-SENSOR_STATES = ("never heard", "silent", "catching up", "live")
+SENSOR_STATES = ("never heard", "silent", "catching up", "wrong clock", "live")
 SLOT_STATES = ("empty", "low", "unknown", "ok")
 SLOTS_AT_ONCE = 12
 
@@ -128,12 +128,12 @@ def store_page(store: Store, snapshot: StoreSnapshot) -> StorePage:
         notices=notices(snapshot.sensors),
         troubled_sensors=sorted(
             (sensor for sensor in snapshot.sensors if is_troubled(sensor)),
-            key=lambda sensor: SENSOR_STATES.index(sensor.status),
+            key=lambda sensor: SENSOR_STATES.index(sensor.state),
         ),
         live_sensors=[sensor for sensor in snapshot.sensors if not is_troubled(sensor)],
         troubled_slots=troubled,
         other_slots=[slot for slot in slots if slot not in troubled],
-        sensor_tally=tally((sensor.status for sensor in snapshot.sensors), SENSOR_STATES),
+        sensor_tally=tally((sensor.state for sensor in snapshot.sensors), SENSOR_STATES),
         slot_tally=tally((slot.status for slot in snapshot.slots), SLOT_STATES),
     )
 

@@ -30,12 +30,17 @@ def boolean(name: str, default: bool) -> bool:
     raise ImproperlyConfigured(f"{name} is {value!r}; it must be one of true, false")
 
 
-def integer(name: str, default: int) -> int:
+def integer(name: str, default: int, least: int, most: int | None = None) -> int:
+    """A whole number from ``least`` to ``most``, both included."""
     value = text(name, str(default))
+    bounds = f"{least} or more" if most is None else f"from {least} to {most}"
     try:
-        return int(value)
+        number = int(value)
     except ValueError:
-        raise ImproperlyConfigured(f"{name} is {value!r}; it must be a whole number") from None
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be a whole number, {bounds}") from None
+    if number < least or (most is not None and number > most):
+        raise ImproperlyConfigured(f"{name} is {number}; it must be {bounds}")
+    return number
 
 
 def words(name: str, default: str) -> list[str]:

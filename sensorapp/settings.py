@@ -217,22 +217,20 @@ CELERY_BEAT_SCHEDULE = {
 
 # --- ingest ---
 
-INGEST_MAX_WAITING_EVENTS = env.integer("INGEST_MAX_WAITING_EVENTS", 1_000_000)
+INGEST_MAX_WAITING_EVENTS = env.integer("INGEST_MAX_WAITING_EVENTS", 1_000_000, 1)
 # Who may read /metrics. Without a token, whoever asks from this machine and not through a proxy.
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 # Events further ahead of this machine's clock are set aside until somebody releases them.
-INGEST_FUTURE_TOLERANCE_SECONDS = env.integer("INGEST_FUTURE_TOLERANCE_SECONDS", 300)
+INGEST_FUTURE_TOLERANCE_SECONDS = env.integer("INGEST_FUTURE_TOLERANCE_SECONDS", 300, 0, 86_400)
 # How fast a sensor and an organisation may send to one web process for longer than a minute; 0 is no limit.
-INGEST_SENSOR_EVENTS_PER_SECOND = env.integer("INGEST_SENSOR_EVENTS_PER_SECOND", 10_000)
-INGEST_ORGANISATION_EVENTS_PER_SECOND = env.integer("INGEST_ORGANISATION_EVENTS_PER_SECOND", 200_000)
+INGEST_SENSOR_EVENTS_PER_SECOND = env.integer("INGEST_SENSOR_EVENTS_PER_SECOND", 10_000, 0)
+INGEST_ORGANISATION_EVENTS_PER_SECOND = env.integer("INGEST_ORGANISATION_EVENTS_PER_SECOND", 200_000, 0)
 # Batches, and events set aside, are kept for so many days after the day of their receipt; older events are refused.
-INGEST_RETENTION_DAYS = env.integer("INGEST_RETENTION_DAYS", 400)
-if INGEST_RETENTION_DAYS < 2:
-    raise ImproperlyConfigured(f"INGEST_RETENTION_DAYS is {INGEST_RETENTION_DAYS}; it must be at least 2")
+INGEST_RETENTION_DAYS = env.integer("INGEST_RETENTION_DAYS", 400, 2, 36_500)
 # A sensor that has delivered nothing for this long is silent.
-SILENT_AFTER_SECONDS = env.integer("SILENT_AFTER_SECONDS", 300)
+SILENT_AFTER_SECONDS = env.integer("SILENT_AFTER_SECONDS", 300, 1, 604_800)
 
-LOG_LEVEL = env.text("LOG_LEVEL", "INFO")
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
 # "plain" for people, "json" for machines: one object a line.
 LOG_FORMAT = env.choice("LOG_FORMAT", "plain", {"plain", "json"})
 LOGGING = {

@@ -23,6 +23,8 @@ ROOMS: Final = [
     "sensor_sim",
     "sensorapp.stack.paths",
     "sensorapp.env",
+    "sensorapp.durations",
+    "sensorapp.arguments",
     "sensorapp.accounts",
     "sensorapp.fleet",
     "analytics.metrics",

@@ -19,7 +19,7 @@ class SensorFacts:
     """``device`` is the channel of the sensor itself; ``first_observed`` the start of its oldest bucket.
 
     ``set_aside`` is how many of its events lay too far ahead to be counted, ``skew_ms`` how far ahead its
-    clock was when it last told; None means that it never did.
+    clock was at its last delivery; None where that did not tell.
     """
 
     id: int

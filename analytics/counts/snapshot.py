@@ -28,7 +28,7 @@ from analytics.counts.roster import ChannelFacts, Roster, SensorFacts, read_rost
 from analytics.counts.visits import Passage, read_passage
 from analytics.ingest.models import StoreVersion
 from analytics.metrics import BUCKET_MS
-from sensorapp.fleet.health import Status, clock_error
+from sensorapp.fleet.health import State, Status, clock_error, sensor_state
 from sensorapp.fleet.models import ChannelKind, Store
 
 WEEK: Final = timedelta(days=7)
@@ -103,6 +103,10 @@ class SensorNow:
     heading: float | None
     clock_error: timedelta | None = None
     set_aside: int = 0
+
+    @property
+    def state(self) -> State:
+        return sensor_state(self.status, self.clock_error)
 
 
 @dataclass(frozen=True, slots=True)

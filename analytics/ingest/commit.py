@@ -14,6 +14,7 @@ from itertools import accumulate, groupby
 from typing import Final, Literal, LiteralString
 
 import numpy as np
+from numpy.typing import NDArray
 from psycopg import Connection, Cursor
 
 from analytics.ingest.arrays import register
@@ -210,9 +211,14 @@ def parts(columns: Columns, trusted_until: int | None) -> Iterator[tuple[Columns
     if trusted_until is None or columns.summary.newest <= trusted_until:
         yield columns, False
         return
-    runs = [(bool(ahead), len(list(run))) for ahead, run in groupby(columns.at > trusted_until)]
-    bounds = list(accumulate(length for _, length in runs))
-    yield from zip(columns.cut(bounds), (ahead for ahead, _ in runs), strict=True)
+    yield from runs(columns, columns.at > trusted_until)
+
+
+def runs(columns: Columns, marks: NDArray[np.bool_]) -> Iterator[tuple[Columns, bool]]:
+    """Cut events into runs of which all have the same mark; with each run, its mark."""
+    lengths = [(bool(mark), len(list(run))) for mark, run in groupby(marks)]
+    bounds = list(accumulate(length for _, length in lengths))
+    yield from zip(columns.cut(bounds), (mark for mark, _ in lengths), strict=True)
 
 
 def ack(
@@ -308,7 +314,7 @@ FORGET_GAUGES: LiteralString = "DELETE FROM ingest_gauge WHERE channel_id = ANY(
 MOVE_CURSORS: LiteralString = """
 UPDATE ingest_cursor SET epoch = new.epoch, next_seq = new.next_seq, heartbeat_ms = new.heartbeat_ms,
                          newest_at = to_timestamp(new.newest_at / 1000.0), received_at = %s,
-                         skew_ms = CASE WHEN new.skew_ms = %s THEN ingest_cursor.skew_ms ELSE new.skew_ms END
+                         skew_ms = nullif(new.skew_ms, %s)
 FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::integer[], %s::bigint[])
      AS new (sensor_id, epoch, next_seq, newest_at, heartbeat_ms, skew_ms)
 WHERE ingest_cursor.sensor_id = new.sensor_id
@@ -333,9 +339,14 @@ def write(cursor: Cursor, group: Group, progress: dict[int, Progress]) -> dict[i
     if group.rejected:
         cursor.executemany(NOTE_REJECTIONS, [rejection_row(group, *entry) for entry in group.rejected])
     if group.set_aside:
-        held = values(group.set_aside, table_of(group.set_aside), group.received_at)
-        copy_rows(cursor, SET_ASIDE, BATCH_TYPES, held)
+        set_aside(cursor, [(group.received_at, group.set_aside)])
     return write_stored(cursor, group, progress, stored) if group.stored else {}
+
+
+def set_aside(cursor: Cursor, received: Iterable[tuple[datetime, Sequence[Row]]]) -> None:
+    """Keep rows that do not count, with the moments at which they were received."""
+    held = (one for at, rows in received for one in values(rows, table_of(rows), at))
+    copy_rows(cursor, SET_ASIDE, BATCH_TYPES, held)
 
 
 def write_stored(

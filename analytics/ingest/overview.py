@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString
 
 from django.db import connection
 
-from sensorapp.fleet.health import LastHeard, Status, clock_error, sensor_status
+from sensorapp.fleet.health import LastHeard, State, Status, clock_error, sensor_state, sensor_status
 from sensorapp.fleet.models import Store
 
 SENSORS: Final[LiteralString] = """
@@ -28,7 +28,8 @@ INDEX: Final = re.compile(r"\[\d+\]$|^\$\.?")
 
 @dataclass(frozen=True, slots=True)
 class SensorState:
-    """A sensor at a moment. ``skew`` is how far ahead its clock is, negative where behind; None if never told.
+    """A sensor at a moment. ``skew`` is how far ahead its clock is, negative where behind; None where its
+    last delivery did not tell.
 
     ``set_aside`` is how many of its events lay ahead when they came, and wait to be released.
     """
@@ -48,6 +49,10 @@ class SensorState:
         return clock_error(None if self.skew is None else self.skew // timedelta(milliseconds=1))
 
     @property
+    def state(self) -> State:
+        return sensor_state(self.status, self.clock_error)
+
+    @property
     def is_troubled(self) -> bool:
         return self.status != "live" or self.clock_error is not None or self.set_aside > 0
 
@@ -57,10 +62,10 @@ def read_sensors(stores: Collection[Store], at: datetime) -> list[SensorState]:
     by_id = {store.pk: store for store in stores}
     with connection.cursor() as cursor:
         cursor.execute(SENSORS, [[*by_id]])
-        return [sensor_state(by_id[store], at, *rest) for store, *rest in cursor.fetchall()]
+        return [state_of(by_id[store], at, *rest) for store, *rest in cursor.fetchall()]
 
 
-def sensor_state(
+def state_of(
     store: Store, at: datetime, public_id: str, name: str, set_aside: int, skew_ms: int | None, *last: Any
 ) -> SensorState:
     received_at, newest_at, _ = last
@@ -71,35 +76,63 @@ def sensor_state(
 
 
 NEVER_COUNTED: Final[LiteralString] = """
-SELECT sensor.id, sensor.store_id, sensor.name, path, reason, received_at, last_seq - first_seq + 1
+SELECT sensor.store_id, sensor.public_id, sensor.name, path, reason, received_at, epoch, first_seq, last_seq
 FROM ingest_rejection rejection JOIN fleet_sensor sensor ON sensor.id = rejection.sensor_id
 WHERE sensor.store_id = ANY(%s) ORDER BY received_at DESC, rejection.id DESC LIMIT %s
 """
+TOLD_AT_ONCE: Final = 3
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Consecutive events that were refused ``at`` a moment, by the numbers that their sensor gave them."""
+
+    at: datetime
+    epoch: int
+    first_seq: int
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class NeverCounted:
-    """Events of a sensor that never will be counted, and why; the newest of them were refused at ``at``.
+    """Events of a sensor that never will be counted, alike in why; the newest first.
 
     ``where`` is the place in the batch, less its numbers; empty for what was set aside and not released.
     """
 
     store: Store
+    public_id: str
     name: str
     where: str
     why: str
-    at: datetime
-    events: int = 0
+    refused: list[Refused] = field(default_factory=list)
+
+    @property
+    def at(self) -> datetime:
+        return self.refused[0].at
+
+    @property
+    def events(self) -> int:
+        return sum(one.last_seq - one.first_seq + 1 for one in self.refused)
+
+    @property
+    def told(self) -> list[Refused]:
+        """As many as one looks up in a sender's log."""
+        return self.refused[:TOLD_AT_ONCE]
+
+    @property
+    def untold(self) -> int:
+        return len(self.refused) - len(self.told)
 
 
 def read_never_counted(stores: Collection[Store], limit: int) -> list[NeverCounted]:
     """What the newest ``limit`` rejections of these stores say, alike ones together, newest first. One query."""
     by_id = {store.pk: store for store in stores}
-    found: dict[tuple[int, str, str], NeverCounted] = {}
+    found: dict[tuple[str, str, str], NeverCounted] = {}
     with connection.cursor() as cursor:
         cursor.execute(NEVER_COUNTED, [[*by_id], limit])
-        for sensor, store, name, path, why, at, events in cursor.fetchall():
-            where = INDEX.sub("", path.rpartition("].")[2])
-            alike = NeverCounted(by_id[store], name, where, why, at)
-            found.setdefault((sensor, where, why), alike).events += events
+        for store, public_id, name, path, reason, *refused in cursor.fetchall():
+            where, why = INDEX.sub("", path.rpartition("].")[2]), reason[:1].lower() + reason[1:]
+            alike = NeverCounted(by_id[store], public_id, name, where, why)
+            found.setdefault((public_id, where, why), alike).refused.append(Refused(*refused))
     return list(found.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime, timedelta
 
 from django import template
@@ -10,6 +11,8 @@ from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from sensorapp.durations import written
 
 register = template.Library()
 
@@ -88,21 +91,30 @@ def age(moment: datetime, at: datetime) -> str:
     )
 
 
+@register.filter
+def span(value: timedelta) -> str:
+    """As commands write it, less what is zero: 2 h 30 min, 3 h, 1 d"""
+    return re.sub(r" 0 \w+$", "", written(value)).replace(" ", SPACE)
+
+
 def way(skew: timedelta) -> str:
     return "ahead" if skew > timedelta(0) else "behind"
 
 
 @register.filter
 def clock_error(skew: timedelta) -> str:
-    """How wrong a clock is: 12 min ahead, 3 h behind"""
-    return f"{age_text(abs(skew))} {way(skew)}"
+    """How wrong a clock is, to the minute: 12 min ahead, 2 h 30 min behind"""
+    minute = timedelta(minutes=1)
+    return f"{span(round(abs(skew) / minute) * minute)} {way(skew)}"
 
 
 @register.filter
 def skew(value: timedelta | None) -> str:
-    """The same of a clock that may well be right: 0.3 s behind"""
+    """The same of a clock that may well be right: 3.2 s behind, or just right"""
     if value is None:
         return UNKNOWN
+    if abs(value) < timedelta(seconds=1):
+        return "right"
     if abs(value) >= timedelta(minutes=1):
         return clock_error(value)
     return f"{duration(abs(value).total_seconds())} {way(value)}"

@@ -9,6 +9,8 @@ from typing import Final, Literal
 from django.conf import settings
 
 Status = Literal["live", "catching up", "silent", "never heard"]
+# What is said of a sensor in short: of one that is live, also whether its clock is.
+State = Literal[Status, "wrong clock"]
 
 CATCHING_UP_AFTER: Final = timedelta(minutes=3)
 # Below this, what is counted lands in the wrong quarter of an hour too rarely to be seen.
@@ -44,6 +46,10 @@ def sensor_status(heard: LastHeard | None, at: datetime) -> Status:
 
 
 def clock_error(skew_ms: int | None) -> timedelta | None:
-    """How far ahead a sensor's clock is, negative where it is behind; None if it is right or never told."""
+    """How far ahead a sensor's clock is, negative where it is behind; None if it is right or not told."""
     skew = timedelta(milliseconds=skew_ms or 0)
     return skew if abs(skew) >= CLOCK_ERROR_FROM else None
+
+
+def sensor_state(status: Status, error: timedelta | None) -> State:
+    return "wrong clock" if status == "live" and error is not None else status

@@ -14,11 +14,13 @@ from dashboard.templatetags.figures import (
     age,
     age_text,
     change,
+    clock_error,
     count,
     difference,
     duration,
     moment,
     share,
+    skew,
 )
 from tests.dashboard.site import words
 
@@ -99,3 +101,25 @@ def test_a_moment_is_local_and_names_the_day_where_it_is_another() -> None:
     with timezone.override(ZoneInfo("Asia/Kolkata")):
         assert moment(NOON, NOON) == "17:30"
         assert moment(NOON - timedelta(hours=18), NOON) == "9 Jun, 23:30"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (12 * 60, "12 min ahead"),
+        (-9000, "2 h 30 min behind"),
+        (86_399.7, "1 d ahead"),
+        (1.25 * 86_400, "1 d 6 h ahead"),
+        (-400.2 * 86_400, "400 d behind"),
+    ],
+)
+def test_a_wrong_clock(seconds: float, text: str) -> None:
+    """Measured with what the way took, so that a clock just a day ahead is some milliseconds less."""
+    assert plain(clock_error(timedelta(seconds=seconds))) == plain(skew(timedelta(seconds=seconds))) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0, "right"), (-0.99, "right"), (-3.2, "3.2 s behind"), (59.0, "59 s ahead")]
+)
+def test_a_clock_that_is_right_or_nearly(seconds: float, text: str) -> None:
+    assert plain(skew(timedelta(seconds=seconds))) == text

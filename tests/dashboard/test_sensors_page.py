@@ -10,20 +10,35 @@ from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from analytics.counts.days import to_ms
 from analytics.ingest.models import Cursor, Rejection
+from analytics.ingest.packed import pack
+from analytics.ingest.table import join
 from dashboard import sensors_page as module
 from dashboard.sensors_page import sensors_page
+from sensorapp import columns
 from sensorapp.accounts.models import User
 from sensorapp.fleet.enrolment import revoke
 from sensorapp.fleet.models import Sensor
 from tests.cast import make_door, make_sensor
+from tests.counts.site import crossing
 from tests.dashboard.site import NOW, Shop, words
 
+LIST = ".venv/bin/python manage.py list_set_aside"
 SET_ASIDE = """
 INSERT INTO ingest_set_aside (organisation_id, sensor_id, epoch, first_seq, received_at, first_at, config,
                               event_count, model, events)
-VALUES (%s, %s, 1, %s, now(), 1, 1, 2, '', '')
+VALUES (%s, %s, 1, %s, %s, %s, 1, 2, '', %s)
 """
+
+
+def set_aside(sensor: Sensor, first_seq: int, ahead: timedelta) -> None:
+    """Two events that came now."""
+    at = to_ms(NOW + ahead)
+    [events] = pack(join([columns.encode([crossing(NOW + ahead)] * 2)]))
+    row = [sensor.store.organisation_id, sensor.pk, first_seq, NOW, at, events]
+    with connection.cursor() as cursor:
+        cursor.execute(SET_ASIDE, row)
 
 
 def page(user: User) -> str:
@@ -34,12 +49,12 @@ def page(user: User) -> str:
     return words(re.search(r"<main.*</main>", answer.text, re.S)[0])  # type: ignore[index]
 
 
-def refuse(sensor: Sensor, path: str, reason: str, events: int, ago: timedelta) -> None:
+def refuse(sensor: Sensor, path: str, reason: str, events: int, ago: timedelta, first_seq: int = 100) -> None:
     Rejection.objects.create(
         sensor_id=sensor.pk,
         epoch=1,
-        first_seq=100,
-        last_seq=99 + events,
+        first_seq=first_seq,
+        last_seq=first_seq + events - 1,
         path=path,
         reason=reason,
         received_at=NOW - ago,
@@ -53,20 +68,22 @@ def test_the_troubled_come_first_and_the_clock_of_each_is_told(shop: Shop) -> No
     revoke(gone)
     Cursor.objects.filter(pk=shop.door.pk).update(skew_ms=-400)
     Cursor.objects.filter(pk=shop.shelf.pk).update(skew_ms=12 * 60_000)
-    with connection.cursor() as cursor:
-        for first_seq in (1000, 2000):
-            cursor.execute(SET_ASIDE, [shop.store.organisation_id, shop.shelf.pk, first_seq])
+    set_aside(shop.shelf, 1000, timedelta(minutes=12))
+    set_aside(shop.shelf, 2000, timedelta(days=400))
+    shelf, command = shop.shelf.public_id, ".venv/bin/python manage.py"
     assert page(shop.cast.owner) == words(
         f"""
         Sensors As of 10 Jun, 12:07 UTC
-        State 1 never heard 2 live
+        State 1 never heard 1 wrong clock 1 live
         New door Pune · {shop.cast.other_store.sensors.get().public_id} never heard
         Shelf A Hamburg · {shop.shelf.public_id} live, clock 12 min ahead , 4 events set aside
         1 without trouble
-        Main door Hamburg · {shop.door.public_id} live, clock 0.4 s behind
-        4 events lay ahead of the server’s clock and do not count. Set the sensor’s clock;
-        manage.py list_set_aside shows when they came and how far ahead they were, and
-        manage.py release_set_aside counts them, moved by the clock’s error.
+        Main door Hamburg · {shop.door.public_id} live, clock right
+        4 events lay ahead of the server’s clock and do not count. Set the sensor’s clock; then these commands,
+        on the server, count them, moved back by as much as the newest of each line lies ahead:
+        Shelf A: 2 events, 12 min ahead {command} release_set_aside {shelf} --ahead=12min
+        Shelf A: 2 events, 400 d ahead {command} release_set_aside {shelf} --ahead=400d
+        When they came: {command} list_set_aside
         Never counted Every event of the last 90 days counts.
         """
     )
@@ -81,22 +98,34 @@ def test_silent_ones_and_those_that_catch_up_say_since_when(shop: Shop) -> None:
 
 
 def test_what_never_counts_is_told_with_where_and_why_alike_ones_together(shop: Shop) -> None:
-    line = "the sensor has no line 7; add it to its scene"
-    refuse(shop.door, "$.batches[3].events[17].line", line, 2, timedelta(days=3))
-    refuse(shop.door, "$.batches[0].events[0].line", line, 1_000, timedelta(hours=2))
+    """And with what a sender's log has of it: the epoch, the numbers and when they came."""
+    line, door, shelf = (
+        "the sensor has no line 7; add it to its scene",
+        shop.door.public_id,
+        shop.shelf.public_id,
+    )
+    for number in range(4):
+        refuse(shop.door, "$.batches[3].events[17].line", line, 2, timedelta(days=3 + number), 10 * number)
+    refuse(shop.door, "$.batches[0].events[0].line", line, 1_000, timedelta(hours=2), 1_000)
     refuse(shop.shelf, "$.batches[0].events[0].line", line, 1, timedelta(days=4))
-    refuse(shop.shelf, "$.batches[0].events[2]", "object missing required field", 5, timedelta(days=5))
+    refuse(shop.shelf, "$.batches[0].events[2]", "Object missing required field `at`", 5, timedelta(days=5))
     refuse(
         shop.shelf, "", "lay ahead of the clock, and was not released within 400 days", 12, timedelta(days=6)
     )
     said = page(shop.cast.manager)
     assert said[said.index("newest first. ") :] == words(
         f"""
-        newest first.
-        {line.capitalize()} Main door · Hamburg · line 1,002 events, 2 h ago
-        {line.capitalize()} Shelf A · Hamburg · line 1 event, 4 days ago
-        Object missing required field Shelf A · Hamburg · events 5 events, 5 days ago
-        Lay ahead of the clock, and was not released within 400 days Shelf A · Hamburg 12 events, 6 days ago
+        newest first. What is refused stays with its sender: this project’s own sensor keeps it in
+        dead-letter.jsonl of its outbox. Numbers are those that the sender gave its events.
+        line: {line} Main door · Hamburg · {door}
+          epoch 1, numbers 1000–1999, 2026-06-10 10:07:30 UTC epoch 1, numbers 0–1, 2026-06-07 12:07:30 UTC
+          epoch 1, numbers 10–11, 2026-06-06 12:07:30 UTC and 2 earlier batches 1,008 events, 2 h ago
+        line: {line} Shelf A · Hamburg · {shelf}
+          epoch 1, number 100, 2026-06-06 12:07:30 UTC 1 event, 4 days ago
+        events: object missing required field `at` Shelf A · Hamburg · {shelf}
+          epoch 1, numbers 100–104, 2026-06-05 12:07:30 UTC 5 events, 5 days ago
+        Lay ahead of the clock, and was not released within 400 days Shelf A · Hamburg · {shelf}
+          epoch 1, numbers 100–111, 2026-06-04 12:07:30 UTC 12 events, 6 days ago
         """
     )
 
@@ -111,7 +140,7 @@ def test_everybody_sees_the_sensors_of_their_stores_and_no_other(shop: Shop) -> 
         refuse(sensor, "$.batches[0].config", f"refused {sensor.public_id}", 1, timedelta(hours=1))
     for person, visible in cast.visible_stores.items():
         said = page(cast.people[person])
-        for mark in ("· {}", "Refused {}"):
+        for mark in ("· {}", "config: refused {}"):
             shown = {store for store, one in sensors.items() if mark.format(one.public_id) in said}
             assert shown == visible, f"{person}: {mark}"
 
@@ -142,7 +171,22 @@ def test_lists_end_where_nobody_reads_on_but_all_are_counted(
     assert "The first 1 of 2." in said
 
 
-# Two for the session and the person, one for the stores, one for their sensors, one for what never counts.
+def test_of_more_than_can_be_looked_at_only_the_command_is_named(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOTS_AT_ONCE", 1)
+    for first_seq, hours in ((1000, 1), (2000, 2)):
+        set_aside(shop.shelf, first_seq, timedelta(hours=hours))
+    said = page(shop.cast.manager)
+    assert f"--ahead=1h These are the first 1 of 2; all of them, and when they came: {LIST} Never" in said
+    monkeypatch.setattr(module, "EVENTS_LOOKED_AT", 3)
+    said = page(shop.cast.manager)
+    assert f"ahead: Which came, and the commands that count them: {LIST} Never" in said
+    assert "--ahead" not in said
+
+
+# Two for the session and the person, one for the stores, one for their sensors, one for what never counts; and one for what is set
+# aside, where something is.
 @pytest.mark.parametrize("more", [0, 5])
 def test_queries_of_the_page(
     shop: Shop, more: int, django_assert_num_queries: DjangoAssertNumQueries
@@ -150,7 +194,8 @@ def test_queries_of_the_page(
     for number in range(more):
         sensor, _ = make_sensor(shop.store, f"New {number}")
         refuse(sensor, "$.batches[0].config", "unknown", 1, timedelta(hours=1))
+        set_aside(sensor, 1000, timedelta(hours=number + 1))
     client = Client()
     client.force_login(shop.cast.owner)
-    with django_assert_num_queries(2 + 1 + 1 + 1):
+    with django_assert_num_queries(2 + 1 + 1 + 1 + bool(more)):
         client.get("/sensors/")

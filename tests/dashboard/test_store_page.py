@@ -334,7 +334,7 @@ def test_sensors_in_trouble_come_first_and_say_since_when(store: Store) -> None:
 
 def test_a_wrong_clock_and_what_waits_for_it_are_named(store: Store) -> None:
     ahead = replace(sensor("live", 1), clock_error=timedelta(minutes=12), set_aside=1_200)
-    behind = replace(sensor("live", 2), clock_error=-timedelta(hours=3))
+    behind = replace(sensor("live", 2), clock_error=-timedelta(hours=3), set_aside=1)
     html = rendered(
         store,
         snapshot_of(
@@ -344,8 +344,10 @@ def test_a_wrong_clock_and_what_waits_for_it_are_named(store: Store) -> None:
         ),
     )
     listed = words(html[html.index('id="sensors-title"') :])
-    assert "Sensor 1 live, clock 12 min ahead, 1,200 events set aside" in listed
-    assert "Sensor 2 live, clock 3 h behind 1 live Sensor 3 live" in listed
+    assert "2 wrong clock 1 live" in listed
+    assert "Sensor 1 live, clock 12 min ahead , 1,200 events set aside" in listed
+    assert "Sensor 2 live, clock 3 h behind , 1 event set aside 1 live Sensor 3 live" in listed
+    assert html.count('class="dot wrong-clock"') == 2
 
 
 def test_names_from_people_are_text_and_nothing_else(store: Store) -> None:

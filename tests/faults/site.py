@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
@@ -81,6 +81,12 @@ def kill(child: Child | None) -> None:
     if child:
         child.process.kill()
         child.process.wait()
+
+
+def send(signal_number: signal.Signals, pids: Iterable[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(pid, signal_number)
 
 
 @dataclass
@@ -209,6 +215,21 @@ class Site:
             ).fetchall()
         with contextlib.suppress(ProcessLookupError):  # it has ended by itself
             os.kill(chance.choice(sessions)[0], signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def postgres_hanging(self) -> Iterator[None]:
+        """The postmaster and every process that it has started do nothing meanwhile."""
+        assert self.postgres.child
+        stopped = [self.postgres.child.process.pid]
+        with self.connect() as connection:
+            send(signal.SIGSTOP, stopped)  # from now on there are no new ones
+            others = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            stopped += [pid for (pid,) in connection.execute(others).fetchall()]
+        send(signal.SIGSTOP, stopped)
+        try:
+            yield
+        finally:
+            send(signal.SIGCONT, reversed(stopped))
 
     @property
     def postgres_runs(self) -> bool:

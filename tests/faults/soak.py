@@ -94,8 +94,8 @@ class Soak:
     def faults(self) -> list[Callable[[], None]]:
         always = [
             self.kill_web, self.kill_postgres, self.kill_a_session, self.kill_valkey, self.kill_worker,
-            self.kill_sensors, self.kill_everything, self.hang_web, self.hang_valkey, self.cut_and_delay,
-            self.move_a_clock, self.restore_a_disk,
+            self.kill_sensors, self.kill_everything, self.hang_web, self.hang_valkey,
+            self.hang_postgres, self.cut_and_delay, self.move_a_clock, self.restore_a_disk,
         ]  # fmt: skip
         return [*always, self.fill_the_disk] if self.disk else always
 
@@ -146,6 +146,10 @@ class Soak:
     def hang_valkey(self) -> None:
         assert self.site.valkey.child
         self._hang(self.site.valkey.child.process.pid)
+
+    def hang_postgres(self) -> None:
+        with self.site.postgres_hanging():
+            self.pause(8)
 
     def _hang(self, pid: int) -> None:
         os.kill(pid, signal.SIGSTOP)

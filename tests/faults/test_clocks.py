@@ -84,5 +84,5 @@ def wait_until_set_aside(site: Site, devices: list[Device]) -> None:
 
 
 def release(site: Site, sensor: str) -> None:
-    command = [sys.executable, "manage.py", "release_set_aside", sensor]
+    command = [sys.executable, "manage.py", "release_set_aside", sensor, "--shift=0"]
     subprocess.run(command, cwd=paths.ROOT, env=site.environment, check=True, stdout=subprocess.DEVNULL)

@@ -126,7 +126,7 @@ def test_a_rich_history_comes_out_the_same(site: Site, connection: psycopg.Conne
     door.publish(SCENE)
     assert door.send(minutes(NOW + 6 * HOUR, 10, random)) == "stored"
     assert door.send(minutes(NOW + 8 * HOUR, 10, random), NOW + 8 * HOUR + 300_000) == "stored"
-    assert release_set_aside(site.door, timedelta(hours=-1)) > 20
+    assert release_set_aside(site.door, timedelta(hours=-1)).events > 20
     assert door.send(minutes(NOW + 9 * HOUR, 10, random)) == "stored"
     found = assert_rebuilds(site, connection)
     assert {row[3] for row in found} == set(range(1, 11))
@@ -236,12 +236,20 @@ def test_commits_meanwhile_are_counted_once(site: Site, connection: psycopg.Conn
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--from", "yesterday"], "from: yesterday is no time; write it as 2026-11-16T08:15"),
+        (["--from", "yesterday"], "--from: yesterday is no time; write it as 2026-11-16T08:15"),
         (
             ["--to", "2026-11-16T08:10"],
-            "to: 2026-11-16T08:10 lies within a bucket; choose a quarter of an hour",
+            "--to: 2026-11-16T08:10 lies within a bucket; choose a quarter of an hour",
         ),
-        (["--sensor", "s-none"], "sensor: s-none is not one of chain-mitte's; name one of its sensors"),
+        (
+            ["--from", "2026-11-28", "--to", "2026-11-27"],
+            "--to: 2026-11-27 does not lie after --from, 2026-11-28; choose a later end",
+        ),
+        (
+            ["--from", "2026-11-28", "--to", "2026-11-28T00:00"],
+            "--to: 2026-11-28T00:00 does not lie after --from",
+        ),
+        (["--sensor", "s-none"], "--sensor: s-none is not one of chain-mitte's; name one of its sensors"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(site: Site, arguments: list[str], said: str) -> None:

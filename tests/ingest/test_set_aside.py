@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from random import Random
 
 import psycopg
 import pytest
@@ -20,7 +23,8 @@ from analytics.ingest.commit import Incoming, commit
 from analytics.ingest.decode import incoming, read
 from analytics.ingest.directory import Directory, SensorFacts
 from analytics.ingest.packed import unpack
-from analytics.ingest.set_aside import SetAside, list_set_aside, release_set_aside
+from analytics.ingest.rebuild import ALWAYS, compare
+from analytics.ingest.set_aside import MS, Lot, SetAside, in_ms, list_set_aside, release_set_aside
 from analytics.metrics import BUCKET_MS, FORWARD
 from sensorapp import columns as c
 from sensorapp import wire
@@ -124,8 +128,10 @@ def test_what_is_released_counts_once_at_its_shifted_time(
         sent += len(some)
     ahead = [at for some in moments for at in some if at > NOW + TOLERANCE]
     shift = timedelta(seconds=shift_s)
-    assert release_set_aside(site.door, shift) == len(ahead)
-    assert release_set_aside(site.door, shift) == 0
+    if ahead:
+        assert release_set_aside(site.door, shift) == (len(ahead), shift)
+    with pytest.raises(ValidationError, match=f"nothing of {door.public_id} is set aside"):
+        release_set_aside(site.door, shift)
     true = [at + shift_s * 1000 if at in ahead else at for some in moments for at in some]
     assert entries(connection, door) == Counter(at - at % BUCKET_MS for at in true)
     assert [event.at for _, _, event in archive(connection, door)] == true
@@ -150,36 +156,30 @@ def test_the_cursor_goes_past_them_and_its_newest_event_is_one_that_counts(
     ).fetchall()
     assert (next_seq, newest) == (4, hour_ahead)
     assert HOUR - MINUTE < skew <= HOUR
-    # A batch that does not say when it was sent measures nothing.
+    # What was measured once is not true for ever: a batch that does not say when it was sent leaves nothing known.
     commit(connection, [batch(door, 4, [crossing(hour_ahead)])])
-    assert connection.execute("SELECT skew_ms FROM ingest_cursor").fetchone() == (skew,)
+    assert connection.execute("SELECT skew_ms FROM ingest_cursor").fetchone() == (None,)
 
 
 def test_they_are_listed_by_sensor(site: Site, connection: psycopg.Connection, hour_ahead: int) -> None:
     [(received,)] = connection.execute("SELECT received_at FROM ingest_set_aside").fetchall()
-    ahead = datetime.fromtimestamp((hour_ahead + HOUR + 1) / 1000, UTC) - received
-    [found] = list_set_aside()
-    assert found == SetAside(
-        site.store.organisation.slug,
-        site.store.slug,
-        site.door.public_id,
-        "door",
-        2,
-        received,
-        received,
-        found.least_ahead,
-        found.most_ahead,
-    )
-    assert found.least_ahead == found.most_ahead == pytest.approx(ahead, abs=timedelta(milliseconds=1))
+    least, most = ((hour_ahead + HOUR + n - in_ms(received)) * MS for n in (0, 1))
+    organisation = site.store.organisation.slug
+    lot = Lot(2, received, received, least, most)
+    found = [SetAside(organisation, site.store.slug, site.door.public_id, "door", lot)]
+    assert list_set_aside() == list_set_aside([site.door.public_id]) == found
+    assert list_set_aside([site.shelf.public_id]) == []
 
 
 def test_while_they_still_lie_ahead_they_stay(
     site: Site, door: SensorFacts, connection: psycopg.Connection, hour_ahead: int
 ) -> None:
-    with pytest.raises(ValidationError, match="too far ahead; shift them further back") as caught:
-        release_set_aside(site.door)
+    with pytest.raises(
+        ValidationError, match=r"lie 5[45] min [0-9]+ s too far ahead; move them further back"
+    ) as caught:
+        release_set_aside(site.door, timedelta(0))
     assert list(caught.value.message_dict) == ["shift"]
-    with pytest.raises(ValidationError, match="over 400 days back; shift less"):
+    with pytest.raises(ValidationError, match="over 400 days back; move them less"):
         release_set_aside(site.door, -timedelta(days=500))
     with override_settings(INGEST_RETENTION_DAYS=7), pytest.raises(ValidationError, match="over 7 days back"):
         release_set_aside(site.door, -timedelta(days=8))
@@ -193,9 +193,99 @@ def test_what_came_in_another_span_of_time_stays(
 ) -> None:
     received = datetime.fromtimestamp(hour_ahead / 1000, UTC)
     shift, minute = -timedelta(hours=1), timedelta(minutes=1)
-    assert release_set_aside(site.door, shift, received_until=received - minute) == 0
-    assert release_set_aside(site.door, shift, received_from=received + minute) == 0
-    assert release_set_aside(site.door, shift, received - minute, received + minute) == 2
+    for span, named, said in [
+        (
+            (None, received - minute),
+            "received_until",
+            "nothing came in this span of time; what is set aside came",
+        ),
+        ((received + minute, None), "received_from", "nothing came in this span of time"),
+        ((received + minute, received - minute), "received_until", "lies before the beginning of the span"),
+    ]:
+        with pytest.raises(ValidationError, match=said) as caught:
+            release_set_aside(site.door, shift, *span)
+        assert list(caught.value.message_dict) == [named]
+    assert release_set_aside(site.door, shift, received - minute, received + minute) == (2, shift)
+
+
+ERRORS = st.sampled_from([8 * MINUTE, 2 * HOUR, 3 * HOUR, 400 * 24 * HOUR])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    sent=st.lists(
+        st.lists(st.tuples(ERRORS, st.integers(0, 90_000)), min_size=1, max_size=8), min_size=1, max_size=4
+    ),
+    seed=st.randoms(use_true_random=False),
+)
+def test_each_error_of_a_clock_is_released_by_itself(
+    site: Site,
+    door: SensorFacts,
+    connection: psycopg.Connection,
+    sent: list[list[tuple[int, int]]],
+    seed: Random,
+) -> None:
+    """Whatever errors a batch mixes: by default each event is moved to when it was, but for how long the newest took."""
+    clear(connection)
+    now = int(time.time() * 1000)
+    recorded = [(error, now - late + error) for some in sent for error, late in some]
+    first_seq = 0
+    for some in sent:
+        commit(
+            connection, [batch(door, first_seq, [crossing(now - late + error) for error, late in some], now)]
+        )
+        first_seq += len(some)
+    listed = list_set_aside()
+    errors = sorted({error for error, _ in recorded})
+    assert [one.lot.events for one in listed] == [sum(own == e for own, _ in recorded) for e in errors]
+    if len(errors) > 1:
+        with pytest.raises(ValidationError, match="ahead, by errors of their own; choose one") as caught:
+            release_set_aside(site.door)
+        assert list(caught.value.message_dict) == ["ahead"]
+    seed.shuffle(listed)
+    for place, one in enumerate(listed):
+        done = release_set_aside(site.door, ahead=one.lot.clock_error)
+        assert done == (one.lot.events, -one.lot.clock_error)
+        assert {other.lot for other in list_set_aside()} == {other.lot for other in listed[place + 1 :]}
+    found = [event.at for _, _, event in archive(connection, door)]
+    shifts = {
+        error: one.lot.clock_error // MS
+        for error, one in zip(errors, sorted(listed, key=ahead_of), strict=True)
+    }
+    assert found == [at - shifts[error] for error, at in recorded]
+    assert all(abs(shift - error) <= 90_000 + MINUTE for error, shift in shifts.items())
+    assert_rebuilds(connection, door, found)
+
+
+def ahead_of(one: SetAside) -> timedelta:
+    return one.lot.most_ahead
+
+
+def assert_rebuilds(connection: psycopg.Connection, door: SensorFacts, found: list[int]) -> None:
+    assert entries(connection, door) == Counter(at - at % BUCKET_MS for at in found)
+    assert compare(connection, door, *ALWAYS).differing == set()
+
+
+def test_an_error_that_no_event_has_is_refused(site: Site, hour_ahead: int) -> None:
+    with pytest.raises(
+        ValidationError, match="nothing lies 2 h 0 min ahead, but 1 h 0 min; choose"
+    ) as caught:
+        release_set_aside(site.door, ahead=timedelta(hours=2))
+    assert list(caught.value.message_dict) == ["ahead"]
+
+
+def test_what_a_slow_outbox_sends_stays_together(
+    site: Site, door: SensorFacts, connection: psycopg.Connection
+) -> None:
+    """Of an hour's backlog the oldest event lies an hour less ahead, and none far from the next."""
+    now = int(time.time() * 1000)
+    sent = [crossing(now + 2 * HOUR - n * 4 * MINUTE) for n in range(15, -1, -1)]
+    commit(connection, [batch(door, 0, sent[:8], now), batch(door, 8, sent[8:], now)])
+    [one] = list_set_aside()
+    assert one.lot.events == 16
+    done = release_set_aside(site.door)
+    assert done.shift == -one.lot.clock_error == pytest.approx(-timedelta(hours=2), abs=timedelta(minutes=1))
+    assert len(archive(connection, door)) == 16
 
 
 def test_what_is_released_can_be_told_in_the_archive(
@@ -231,23 +321,61 @@ def run(name: str, *arguments: str) -> str:
     return output.getvalue()
 
 
-def test_an_administrator_lists_and_releases(
+def test_an_administrator_lists_and_pastes_what_is_listed(
     site: Site, door: SensorFacts, connection: psycopg.Connection, hour_ahead: int
 ) -> None:
+    """Even beside a time that no clock has, and in a span of the times that are listed."""
+    year_2099 = 4_070_908_800_000
+    commit(connection, [batch(door, 4, [crossing(year_2099)], hour_ahead)])
     listed = run("list_set_aside")
-    assert all(word in listed for word in (door.public_id, site.store.slug, "3600 s"))
-    assert run("release_set_aside", door.public_id, "--shift", "-3600") == (
-        f"2 events of {door.public_id} are counted.\n"
+    days = round((year_2099 - hour_ahead) / 86_400_000)
+    assert all(word in listed for word in (door.public_id, site.store.slug, "1 h 0 min", f"{days} d"))
+    commands = re.findall(r"manage\.py (release_set_aside .+)", listed)
+    assert [shlex.split(command)[:2] for command in commands] == [["release_set_aside", door.public_id]] * 2
+    [(begin, end)] = re.findall(r"1 h 0 min │ (\S+) – (\S+)", listed)
+    span = ["--received-from", begin, "--received-until", end]
+    assert run(*shlex.split(commands[0]), *span) == (
+        f"2 events of {door.public_id} are counted, moved back by 1 h 0 min.\n"
     )
-    assert sum(entries(connection, door).values()) == 4
+    assert run(*shlex.split(commands[1])) == (
+        f"1 event of {door.public_id} is counted, moved back by {days} d.\n"
+    )
+    assert sum(entries(connection, door).values()) == 5
     assert run("list_set_aside") == "Nothing is set aside.\n"
 
 
-def test_bad_input_names_the_field_and_the_remedy(site: Site, hour_ahead: int) -> None:
+def test_bad_input_names_the_argument_and_what_would_work(
+    site: Site, door: SensorFacts, connection: psycopg.Connection, hour_ahead: int
+) -> None:
     sensor = site.door.public_id
-    with pytest.raises(CommandError, match="sensor 's-nobody' is not known; list_set_aside shows"):
-        run("release_set_aside", "s-nobody")
-    with pytest.raises(CommandError, match="--shift: the newest of the events would lie"):
-        run("release_set_aside", sensor)
-    with pytest.raises(CommandError, match="time 'noon': write it as 2026-11-25T06:00"):
-        run("release_set_aside", sensor, "--received-from", "noon")
+    commit(connection, [batch(door, 4, [crossing(hour_ahead + 3 * HOUR)], hour_ahead)])
+    commands = "\n".join(f"  {one.command}" for one in list_set_aside())
+    assert commands.count("\n") == 1
+    for arguments, said in [
+        ([], "--ahead: they lie 1 h 0 min and 3 h 0 min ahead, by errors of their own; choose one of them"),
+        (
+            ["--ahead", "2h"],
+            "--ahead: nothing lies 2 h 0 min ahead, but 1 h 0 min and 3 h 0 min; choose from these",
+        ),
+        (["--shift=-500d"], "--shift: the oldest of them would lie over 400 days back; move them less"),
+        (
+            ["--received-from=2026-11-26", "--received-until=2026-11-25"],
+            "--received-until: lies before the beginning",
+        ),
+    ]:
+        with pytest.raises(CommandError) as caught:
+            run("release_set_aside", sensor, *arguments)
+        assert str(caught.value).startswith(said)
+        assert str(caught.value).endswith(f"\nCommands that count what is set aside of it:\n{commands}")
+    for arguments, said in [
+        (["s-nobody"], "sensor 's-nobody' is not known; list_set_aside shows"),
+        ([site.shelf.public_id], f"sensor: nothing of {site.shelf.public_id} is set aside"),
+        (
+            [sensor, "--received-from", "2026-13-01"],
+            "argument --received-from: '2026-13-01' is no time; write it as",
+        ),
+        ([sensor, "--received-until", "noon"], "argument --received-until: 'noon' is no time; write it as"),
+        ([sensor, "--shift", "soon"], "argument --shift: 'soon' is no span of time; write it as 2h"),
+    ]:
+        with pytest.raises(CommandError, match=said):
+            run("release_set_aside", *arguments)

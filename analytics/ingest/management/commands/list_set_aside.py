@@ -1,8 +1,7 @@
-"""``manage.py list_set_aside``: sensors whose events lay ahead of the clock."""
+"""``manage.py list_set_aside``: events that lay ahead of the clock, by sensor and by how far, and how to count them."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -10,14 +9,15 @@ from rich.console import Console
 from rich.table import Table
 
 from analytics.ingest.set_aside import SetAside, list_set_aside
+from sensorapp.durations import written
 
-COLUMNS = ("sensor", "organisation", "store", "name", "events", "received (UTC)", "ahead")
+COLUMNS = ("sensor", "organisation", "store", "name", "events", "ahead", "received (UTC)")
 
 
 class Command(BaseCommand):
     help = (
-        "List the sensors of which events are set aside, as they lay too far ahead of the server's clock."
-        " release_set_aside counts them."
+        "List which events are set aside, as they lay too far ahead of the server's clock, and the commands that"
+        " count them. Events of a sensor that lie about as far ahead are one line."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -32,13 +32,14 @@ class Command(BaseCommand):
         with console.capture() as printed:
             console.print(table)
         self.stdout.write(printed.get())
+        self.stdout.write("To count them, moved back by as much as the newest of them lie ahead:\n\n")
+        for one in found:
+            self.stdout.write(f"  {one.command}")
 
 
 def cells(one: SetAside) -> tuple[str, ...]:
-    received = f"{one.received_from:%Y-%m-%d %H:%M:%S} – {one.received_until:%Y-%m-%d %H:%M:%S}"
-    ahead = " – ".join(seconds(span) for span in (one.least_ahead, one.most_ahead))
-    return one.sensor, one.organisation, one.store, one.name, str(one.events), received, ahead
-
-
-def seconds(span: timedelta) -> str:
-    return f"{span.total_seconds():.0f} s"
+    lot = one.lot
+    least, most = written(lot.least_ahead), written(lot.most_ahead)
+    ahead = most if least == most else f"{least} – {most}"
+    received = f"{lot.received_from:%Y-%m-%dT%H:%M:%S} – {lot.received_until:%Y-%m-%dT%H:%M:%S}"
+    return one.sensor, one.organisation, one.store, one.name, str(lot.events), ahead, received

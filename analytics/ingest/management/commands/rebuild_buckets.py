@@ -50,7 +50,9 @@ class Command(BaseCommand):
         check: bool,
         **options: Any,
     ) -> None:
-        begins_ms, ends_ms = bound("from", begins), bound("to", ends) or ALWAYS[1]
+        begins_ms, ends_ms = bound("--from", begins), bound("--to", ends)
+        if begins_ms is not None and ends_ms is not None and ends_ms <= begins_ms:
+            raise CommandError(f"--to: {ends} does not lie after --from, {begins}; choose a later end")
         django_connection.ensure_connection()
         connection: Connection = django_connection.connection
         differing = 0
@@ -58,7 +60,7 @@ class Command(BaseCommand):
             work = compare if check else rebuild
             begin = first_bucket(connection, sensor) if begins_ms is None else begins_ms
             try:
-                found = work(connection, sensor, begin, ends_ms)
+                found = work(connection, sensor, begin, ALWAYS[1] if ends_ms is None else ends_ms)
             except TooEarlyError as error:
                 raise CommandError(str(error)) from None
             self.stdout.write(
@@ -92,6 +94,6 @@ def chosen(connection: Connection, slug: str, names: Sequence[str] | None) -> li
     wanted = set(there if names is None else names)
     if strangers := wanted - set(there):
         raise CommandError(
-            f"sensor: {', '.join(sorted(strangers))} is not one of {slug}'s; name one of its sensors by its public id"
+            f"--sensor: {', '.join(sorted(strangers))} is not one of {slug}'s; name one of its sensors by its public id"
         )
     return sorted(Directory().sensors(connection, wanted).values(), key=lambda sensor: sensor.id)
