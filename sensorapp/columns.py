@@ -266,14 +266,10 @@ EXTRA_TABLE: Final = Bounds(
 
 
 class Problem(NamedTuple):
-    """Why columns are no events that the contract allows: in which of them, and what is wanted there.
-
-    ``at`` are the times of the events, None where one cannot be read.
-    """
+    """Why columns are no events that the contract allows: in which of them, and what is wanted there."""
 
     path: str
     reason: str
-    at: Sequence[int | None]
 
 
 def shortened(batch: wire.Batch) -> wire.Batch:
@@ -298,19 +294,20 @@ def misfit(batch: wire.Columns) -> Problem | None:
     for name, numbers in (("at", count), ("channel", count), ("value", count), ("extra", extras)):
         if len(getattr(batch, name)) != SIZES[name] * numbers:
             reason = f"must have {SIZES[name]} bytes for each of {numbers} numbers, as many as the kinds say"
-            return Problem(name, reason, times(batch))
+            return Problem(name, reason)
     if unknown := kind.translate(None, KIND_BYTES):
         place = kind.index(unknown[0])
-        return Problem(f"kind[{place}]", f"must be from {KIND_BYTES[0]} to {KIND_BYTES[-1]}", times(batch))
+        return Problem(f"kind[{place}]", f"must be from {KIND_BYTES[0]} to {KIND_BYTES[-1]}")
     return None
 
 
 def times(batch: wire.Columns) -> list[int | None]:
-    count = len(batch.kind)
-    if len(batch.at) != count * SIZES["at"]:
-        return [None] * count
+    """Of its events, None where one cannot be read; nothing where none can."""
+    if len(batch.at) != len(batch.kind) * SIZES["at"]:
+        return []
     least, most = int(AT.least[CROSSING]), int(AT.most[CROSSING])
-    return [at if least <= at <= most else None for at in np.frombuffer(batch.at, TYPES["at"]).tolist()]
+    found = [at if least <= at <= most else None for at in np.frombuffer(batch.at, TYPES["at"]).tolist()]
+    return found if any(found) else []
 
 
 def within_bounds(batches: Sequence[wire.Columns]) -> Iterator[Columns | Problem]:
@@ -333,7 +330,7 @@ def first_out_of_bounds(batch: wire.Columns, events: Columns) -> Problem | None:
         if len(places):
             place = places[0]
             reason = f"must be from {least[place]} to {most[place]} in an event of its kind"
-            return Problem(f"{name}[{place}]", reason, times(batch))
+            return Problem(f"{name}[{place}]", reason)
     return None
 
 

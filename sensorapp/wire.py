@@ -185,8 +185,9 @@ class Ack(Message, omit_defaults=True):
     ``acked_seq`` is the last sequence number of ``epoch`` that is settled; the sensor may forget
     everything up to it. -1 means none yet. For ``stale_epoch``, ``epoch`` is the one that the backend
     knows; else it is the batch's own. ``path`` and ``reason`` say what made a batch ``invalid``. A
-    ``duplicate`` or ``invalid`` that settles a part of the batch is about that part only: the rest is to be
-    sent again, and has an answer of its own. ``later`` means that the sensor sends too fast for now, while
+    ``stored``, ``duplicate`` or ``invalid`` that settles a part of the batch is about that part only: the rest
+    is to be sent again, and has an answer of its own. So a batch is ``stored`` up to its first event older than
+    is kept, and those that are too old are ``invalid`` when they come again. ``later`` means that the sensor sends too fast for now, while
     its neighbours in the upload do not: nothing was looked at, and the same batch is to be sent again.
     """
 
@@ -244,6 +245,9 @@ class Refusal(Message, tag="refusal", tag_field="type", omit_defaults=True):
 
     ``status`` has its meaning in HTTP. What has no answer is sent again on the next stream, for the
     statuses 429 and 503 not before ``retry_after`` seconds.
+
+    A message of more than :data:`MAX_BODY_BYTES` is not read, and so has no refusal: its close code is 1009
+    (RFC 6455, 7.4.1), and the same message would meet it again.
     """
 
     status: int

@@ -157,11 +157,10 @@ def test_what_is_wrong_is_named_and_holds_up_no_neighbour(
     wrong: dict[str, bytes], path: str, reason: str
 ) -> None:
     sent: list[wire.Event] = [wire.Crossing(AT, 0, "forward"), wire.Crossing(AT + 1, 0, "backward")]
-    first, found, last = columns.read(
-        [short(sent), msgspec.structs.replace(short(sent), **wrong), short(sent)]
-    )
+    broken = msgspec.structs.replace(short(sent), **wrong)
+    first, found, last = columns.read([short(sent), broken, short(sent)])
     assert isinstance(first, columns.Columns)
     assert isinstance(last, columns.Columns)
     assert list(columns.decode(first)) == list(columns.decode(last)) == sent
-    times = [None, None] if path == "at" else [AT, None] if path == "at[1]" else [AT, AT + 1]
-    assert found == columns.Problem(path, reason, times)
+    assert found == columns.Problem(path, reason)
+    assert columns.times(broken) == ([] if path == "at" else [AT, None] if path == "at[1]" else [AT, AT + 1])

@@ -41,7 +41,8 @@ api = Api(
     version="1",
     description=(
         "Counts of the stores that a token opens, as JSON, or as CSV with `Accept: text/csv` or `?format=csv`. "
-        "What is not known is null (empty in CSV), never zero. Errors are problem details (RFC 9457)."
+        "What is not known is null (empty in CSV), never zero. Errors are problem details (RFC 9457). "
+        "What sensors and gateways send is not part of this document: docs/ingest.md of the project describes it."
     ),
     urls_namespace="api-v1",
     # The pages of documentation that ninja offers load their scripts from another host.

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 MEDIA_TYPE: Final = "application/problem+json"
+RETRY_AFTER_SECONDS: Final = 5
 
 
 class FieldProblem(BaseModel):
@@ -35,11 +37,14 @@ class Problem(BaseModel):
 
 
 # For OpenAPI: every operation may answer so.
+PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 RESPONSES: Final = {
-    "4XX": {
-        "description": "What is wrong, and what to do about it.",
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
+    "4XX": {"description": "What is wrong, and what to do about it.", "content": PROBLEM},
+    "503": {
+        "description": "The database is not available.",
+        "headers": {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}},
+        "content": PROBLEM,
+    },
 }
 COMPONENTS: Final[dict[str, Any]] = models_json_schema(
     [(Problem, "serialization")], ref_template="#/components/schemas/{model}"
@@ -81,6 +86,12 @@ def refused(error: ValidationError) -> HttpResponse:
     return field_problem(409 if codes == {"exists"} else 422, errors)
 
 
+def unavailable() -> HttpResponse:
+    response = problem(503, "The database is not available; ask again later.")
+    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
 def add_problem_handlers(api: NinjaAPI) -> None:
     """Let everything that the API refuses be answered by this module."""
 
@@ -103,3 +114,7 @@ def add_problem_handlers(api: NinjaAPI) -> None:
     @api.exception_handler(HttpError)
     def _other(request: HttpRequest, error: HttpError) -> HttpResponse:
         return problem(error.status_code, str(error))
+
+    @api.exception_handler(OperationalError)
+    def _unavailable(request: HttpRequest, error: OperationalError) -> HttpResponse:
+        return unavailable()

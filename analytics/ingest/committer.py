@@ -25,7 +25,7 @@ from analytics.ingest import decode, monitoring
 from analytics.ingest.commit import Incoming, commit
 from analytics.ingest.decode import Batch, Broken
 from analytics.ingest.directory import Directory, SensorFacts
-from analytics.ingest.outage import Outage
+from analytics.ingest.outage import AWAY, Outage, Trouble, why
 from analytics.ingest.partitions import create_partitions
 from analytics.ingest.waiting import Queue, Request, Waiting, next_group
 from sensorapp import columns, wire
@@ -42,7 +42,7 @@ Notify = Callable[[dict[int, int]], None]
 
 
 class UnavailableError(Exception):
-    """The database did not take the batches; nothing of them was stored."""
+    """The database did not take the batches, for the reason given; nothing of them was stored."""
 
 
 class Committer:
@@ -59,17 +59,18 @@ class Committer:
         max_waiting_events: int,
         tolerance_ms: int = TOLERANCE_MS,
         directory: Directory | None = None,
-        outage: Outage | None = None,
     ) -> None:
         self._pool = pool
         self._tolerance_ms = tolerance_ms
         self._notify = notify
         self._waiting = Waiting(max_waiting_events)
         self._directory = directory or Directory()
-        self._outage = outage or Outage()
+        self._outage = Outage("committing")
+        self._troubles = [Trouble() for _ in self._waiting.lines]
+        monitoring.STUCK_SECONDS.set_function(lambda: self.trouble.seconds)
         self._threads = [
-            threading.Thread(target=self._run, args=[line.queue], name=f"committer {number}", daemon=True)
-            for number, line in enumerate(self._waiting.lines)
+            threading.Thread(target=self._run, args=[line.queue, trouble], name="committer", daemon=True)
+            for line, trouble in zip(self._waiting.lines, self._troubles, strict=True)
         ]
         for thread in self._threads:
             thread.start()
@@ -79,9 +80,18 @@ class Committer:
         self._waiting.put(request)
         return request.answer
 
+    def check(self) -> None:
+        """Raises :class:`~analytics.ingest.waiting.OverloadedError` while nothing more may wait."""
+        self._waiting.check()
+
     @property
     def running(self) -> bool:
         return all(thread.is_alive() for thread in self._threads)
+
+    @property
+    def trouble(self) -> Trouble:
+        """That of the thread that has stored nothing for longest."""
+        return max(self._troubles, key=lambda one: one.seconds)
 
     def close(self) -> None:
         """Commit what waits, then stop."""
@@ -89,10 +99,13 @@ class Committer:
         for thread in self._threads:
             thread.join()
 
-    def _run(self, queue: Queue) -> None:
+    def _run(self, queue: Queue, trouble: Trouble) -> None:
         while requests := next_group(queue):
             # A request whose sender hung up is dropped: unacknowledged, it will be sent again.
-            self._settle([one for one in requests if one.answer.set_running_or_notify_cancel()])
+            if begun := [one for one in requests if one.answer.set_running_or_notify_cancel()]:
+                trouble.begin()
+                self._settle(begun)
+                trouble.end(reason_of(begun))
             self._waiting.leave(requests)
 
     def _settle(self, requests: list[Request]) -> None:
@@ -104,16 +117,16 @@ class Committer:
             answers = self._commit(requests)
         except POISON as error:
             self._settle_apart(requests, error)
-        except psycopg.OperationalError as error:
+        except AWAY as error:
             self._outage.begin(error)
-            put_off(requests)
+            put_off(requests, error)
         except Exception as error:
             # Unless it is the database's, it may be about one of them only, for which no other has to wait.
             if len(requests) > 1 and not isinstance(error, psycopg.Error):
                 self._settle_apart(requests, error)
                 return
             logger.exception("commit failed, %d requests will be sent again", len(requests), exc_info=error)
-            put_off(requests)
+            put_off(requests, error)
         else:
             self._outage.end()
             for request, its_answer in zip(requests, answers, strict=True):
@@ -129,7 +142,7 @@ class Committer:
         if len(request.batches) > 1:
             self._settle_each_batch(request)
         elif isinstance(request.batches[0], Broken):
-            request.answer.set_exception(UnavailableError())
+            put_off([request], error)
         else:
             request.batches = [refuse(request.batches[0], request.first)]
             self._settle([request])
@@ -203,9 +216,15 @@ def read_all(requests: Sequence[Request]) -> list[list[Batch | Broken]]:
     return [list(islice(batches, len(request.batches))) for request in requests]
 
 
-def put_off(requests: Iterable[Request]) -> None:
+def put_off(requests: Iterable[Request], error: Exception) -> None:
     for request in requests:
-        request.answer.set_exception(UnavailableError())
+        request.answer.set_exception(UnavailableError(why(error)))
+
+
+def reason_of(requests: Sequence[Request]) -> str:
+    """Why nothing was stored of requests that are settled; empty where something was."""
+    errors = [request.answer.exception() for request in requests]
+    return str(errors[0]) if all(errors) else ""
 
 
 Judged = list[Incoming | wire.Ack]
@@ -252,6 +271,9 @@ def judge(
         elif sensor.revoked:
             reason = "the sensor is revoked; enrol it again"
             entries.append(wire.Ack(batch.sensor, batch.epoch, -1, "invalid", f"{path}.sensor", reason))
+        elif isinstance(batch, Broken) and not batch.count:
+            # Nobody knows how far the cursor would have to move.
+            entries.append(wire.Ack(batch.sensor, batch.epoch, -1, "invalid", batch.path, batch.reason))
         else:
             keep_days = settings.INGEST_RETENTION_DAYS
             entries.append(decode.incoming(batch, sensor, path, now, tolerance_ms, keep_days))

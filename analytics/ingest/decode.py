@@ -2,70 +2,29 @@
 
 from __future__ import annotations
 
-import io
-import re
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from math import isnan
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
 import numpy as np
-import zstandard
-from msgspec import Meta
+from msgspec import Meta, Raw
 
 from analytics.ingest.commit import Incoming
 from analytics.ingest.directory import SensorFacts
 from analytics.ingest.fold import CHANNEL_KIND
+from analytics.ingest.reasons import explain
 from analytics.ingest.retention import DAY_MS, oldest_kept
 from sensorapp import columns, wire
 from sensorapp.columns import Columns
 
-
-class TooLargeError(ValueError):
-    """A body that unpacks to more than the contract allows."""
-
-
-# --- the body --------------------------------------------------------------------------------------
-
-
-def decompress(body: bytes, encoding: str) -> bytes:
-    """Unpack a body; raises :class:`TooLargeError` before more than the limit is in memory."""
-    match encoding:
-        case "" | "identity":
-            return body
-        case "gzip":
-            return gunzip(body)
-        case "zstd":
-            return unzstd(body)
-    raise LookupError(encoding)
-
-
-def gunzip(body: bytes) -> bytes:
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        unpacked = unpacker.decompress(body, wire.MAX_BODY_BYTES + 1)
-    except zlib.error as error:
-        raise wire.WireError("$", f"not readable as gzip: {error}") from None
-    if len(unpacked) > wire.MAX_BODY_BYTES:
-        raise TooLargeError
-    if not unpacker.eof:
-        raise wire.WireError("$", "not readable as gzip: it ends too early")
-    return unpacked
-
-
-def unzstd(body: bytes) -> bytes:
-    try:
-        with zstandard.ZstdDecompressor(max_window_size=2**24).stream_reader(io.BytesIO(body)) as reader:
-            unpacked = reader.read(wire.MAX_BODY_BYTES + 1)
-    except zstandard.ZstdError as error:
-        raise wire.WireError("$", f"not readable as zstd: {error}") from None
-    if len(unpacked) > wire.MAX_BODY_BYTES:
-        raise TooLargeError
-    return unpacked
+# Of broken batches that are read together, so many events without readable times are looked at one by one.
+PATIENCE: Final = wire.MAX_EVENTS_PER_BATCH
+# A list of JSON with more bytes than this is looked through before its items are taken apart.
+OUTLINED_BYTES: Final = 2 * 1024 * 1024
 
 
 # --- batches ---------------------------------------------------------------------------------------
@@ -96,7 +55,8 @@ class Batch:
 class Broken:
     """A batch that does not keep the contract. Without a usable head, ``sensor`` is empty.
 
-    ``at`` are the times of its events as far as they can be read.
+    ``at`` are the times of its events, None where one cannot be read. Of events that were not looked at, ``unread``
+    says how many there are, 0 if not even that is known.
     """
 
     path: str
@@ -105,16 +65,41 @@ class Broken:
     epoch: int = 1
     first_seq: int = 0
     at: Sequence[int | None] = ()
+    unread: int = 0
 
     @property
     def count(self) -> int:
-        return len(self.at)
+        return len(self.at) + self.unread
 
 
-class Envelope(msgspec.Struct, forbid_unknown_fields=True):
-    """An upload with its batches unread."""
+@dataclass(slots=True)
+class Patience:
+    """How many more events without readable times are looked at one by one, and remembered as such."""
 
-    batches: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=wire.MAX_BATCHES_PER_REQUEST)]
+    left: int = PATIENCE
+
+    def suffices(self, events: int) -> bool:
+        if events > self.left:
+            return False
+        self.left -= events
+        return True
+
+    def times(self, batch: wire.Columns) -> tuple[Sequence[int | None], int]:
+        """Those of a batch's events and, where they are not told, how many there are."""
+        events = len(batch.kind)
+        if at := columns.times(batch):
+            return at, 0
+        return ([None] * events, 0) if self.suffices(events) else ((), events)
+
+
+Item = TypeVar("Item")
+Events = Annotated[list[Item], Meta(min_length=1, max_length=wire.MAX_EVENTS_PER_BATCH)]
+
+
+class Envelope(msgspec.Struct, Generic[Item], forbid_unknown_fields=True):
+    """An upload with as much of its batches as wanted."""
+
+    batches: Annotated[list[Item], Meta(min_length=1, max_length=wire.MAX_BATCHES_PER_REQUEST)]
 
 
 class Head(msgspec.Struct):
@@ -123,18 +108,34 @@ class Head(msgspec.Struct):
     sensor: wire.SensorId
     epoch: wire.Epoch
     first_seq: wire.SequenceNumber
-    events: Annotated[list[Any], Meta(min_length=1, max_length=wire.MAX_EVENTS_PER_BATCH)] = []
+
+
+class Listed(msgspec.Struct):
+    """A broken batch's events, unread."""
+
+    events: Raw = Raw()
+
+
+class Content(Listed):
+    """What tells how many events a broken batch has, and their times."""
+
     columns: wire.Columns | None = None
 
-    @property
-    def at(self) -> list[int | None]:
-        return columns.times(self.columns) if self.columns else [time_of(one) for one in self.events]
 
-
-class Timed(msgspec.Struct):
+class Timed(msgspec.Struct, gc=False):
     """As much of an event as tells it from others of its sensor."""
 
     at: wire.Milliseconds
+
+
+class Tagged(msgspec.Struct):
+    """As much of an event as says of which type it is."""
+
+    type: str
+
+
+class Object(msgspec.Struct, gc=False):
+    """Anything with fields, of which nothing is kept."""
 
 
 def batches(body: bytes, media_type: str) -> list[wire.Batch | Broken]:
@@ -143,29 +144,82 @@ def batches(body: bytes, media_type: str) -> list[wire.Batch | Broken]:
         return list(wire.decode(body, wire.Upload, media_type).batches)
     except wire.WireError as error:
         if not error.path.startswith("$.batches["):
-            raise
-    raws = wire.decode(body, Envelope, media_type).batches
-    return [one_batch(bytes(raw), media_type, f"$.batches[{place}]") for place, raw in enumerate(raws)]
+            raise wire.WireError(*explain(error, wire.Upload)) from None
+    return Repair(media_type).batches(body)
 
 
-def one_batch(raw: bytes, media_type: str, path: str) -> wire.Batch | Broken:
-    try:
-        return wire.decode(raw, wire.Batch, media_type)
-    except wire.WireError as error:
-        path, reason = path + error.path.removeprefix("$"), harmless(error.reason)
-    try:
-        head = wire.decode(raw, Head, media_type)
-    except wire.WireError:
-        return Broken(path, reason)
-    at = head.at
-    return Broken(path, reason, head.sensor, head.epoch, head.first_seq, at) if at else Broken(path, reason)
+@dataclass(slots=True)
+class Repair:
+    """Reads an upload that has broken batches."""
 
+    media_type: str
+    patience: Patience = field(default_factory=Patience)
 
-def time_of(event: object) -> int | None:
-    """The time of an event of which little is known."""
-    with suppress(msgspec.ValidationError):
-        return msgspec.convert(event, Timed).at
-    return None
+    def batches(self, body: bytes) -> list[wire.Batch | Broken]:
+        try:
+            raws = self.unread(body, Envelope[Raw], Envelope[Object]).batches
+        except wire.WireError as error:
+            raise wire.WireError(*explain(error, wire.Upload)) from None
+        return [self.batch(raw, f"$.batches[{place}]") for place, raw in enumerate(raws)]
+
+    def batch(self, raw: Raw, path: str) -> wire.Batch | Broken:
+        try:
+            return self.decode(raw, wire.Batch)
+        except wire.WireError as error:
+            below, reason = explain(error, wire.Batch, lambda place: self.tag(raw, place))
+        path += below.removeprefix("$")
+        try:
+            head = self.decode(raw, Head)
+        except wire.WireError:
+            return Broken(path, reason)
+        try:
+            at, unread = self.times(self.decode(raw, Content))
+        except wire.WireError:
+            at, unread = (), 0
+        return Broken(path, reason, head.sensor, head.epoch, head.first_seq, at, unread)
+
+    def times(self, content: Content) -> tuple[Sequence[int | None], int]:
+        """Those of a batch's events and, where these are not looked at, how many there are.
+
+        Raises :class:`~sensorapp.wire.WireError` where not even that is known.
+        """
+        in_columns = content.columns
+        if not in_columns:
+            return self.times_one_by_one(content.events)
+        if bytes(content.events):
+            raise wire.WireError("$", "in columns, or else one by one")
+        return self.patience.times(in_columns)
+
+    def times_one_by_one(self, events: Raw) -> tuple[Sequence[int | None], int]:
+        with suppress(wire.WireError):
+            return [one.at for one in self.decode(events, Events[Timed])], 0
+        raws = self.unread(events, Events[Raw], Events[Object])
+        return ([self.time(raw) for raw in raws], 0) if self.patience.suffices(len(raws)) else ((), len(raws))
+
+    def time(self, event: Raw) -> int | None:
+        with suppress(wire.WireError):
+            return self.decode(event, Timed).at
+        return None
+
+    def tag(self, batch: Raw, place: int) -> str:
+        """The type of an event; nothing where that cannot be told."""
+        with suppress(wire.WireError, LookupError):
+            events = self.unread(self.decode(batch, Listed).events, Events[Raw], Events[Object])
+            return self.decode(events[place], Tagged).type
+        return ""
+
+    def unread(self, body: bytes | Raw, raw: Any, outline: Any) -> Any:
+        """A list's items unread: as ``raw``, or ``outline`` where these are given as :class:`Object`.
+
+        JSON's lists are read to their end before it is asked how long they are, and each item unread takes more memory
+        than many another: so a long body must first have passed as one that holds objects, and not too many.
+        """
+        if self.media_type == wire.JSON and len(memoryview(body)) > OUTLINED_BYTES:
+            self.decode(body, outline)
+        return self.decode(body, raw)
+
+    def decode(self, body: bytes | Raw, kind: type[Item]) -> Item:
+        return wire.decode(body, kind, self.media_type)
 
 
 def read(found: Sequence[wire.Batch | Broken], places: Iterable[int] | None = None) -> list[Batch | Broken]:
@@ -174,14 +228,18 @@ def read(found: Sequence[wire.Batch | Broken], places: Iterable[int] | None = No
     What came in columns is looked at together: so it costs least beside the database, where many uploads have met.
     """
     given = [batch.columns for batch in found if isinstance(batch, wire.Batch) and batch.columns]
-    in_columns = iter(columns.read(given))
+    in_columns, patience = iter(columns.read(given)), Patience()
     return [
-        with_events(batch, in_columns, place) for place, batch in zip(places or count(), found, strict=False)
+        with_events(batch, in_columns, place, patience)
+        for place, batch in zip(places or count(), found, strict=False)
     ]
 
 
 def with_events(
-    batch: wire.Batch | Broken, in_columns: Iterator[Columns | columns.Problem], place: int
+    batch: wire.Batch | Broken,
+    in_columns: Iterator[Columns | columns.Problem],
+    place: int,
+    patience: Patience,
 ) -> Batch | Broken:
     if isinstance(batch, Broken):
         return batch
@@ -194,8 +252,10 @@ def with_events(
     else:
         events = columns.encode(batch.events)
     if isinstance(events, columns.Problem):
+        assert batch.columns
         path = f"$.batches[{place}].columns.{events.path}"
-        return Broken(path, events.reason, batch.sensor, batch.epoch, batch.first_seq, events.at)
+        head = (batch.sensor, batch.epoch, batch.first_seq)
+        return Broken(path, events.reason, *head, *patience.times(batch.columns))
     model, short = bytes.fromhex(batch.model), batch.columns is not None
     return Batch(
         batch.sensor, batch.epoch, batch.first_seq, model, batch.config, events, batch.sent_at, short
@@ -210,15 +270,6 @@ def not_a_number(events: Sequence[wire.Event]) -> tuple[int, str] | None:
         if type(event) is wire.Heartbeat and isnan(event.temperature_c):
             return place, "temperature_c"
     return None
-
-
-# What the decoder quotes of a message: names of fields that it does not know, and values.
-QUOTED: Final = re.compile(r"(unknown field|[Ii]nvalid (?:enum )?value) .*", re.DOTALL)
-
-
-def harmless(reason: str) -> str:
-    """The reason without the sender's own words: no free text of a device is kept or shown."""
-    return QUOTED.sub(r"\1", reason)[:200]
 
 
 # --- against the fleet -----------------------------------------------------------------------------

@@ -4,8 +4,11 @@ Folding is a pure function of a sensor's events in their sequence, so that the s
 the same buckets, live or rebuilt.
 
 A gauge (people in a zone, units in a slot) is integrated over the time in which it is known: from one
-sign of life of its sensor to the next, a reading or a heartbeat. After a reading it is known for as long
-as heartbeats are apart, half as much again; after that the sensor was away, and the time is not known.
+sign of life to the next, a reading of its own or a heartbeat of its sensor. A heartbeat vouches for the time
+that it observed. A reading vouches for all time since the last sign, if that was not longer ago than
+heartbeats are apart, half as much again, and 90 s at least; else the sensor was away, and none of that time is
+known. No moment counts twice: a sign that comes late adds no time, and a reading then holds from the newest
+sign on.
 
 Which gauges there are follows from the scene that the events were measured under, which each batch names:
 what a scene does not name was not measured, and the first event under it ends what was known.

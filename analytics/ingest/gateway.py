@@ -4,7 +4,7 @@
 ``POST /ingest/v1/batches``   takes an upload and answers when it is durable
 ``WS /ingest/v1/stream``      takes uploads one after the other, see :mod:`.stream`
 ``GET /healthz``              200 while the process serves, 503 when only a restart helps
-``GET /readyz``               200 while the database answers, else 503; says how Valkey and the buckets are
+``GET /readyz``               200 while uploads can be stored, else 503; says how Valkey and the buckets are
 ``GET /metrics``              for Prometheus on this machine, or with the token of the settings
 ============================  ============================================================
 
@@ -13,6 +13,10 @@ To ``HEAD`` it answers as to ``GET``, without the body.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,8 +25,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from analytics.ingest import monitoring
 from analytics.ingest.check import verdict
 from analytics.ingest.live import GroupSend
-from analytics.ingest.reception import Options, Reception, read_batches
-from analytics.ingest.refusal import RefusedError, Response
+from analytics.ingest.reception import Options, Reception
+from analytics.ingest.refusal import HungUpError, RefusedError, Response
 from analytics.ingest.stream import Receive, Scope, Send, Stream
 from sensorapp import wire
 
@@ -31,6 +35,8 @@ MEDIA_TYPES: Final = {
     "application/msgpack": wire.MSGPACK,
     "application/x-msgpack": wire.MSGPACK,
 }
+# So that nobody takes the room of others' uploads for as long as it likes.
+BODY_TIMEOUT_S: Final = 60.0
 READ: Final = ("GET", "HEAD")
 METHODS: Final = {"/ingest/v1/batches": ("POST",), "/healthz": READ, "/readyz": READ, "/metrics": READ}
 VALKEY_AWAY: Final = "not reachable, so that live pages poll and tasks wait"
@@ -61,6 +67,8 @@ class Gateway:
             return
         try:
             status, headers, body = await self._answer(scope, receive)
+        except HungUpError:
+            return
         except RefusedError as refused:
             if scope["path"].startswith("/ingest/"):
                 monitoring.REFUSED.labels(refused.status).inc()
@@ -88,9 +96,11 @@ class Gateway:
         raise RefusedError(404, "There is nothing at this address.", "Upload to /ingest/v1/batches.")
 
     async def _readiness(self) -> bytes:
-        """Without the database nothing can be taken. All else hinders no sensor, and is only told."""
+        """Only the database and committing hinder a sensor. All else is only told."""
         self._reception.check_committer()
-        buckets = verdict(await self._reception.last_check(), datetime.now(UTC))
+        check = await self._reception.check_database()
+        self._reception.check_progress()
+        buckets = verdict(check, datetime.now(UTC))
         valkey = "ok" if await self._reception.reaches_valkey() else VALKEY_AWAY
         return f"database: ok\nvalkey: {valkey}\nbuckets: {buckets}\n".encode()
 
@@ -98,10 +108,15 @@ class Gateway:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         media_type = media_type_of(headers)
         sender = await self._reception.authenticate(headers.get("authorization", ""))
-        body = await read_body(headers, receive)
-        batches = await read_batches(body, media_type, headers.get("content-encoding", "").lower())
-        answer = await self._reception.settled(self._reception.submit(sender, batches))
-        return ok(media_type, wire.encode(answer, media_type))
+        self._reception.admit(sender)
+        pieces = pieces_of(headers, receive)
+        encoding = headers.get("content-encoding", "").lower()
+        answer = self._reception.submit(
+            sender, await self._reception.reading.read(pieces, media_type, encoding)
+        )
+        async with dropped_at_hang_up(answer, receive):
+            settled = await self._reception.settled(answer)
+        return ok(media_type, wire.encode(settled, media_type))
 
 
 # --- the request's parts ---------------------------------------------------------------------------
@@ -121,21 +136,42 @@ def media_type_of(headers: dict[str, str]) -> str:
     return MEDIA_TYPES[given]
 
 
-async def read_body(headers: dict[str, str], receive: Receive) -> bytes:
+async def pieces_of(headers: dict[str, str], receive: Receive) -> AsyncIterator[bytes]:
+    """The body, as it comes."""
     if int(headers.get("content-length", "0")) > wire.MAX_BODY_BYTES:
         raise too_large()
-    chunks: list[bytes] = []
     size, more = 0, True
+    give_up = asyncio.get_running_loop().time() + BODY_TIMEOUT_S
     while more:
-        message = await receive()
+        try:
+            async with asyncio.timeout_at(give_up):
+                message = await receive()
+        except TimeoutError:
+            detail = f"Send all of it within {BODY_TIMEOUT_S:.0f} seconds; with a slow connection, send less at once."
+            raise RefusedError(408, "The body comes too slowly.", detail) from None
         if message["type"] == "http.disconnect":
-            raise RefusedError(400, "The body ends too early.")
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
+            raise HungUpError
+        size += len(message.get("body", b""))
         if size > wire.MAX_BODY_BYTES:
             raise too_large()
+        yield message.get("body", b"")
         more = message.get("more_body", False)
-    return b"".join(chunks)
+
+
+@asynccontextmanager
+async def dropped_at_hang_up(answer: Future[wire.Answer], receive: Receive) -> AsyncIterator[None]:
+    """Cancel an answer, if nobody has begun with it, when its sender closes the connection meanwhile."""
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        answer.cancel()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
 
 
 def too_large() -> RefusedError:

@@ -60,16 +60,24 @@ class Limits:
         self._sensors = Buckets(sensor_per_second)
         self._organisations = Buckets(organisation_per_second)
 
+    def check_sender(self, sender: SensorFacts | GatewayFacts) -> None:
+        """Raises :class:`RefusedError` with the status 429 where anything of a sender comes too early.
+
+        That of a sensor is all its own; a gateway's is known only when it is read.
+        """
+        if wait := self._organisations.wait(sender.organisation_id):
+            raise too_fast("The organisation", self._organisations.per_second, wait)
+        if isinstance(sender, SensorFacts) and (wait := self._sensors.wait(key(sender, sender.public_id))):
+            raise too_fast(sender.public_id, self._sensors.per_second, wait)
+
     def check(self, sender: SensorFacts | GatewayFacts, batches: Batches) -> frozenset[str]:
         """The sensors of which this comes too early; they hold up none of their neighbours.
 
         Raises :class:`RefusedError` with the status 429 where it comes too early altogether.
         """
-        if wait := self._organisations.wait(sender.organisation_id):
-            raise too_fast("The organisation", self._organisations.per_second, wait)
+        self.check_sender(sender)
         sensors = {batch.sensor for batch in batches}
-        # With the sender's name, so that nobody uses up what another may send.
-        waits = {one: wait for one in sensors if (wait := self._sensors.wait((sender.public_id, one)))}
+        waits = {one: wait for one in sensors if (wait := self._sensors.wait(key(sender, one)))}
         if len(waits) == len(sensors):
             first = min(waits, key=waits.__getitem__)
             raise too_fast(first or "The sender", self._sensors.per_second, waits[first])
@@ -77,13 +85,18 @@ class Limits:
 
     def take(self, sender: SensorFacts | GatewayFacts, batches: Batches, early: frozenset[str]) -> None:
         """Note what was taken: all but what came too early."""
-        costs: Counter[str] = Counter()
+        costs: Counter[Hashable] = Counter()
         for batch in batches:
             if batch.sensor not in early:
-                costs[batch.sensor] += max(LEAST_COST, batch.count)
+                costs[key(sender, batch.sensor)] += max(LEAST_COST, batch.count)
         for sensor, cost in costs.items():
-            self._sensors.take((sender.public_id, sensor), cost)
+            self._sensors.take(sensor, cost)
         self._organisations.take(sender.organisation_id, costs.total())
+
+
+def key(sender: SensorFacts | GatewayFacts, sensor: str) -> tuple[str, str]:
+    """With the sender's name, so that nobody uses up what another may send; and whatever a sensor sends is its own."""
+    return sender.public_id, sender.public_id if isinstance(sender, SensorFacts) else sensor
 
 
 def too_fast(who: str, per_second: float, wait: float) -> RefusedError:

@@ -33,6 +33,9 @@ SET_ASIDE = Counter(f"{PREFIX}_set_aside_events_total", "Events that lay too far
 REFUSED = Counter(f"{PREFIX}_refused_total", "Uploads refused whole, by HTTP status.", ["status"])
 STREAMS = Gauge(f"{PREFIX}_streams", "Streams that are open.")
 WAITING = Gauge(f"{PREFIX}_waiting_events", "Events that wait for the committing threads.")
+STUCK_SECONDS = Gauge(
+    f"{PREFIX}_stuck_seconds", "How long a committing thread has stored nothing of what it was given."
+)
 COMMIT_SECONDS = Histogram(f"{PREFIX}_commit_seconds", "How long a transaction took.")
 COMMIT_EVENTS = Histogram(
     f"{PREFIX}_commit_events",
@@ -117,21 +120,43 @@ SELECT (SELECT coalesce(sum(event_count), 0)::bigint FROM ingest_set_aside),
 """
 
 
+INSTALLED: LiteralString = (
+    "SELECT coalesce(min(applied), 'epoch') FROM django_migrations WHERE app = 'ingest'"
+)
+
+
+class Told:
+    """Gauges that are made for one answer, as Prometheus reads them."""
+
+    def __init__(self, readable: bool) -> None:
+        self._registry = CollectorRegistry()
+        self("tables_readable", "Whether the tables could be read for what follows.", readable)
+
+    def __call__(self, name: str, meaning: str, value: float) -> None:
+        Gauge(f"{PREFIX}_{name}", meaning, registry=self._registry).set(value)
+
+    def __bytes__(self) -> bytes:
+        return generate_latest(self._registry)
+
+
 def standing(connection: Connection) -> bytes:
-    """As Prometheus reads it: the last nightly check, if there was one, and what is and was set aside."""
-    registry = CollectorRegistry()
-
-    def tell(name: str, meaning: str, value: float) -> None:
-        Gauge(f"{PREFIX}_{name}", meaning, registry=registry).set(value)
-
-    if check := last_check(connection):
-        tell("check_timestamp_seconds", "Time of the last nightly check.", check.checked_at.timestamp())
+    """As Prometheus reads it: the last nightly check, and what is and was set aside."""
+    tell = Told(readable=True)
+    check = last_check(connection)
+    if check:
         tell("check_buckets", "Buckets that it computed again.", check.buckets)
-        tell("check_differing_buckets", "Buckets that did not agree with their batches.", check.differing)
+        tell("check_differing_buckets", "Buckets that differ, and nobody has put right.", check.differing)
+    [[installed]] = connection.execute(INSTALLED).fetchall()
+    last = check.checked_at if check else installed
+    tell("check_timestamp_seconds", "Time of the last check; before the first, of migrate.", last.timestamp())
     [(waiting, expired)] = connection.execute(WAITING_AND_EXPIRED).fetchall()
     tell("set_aside_waiting_events", "Events that are set aside now.", waiting)
     tell("set_aside_expired_events", "Events given up that nobody released, in 90 days.", expired)
-    return generate_latest(registry)
+    return bytes(tell)
+
+
+def without_tables() -> bytes:
+    return bytes(Told(readable=False))
 
 
 # --- who reads it ------------------------------------------------------------------------------------

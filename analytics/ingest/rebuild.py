@@ -43,6 +43,11 @@ NEXT_VERSION: LiteralString = """
 INSERT INTO ingest_store_version AS current (store_id, version) VALUES (%s, 1)
 ON CONFLICT (store_id) DO UPDATE SET version = current.version + 1 RETURNING statement_timestamp()
 """
+# Of whole days (UTC) within a span, which the nightly check has found to differ.
+FORGET_DIFFERING: LiteralString = """
+DELETE FROM ingest_differing WHERE sensor_id = %s
+AND day >= to_timestamp(%s / 1000) AT TIME ZONE 'UTC' AND day + 1 <= to_timestamp(%s / 1000) AT TIME ZONE 'UTC'
+"""
 
 
 class TooEarlyError(ValueError):
@@ -102,6 +107,7 @@ def rebuild(connection: Connection, sensor: SensorFacts, begins_ms: int, ends_ms
             found = Comparison(read_buckets(connection, replay), replay.total)
             if found.differing:
                 replace(connection, sensor, found)
+            connection.execute(FORGET_DIFFERING, [sensor.id, begins_ms, ends_ms])
     return found
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, LiteralString, TypeVar
 
 import psycopg
 import redis
@@ -14,14 +14,16 @@ import redis.asyncio
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from analytics.ingest import decode, monitoring
+from analytics.ingest import monitoring
 from analytics.ingest.check import Check, last_check
 from analytics.ingest.committer import TOLERANCE_MS, Committer, UnavailableError
+from analytics.ingest.database import Patience, open_pool
 from analytics.ingest.directory import Directory, GatewayFacts, SensorFacts
 from analytics.ingest.limits import Limits
 from analytics.ingest.live import GroupSend, Publisher
-from analytics.ingest.outage import Outage
-from analytics.ingest.refusal import Batches, RefusedError
+from analytics.ingest.outage import READ_ONLY, SILENT, Outage, why
+from analytics.ingest.reading import Reading
+from analytics.ingest.refusal import Batches, HungUpError, RefusedError, later
 from analytics.ingest.waiting import THREADS, OverloadedError, Request
 from sensorapp import wire
 from sensorapp.accounts import secrets
@@ -29,11 +31,19 @@ from sensorapp.accounts import secrets
 T = TypeVar("T")
 
 LOOK_UPS_AT_ONCE: Final = 4
-RETRY_AFTER_SECONDS: Final = 1
-RECONNECT_SECONDS: Final = 4
-HEALTH_TIMEOUT_S: Final = 2.0
-# Larger or packed bodies are decoded beside the event loop.
-DECODED_AT_ONCE_BYTES: Final = 64 * 1024
+LOOKING_UP: Final = Patience(lock_s=2, statement_s=4, word_s=6)
+# Senders wait for half a minute. A transaction of 20 000 events takes well below a second.
+COMMITTING: Final = Patience(lock_s=10, statement_s=30, word_s=40)
+# Health is told within the sum of the two, whatever becomes of those who are asked.
+HEALTH_TIMEOUT_S: Final = 3.0
+PLACE_S: Final = 2.0
+VALKEY_TIMEOUT_S: Final = 2.0
+PROBES_AT_ONCE: Final = 2
+# What has been committing for longer waits for somebody.
+STUCK_AFTER_S: Final = 10.0
+WRITES: LiteralString = "SELECT NOT current_setting('transaction_read_only')::boolean"
+LOOK_AT_SERVER: Final = "See that PostgreSQL runs, and its log, its disk and its load."
+LOOK_AT_LOCKS: Final = "In pg_stat_activity see wait_event, and whom pg_blocking_pids(pid) names."
 
 Sender = SensorFacts | GatewayFacts
 
@@ -55,6 +65,7 @@ class Reception:
 
     def __init__(self, database_url: str, group_send: GroupSend, options: Options) -> None:
         self.options = options
+        self.reading = Reading()
         self._limits = Limits(options.sensor_events_per_second, options.organisation_events_per_second)
         self._database_url = database_url
         self._group_send = group_send
@@ -62,16 +73,19 @@ class Reception:
         self._committer_pool: ConnectionPool | None = None
         self._committer: Committer | None = None
         self._directory = Directory()
-        self._outage = Outage()
+        self._outage = Outage("reading")
+        # Of its own and small, so that no crowd keeps them from being asked, and they keep nobody else waiting.
+        self._probes: ThreadPoolExecutor | None = None
         self._look_ups = LookUps(self._read_devices)
 
     # --- life ---
 
     def open(self) -> tuple[ConnectionPool, Committer]:
         if self._pool is None or self._committer is None:
-            self._pool = open_pool(self._database_url, LOOK_UPS_AT_ONCE)
+            self._pool = open_pool(self._database_url, LOOK_UPS_AT_ONCE, LOOKING_UP)
             # Of its own, so that no crowd at the door keeps it from committing.
-            self._committer_pool = open_pool(self._database_url, THREADS)
+            self._committer_pool = open_pool(self._database_url, THREADS, COMMITTING)
+            self._probes = ThreadPoolExecutor(PROBES_AT_ONCE, "health")
             publisher = Publisher(self._group_send)
             self._committer = Committer(
                 self._committer_pool,
@@ -79,7 +93,6 @@ class Reception:
                 self.options.max_waiting_events,
                 self.options.tolerance_ms,
                 self._directory,
-                self._outage,
             )
         return self._pool, self._committer
 
@@ -89,7 +102,9 @@ class Reception:
             await asyncio.to_thread(self._committer.close)
         for pool in filter(None, (self._committer_pool, self._pool)):
             await asyncio.to_thread(pool.close)
-        self._pool = self._committer_pool = self._committer = None
+        if self._probes:
+            self._probes.shutdown(wait=False)
+        self._pool = self._committer_pool = self._committer = self._probes = None
 
     # --- senders ---
 
@@ -111,51 +126,85 @@ class Reception:
     async def _read_devices(self, public_ids: Collection[str]) -> dict[str, Sender]:
         return await self._read(lambda connection: self._directory.devices(connection, public_ids))
 
-    async def _read(self, read: Callable[[Connection], T], timeout: float | None = None) -> T:
-        """What ``read`` reads, in a thread; a database that does not answer refuses the request."""
+    async def _read(
+        self,
+        read: Callable[[Connection], T],
+        executor: Executor | None = None,
+        place_s: float | None = None,
+        remedy: str = "Send it again later.",
+    ) -> T:
+        """What ``read`` reads, in a thread; a database that does not do its part refuses the request."""
         pool, _ = self.open()
 
         def connect_and_read() -> T:
-            with pool.connection(timeout) as connection:
-                return read(connection)
+            try:
+                with pool.connection(place_s) as connection:
+                    found = read(connection)
+            except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+                raise later("The database lacks tables.", "Run manage.py migrate.") from None
+            except psycopg.Error as error:
+                self._outage.begin(error)
+                raise later(why(error), remedy) from None
+            self._outage.end()
+            return found
 
-        try:
-            found = await asyncio.to_thread(connect_and_read)
-        except psycopg.OperationalError as error:
-            self._outage.begin(error)
-            raise later("The database is not available.") from None
-        except psycopg.errors.UndefinedTable:
-            raise RefusedError(503, "The database lacks tables.", "Run manage.py migrate.") from None
-        self._outage.end()
-        return found
+        return await asyncio.get_running_loop().run_in_executor(executor, connect_and_read)
 
     # --- health ---
 
-    async def last_check(self) -> Check | None:
-        return await self._read(last_check, HEALTH_TIMEOUT_S)
+    async def check_database(self) -> Check | None:
+        """The last nightly check; raises :class:`RefusedError` where nothing can be stored."""
+        return await self._probe(read_readiness)
 
     async def standing(self) -> bytes:
-        """What the tables say, for ``/metrics``; nothing without them, as a process has its own to tell."""
+        """What the tables say, for ``/metrics``; else that they cannot be read, as a process has its own to tell."""
         try:
-            return await self._read(monitoring.standing, HEALTH_TIMEOUT_S)
+            return await self._probe(monitoring.standing)
         except RefusedError:
-            return b""
+            return monitoring.without_tables()
+
+    async def _probe(self, read: Callable[[Connection], T]) -> T:
+        """As :meth:`_read`, and refused in time even where the database says nothing."""
+        self.open()
+        try:
+            async with asyncio.timeout(HEALTH_TIMEOUT_S):
+                return await self._read(read, self._probes, PLACE_S, LOOK_AT_SERVER)
+        except TimeoutError:
+            raise later(SILENT, LOOK_AT_SERVER) from None
 
     async def reaches_valkey(self) -> bool:
-        client = redis.asyncio.from_url(self.options.valkey_url, socket_timeout=2, socket_connect_timeout=2)
+        limits = {"socket_timeout": VALKEY_TIMEOUT_S, "socket_connect_timeout": VALKEY_TIMEOUT_S}
         try:
-            return bool(await client.ping())
+            async with (
+                asyncio.timeout(VALKEY_TIMEOUT_S),
+                redis.asyncio.from_url(self.options.valkey_url, **limits) as client,
+            ):
+                return bool(await client.ping())
         except (redis.RedisError, OSError):
             return False
-        finally:
-            await client.aclose()
+
+    def check_progress(self) -> None:
+        """Raise :class:`RefusedError` where uploads have been waiting in vain."""
+        if self._committer and (trouble := self._committer.trouble).seconds > STUCK_AFTER_S:
+            title = f"A committing thread has stored nothing for {trouble.seconds:.0f} s."
+            raise later(title, f"{trouble.reason} {LOOK_AT_LOCKS}".strip())
 
     def check_committer(self) -> None:
         """Raise :class:`RefusedError` where nothing would ever be committed again."""
         if self._committer and not self._committer.running:
-            raise RefusedError(503, "A committing thread has ended.", "Restart this process.")
+            raise later("A committing thread has ended.", "Restart this process.")
 
     # --- uploads ---
+
+    def admit(self, sender: Sender) -> None:
+        """Raise :class:`RefusedError` where nothing of a sender is taken now, before any of its upload is read."""
+        _, committer = self.open()
+        self.check_committer()
+        self._limits.check_sender(sender)
+        try:
+            committer.check()
+        except OverloadedError:
+            raise too_much() from None
 
     def submit(self, sender: Sender, batches: Batches) -> Future[wire.Answer]:
         """Hand an upload to the committer; :meth:`settled` waits for what becomes of it."""
@@ -164,16 +213,23 @@ class Reception:
         try:
             answer = committer.submit(Request(sender, batches, early=early))
         except OverloadedError:
-            raise later("Too much is waiting to be stored.") from None
+            raise too_much() from None
         self._limits.take(sender, batches, early)
         return answer
 
     async def settled(self, answer: Future[wire.Answer]) -> wire.Answer:
-        """The answer, when the batches that it acknowledges are durable."""
+        """The answer, when the batches that it acknowledges are durable.
+
+        Raises :class:`HungUpError` where it was cancelled, as its sender no longer waits for it.
+        """
         try:
             return await asyncio.wrap_future(answer)
-        except UnavailableError:
-            raise later("The database is not available.") from None
+        except UnavailableError as error:
+            raise later(str(error)) from None
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
+            raise HungUpError from None
 
 
 class LookUps:
@@ -200,39 +256,13 @@ class LookUps:
         return await self._read(wanted)
 
 
-def later(title: str) -> RefusedError:
-    return RefusedError(503, title, "Send it again later.", RETRY_AFTER_SECONDS)
+def too_much() -> RefusedError:
+    return later("Too much is waiting to be stored.")
 
 
-def open_pool(database_url: str, connections: int) -> ConnectionPool:
-    return ConnectionPool(
-        database_url,
-        min_size=1,
-        max_size=connections,
-        timeout=5,
-        # Who waits asks for another attempt; else each would come after twice the time of the one before.
-        reconnect_timeout=RECONNECT_SECONDS,
-        kwargs={"autocommit": True},
-        check=ConnectionPool.check_connection,
-        open=True,
-    )
-
-
-async def read_batches(body: bytes, media_type: str, encoding: str = "") -> Batches:
-    """The batches of an upload, the broken ones told from their neighbours."""
-    if len(body) <= DECODED_AT_ONCE_BYTES:
-        return unpack(body, media_type, encoding)
-    return await asyncio.to_thread(unpack, body, media_type, encoding)
-
-
-def unpack(body: bytes, media_type: str, encoding: str) -> Batches:
-    try:
-        return decode.batches(decode.decompress(body, encoding), media_type)
-    except LookupError:
-        raise RefusedError(415, f"Content-Encoding {encoding} is not known.", "Use gzip or zstd.") from None
-    except decode.TooLargeError:
-        detail = f"Send at most {wire.MAX_BODY_BYTES} bytes, unpacked."
-        raise RefusedError(413, "The body unpacks to too much.", detail) from None
-    except wire.WireError as error:
-        detail = f"{error.path}: {decode.harmless(error.reason)}"
-        raise RefusedError(400, "The upload does not keep the contract.", detail) from None
+def read_readiness(connection: Connection) -> Check | None:
+    [[writes]] = connection.execute(WRITES).fetchall()
+    if not writes:
+        detail = "Lead DATABASE_URL to the primary, or set default_transaction_read_only = off."
+        raise later(READ_ONLY, detail)
+    return last_check(connection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 from analytics.ingest.decode import Broken
 from sensorapp import wire
@@ -11,6 +12,13 @@ from sensorapp import wire
 Batches = Sequence[wire.Batch | Broken]
 # Status, headers and body.
 Response = tuple[int, list[tuple[bytes, bytes]], bytes]
+
+
+RETRY_AFTER_SECONDS: Final = 1
+
+
+class HungUpError(Exception):
+    """The sender waits for no answer any more."""
 
 
 class RefusedError(Exception):
@@ -42,3 +50,8 @@ class RefusedError(Exception):
         if self.status == 426:
             headers["upgrade"] = "websocket"
         return self.status, [(name.encode(), value.encode()) for name, value in headers.items()], body
+
+
+def later(title: str, detail: str = "Send it again later.") -> RefusedError:
+    """What is about the backend, for now: the same upload may be taken soon."""
+    return RefusedError(503, title, detail, RETRY_AFTER_SECONDS)

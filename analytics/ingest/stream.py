@@ -9,14 +9,16 @@ break at any moment; the sender sends it again on the next.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final
 
 from analytics.ingest import monitoring
-from analytics.ingest.reception import Reception, Sender, read_batches
-from analytics.ingest.refusal import Batches, RefusedError
+from analytics.ingest.reading import whole
+from analytics.ingest.reception import Reception, Sender
+from analytics.ingest.refusal import Batches, HungUpError, RefusedError
 from sensorapp import wire
 
 Scope = MutableMapping[str, Any]
@@ -28,10 +30,6 @@ WINDOW_BATCHES: Final = wire.MAX_BATCHES_PER_REQUEST
 LONGEST_HOLD_S: Final = 10.0
 # 4000 to 4999 are for applications to define (RFC 6455, 7.4.2).
 CLOSE_CODES: Final = 4000
-
-
-class HungUpError(Exception):
-    """The sender closed the stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,7 @@ class Stream:
         self._room = asyncio.Event()
         # Whatever ends the reading is last in it, so that what was taken before still gets its answer.
         self._taken: asyncio.Queue[Taken | Exception] = asyncio.Queue()
+        self._open: deque[Future[wire.Answer]] = deque()
 
     async def serve(self) -> None:
         """Answer until the sender hangs up or has to be refused."""
@@ -89,7 +88,14 @@ class Stream:
             await self._say(wire.Window(WINDOW_BATCHES))
             while True:
                 await self._wait_for_room()
-                self._taken.put_nowait(await self._take(await self._receive()))
+                taken = await self._take(await self._receive())
+                self._open.append(taken.answer)
+                self._taken.put_nowait(taken)
+        except HungUpError as error:
+            # What nobody has begun with will be sent again. The last is dropped first, so that none leaves a gap.
+            for answer in reversed(self._open):
+                answer.cancel()
+            self._taken.put_nowait(error)
         except Exception as error:
             self._taken.put_nowait(error)
 
@@ -104,24 +110,24 @@ class Stream:
         text = message.get("text")
         self._media_type = wire.MSGPACK if text is None else wire.JSON
         body = message["bytes"] if text is None else text.encode()
-        if len(body) > wire.MAX_BODY_BYTES:
-            raise RefusedError(413, "The message is too large.", f"Send at most {wire.MAX_BODY_BYTES} bytes.")
         # With each upload: a stream may last for weeks, and a token may be revoked meanwhile.
         sender = await self._reception.authenticate(self._authorization)
-        batches = await read_batches(body, self._media_type)
-        answer = await self._submit(sender, batches)
+        batches, answer = await self._submit(sender, body)
         self._unanswered += len(batches)
         return Taken(batches, answer, self._media_type)
 
-    async def _submit(self, sender: Sender, batches: Batches) -> Future[wire.Answer]:
+    async def _submit(self, sender: Sender, body: bytes) -> tuple[Batches, Future[wire.Answer]]:
         """Hand the upload on; one that comes too early is held, and its sender told, for a while."""
         clock = asyncio.get_running_loop().time
         give_up = clock() + LONGEST_HOLD_S
+        batches: Batches = []
         while True:
             try:
-                return self._reception.submit(sender, batches)
+                self._reception.admit(sender)
+                batches = batches or await self._reception.reading.read(whole(body), self._media_type)
+                return batches, self._reception.submit(sender, batches)
             except RefusedError as refused:
-                if clock() + refused.retry_after > give_up:
+                if not refused.retry_after or clock() + refused.retry_after > give_up:
                     raise
                 await self._say(wire.Window(WINDOW_BATCHES, refused.retry_after))
                 await asyncio.sleep(refused.retry_after)
@@ -134,6 +140,7 @@ class Stream:
             if isinstance(taken, Exception):
                 raise taken
             answer = await self._reception.settled(taken.answer)
+            self._open.popleft()
             await self._say(wire.Answered(answer.acks, answer.desired), taken.media_type)
             self._unanswered -= len(taken.batches)
             self._room.set()

@@ -72,16 +72,24 @@ class Waiting:
         self._most_events = most_events
         self._lock = threading.Lock()
         self._places: dict[str, Place] = {}
+        # Something was refused since the last time that anything left.
+        self._full = False
 
     @property
     def events(self) -> int:
         return sum(line.events for line in self.lines)
+
+    def check(self) -> None:
+        """Raises :class:`OverloadedError` while there is no room, as far as that is known of an upload yet unread."""
+        if self.events and (self._full or self.events >= self._most_events):
+            raise OverloadedError
 
     def put(self, request: Request) -> None:
         """Raises :class:`OverloadedError` when too many events wait."""
         sender = request.sender.public_id
         with self._lock:
             if self.events and self.events + request.events > self._most_events:
+                self._full = True
                 raise OverloadedError
             place = self._places.get(sender) or Place(min(self.lines, key=lambda line: line.events))
             self._places[sender] = place
@@ -99,6 +107,7 @@ class Waiting:
                 place.requests -= 1
                 if not place.requests:
                     del self._places[request.sender.public_id]
+            self._full = False
             monitoring.WAITING.set(self.events)
 
     def close(self) -> None:

@@ -11,7 +11,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
-from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
+from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
 
 from sensor_sim.device.uplink import RefusedError, Token, UnavailableError, read_answer
@@ -139,5 +140,9 @@ def failures(address: str) -> Iterator[None]:
     except InvalidStatus as error:
         response = error.response
         raise not_taken(response.status_code, response.headers.raw_items(), bytes(response.body)) from None
+    except ConnectionClosed as error:
+        if error.rcvd and error.rcvd.code == CloseCode.MESSAGE_TOO_BIG:
+            raise not_taken(413, [], b"") from None
+        raise UnavailableError(f"{address}: {error}") from None
     except (WebSocketException, OSError) as error:  # a timeout is an OSError, too
         raise UnavailableError(f"{address}: {str(error) or type(error).__name__}") from None

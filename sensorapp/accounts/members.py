@@ -57,8 +57,16 @@ def add_member(
     stores: Iterable[Store] | None = None,
     actor: User | None = None,
 ) -> Membership:
-    """Give a new person a role, in all stores or in the listed ones. Their e-mail address counts as verified."""
-    user = User.objects.create_user(email, password, name=name)
+    """Give a new person a role, in all stores or in the listed ones. Their e-mail address counts as verified.
+
+    Raises :class:`~django.core.exceptions.ValidationError` naming the field.
+    """
+    if User.objects.filter(email__iexact=email).exists():
+        raise ValidationError({"email": f"{email} has an account already; give another address"})
+    user = User(email=email, name=name)
+    user.set_password(password)
+    user.full_clean()
+    user.save()
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
     membership = Membership.objects.create(
         user=user, organisation=organisation, role=role, all_stores=stores is None

@@ -1,22 +1,65 @@
-"""What a sensor fetches from the backend; what it sends goes to the gateway of ingest.
+"""What a device fetches from the backend; what it sends goes to the gateway of ingest.
 
-=========================  ==================================================================
-``GET /device/v1/scene``   the newest scene of the sensor whose token is presented
-=========================  ==================================================================
+===================================  ============================================================
+``GET /device/v1/scene``             the newest scene of the sensor whose token is presented
+``GET /device/v1/scene?sensor=s-…``  that of a sensor of the store whose gateway's token is presented
+===================================  ============================================================
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Final
+
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from sensorapp import wire
 from sensorapp.accounts import secrets
-from sensorapp.fleet.models import SceneVersion, Sensor
+from sensorapp.fleet.models import Gateway, SceneVersion, Sensor
+
+RETRY_AFTER_SECONDS: Final = 5
+
+View = Callable[[HttpRequest], HttpResponse]
+
+
+class RefusedError(Exception):
+    """A request that is answered with a problem."""
+
+    def __init__(self, status: int, title: str, detail: str) -> None:
+        super().__init__(title)
+        self.status = status
+        self.problem = wire.Problem(title, detail)
+
+    def response(self) -> HttpResponse:
+        response = HttpResponse(wire.encode(self.problem), wire.JSON, self.status)
+        if self.status == 401:
+            response["WWW-Authenticate"] = "Bearer"
+        if self.status == 503:
+            response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return response
+
+
+def for_machines(view: View) -> View:
+    """Let whatever is refused, and a database that is away, be told as a :class:`sensorapp.wire.Problem`."""
+
+    @wraps(view)
+    def answer(request: HttpRequest) -> HttpResponse:
+        try:
+            return view(request)
+        except RefusedError as refused:
+            return refused.response()
+        except OperationalError:
+            return RefusedError(503, "The database is not available.", "Ask again later.").response()
+
+    return answer
 
 
 @require_safe
+@for_machines
 def scene(request: HttpRequest) -> HttpResponse:
     """A :class:`sensorapp.wire.Scene` as JSON, or as MessagePack where ``Accept`` prefers it.
 
@@ -24,13 +67,11 @@ def scene(request: HttpRequest) -> HttpResponse:
     the media type: a published version never changes.
     """
     sensor = find_sensor(request)
-    if isinstance(sensor, HttpResponse):
-        return sensor
     if sensor.scene_version == 0:
-        return problem(404, f"{sensor.public_id} has no scene yet.", "Publish one, then ask again.")
+        raise RefusedError(404, f"{sensor.public_id} has no scene yet.", "Publish one, then ask again.")
     media_type = request.get_preferred_type([wire.JSON, wire.MSGPACK])
     if media_type is None:
-        return problem(406, "The scene cannot be sent so.", f"Accept {wire.JSON} or {wire.MSGPACK}.")
+        raise RefusedError(406, "The scene cannot be sent so.", f"Accept {wire.JSON} or {wire.MSGPACK}.")
     return scene_response(request, sensor, media_type)
 
 
@@ -48,22 +89,39 @@ def scene_response(request: HttpRequest, sensor: Sensor, media_type: str) -> Htt
     return response
 
 
-def find_sensor(request: HttpRequest) -> Sensor | HttpResponse:
-    """The sensor whose token the request bears, or the answer that refuses it."""
+def find_sensor(request: HttpRequest) -> Sensor:
+    """The sensor of which a scene is asked for: that of the token, or another that its gateway carries."""
+    device = find_device(request)
+    wanted = request.GET.get("sensor")
+    if isinstance(device, Sensor) and wanted in (None, device.public_id):
+        return device
+    if wanted is None:
+        detail = "Say which sensor's scene is asked for, as ?sensor=s-…, or ask with the sensor's own token."
+        raise RefusedError(400, f"{device.public_id} is a gateway and has no scene.", detail)
+    found = None
+    if isinstance(device, Gateway) and wanted.isprintable():  # what is not can be no text of PostgreSQL's
+        found = Sensor.objects.filter(public_id=wanted, store=device.store_id).first()
+    if found is None:
+        detail = "Ask with that sensor's own token, or that of a gateway of its store."
+        raise RefusedError(403, f"The token of {device.public_id} does not cover this sensor.", detail)
+    check_active(found)
+    return found
+
+
+def find_device(request: HttpRequest) -> Sensor | Gateway:
+    """The sensor or gateway whose token the request bears."""
     borne = secrets.bearer(request.headers.get("Authorization", ""))
     if borne is None:
-        return problem(401, "No token.", "Send the header Authorization: Bearer <token>.")
+        raise RefusedError(401, "No token.", "Send the header Authorization: Bearer <token>.")
     public_id, digest = borne
-    sensor = Sensor.objects.filter(public_id=public_id).first()
-    if sensor is None or not secrets.matches(bytes(sensor.digest), digest):
-        return problem(401, "The token is not known.", "Enrol the sensor or replace its token.")
-    if sensor.revoked_at is not None:
-        return problem(403, f"{public_id} is revoked.", "Enrol it again.")
-    return sensor
+    kind: type[Sensor] | type[Gateway] = Gateway if public_id.startswith("g-") else Sensor
+    device = kind.objects.filter(public_id=public_id).first()
+    if device is None or not secrets.matches(bytes(device.digest), digest):
+        raise RefusedError(401, "The token is not known.", "Enrol the sensor or replace its token.")
+    check_active(device)
+    return device
 
 
-def problem(status: int, title: str, detail: str) -> HttpResponse:
-    response = HttpResponse(wire.encode(wire.Problem(title, detail)), wire.JSON, status)
-    if status == 401:
-        response["WWW-Authenticate"] = "Bearer"
-    return response
+def check_active(device: Sensor | Gateway) -> None:
+    if device.revoked_at is not None:
+        raise RefusedError(403, f"{device.public_id} is revoked.", "Enrol it again.")

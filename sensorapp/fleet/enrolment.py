@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -10,13 +12,21 @@ from sensorapp.accounts.models import User
 from sensorapp.accounts.secrets import new_public_id, new_token
 from sensorapp.fleet.models import Channel, ChannelKind, Gateway, Sensor, Store
 
+# What of a device is made here, so that nothing can be wrong with it.
+NOT_TYPED: Final = ("store", "public_id", "digest")
+
 
 @transaction.atomic
 def enrol_sensor(store: Store, name: str, actor: User | None = None) -> tuple[Sensor, str]:
-    """Add a sensor; returns it with the token that it must present, which is shown only this once."""
+    """Add a sensor; returns it with the token that it must present, which is shown only this once.
+
+    Raises ``ValidationError`` naming the field.
+    """
     public_id = new_public_id("s")
     token, digest = new_token(public_id)
-    sensor = Sensor.objects.create(store=store, public_id=public_id, name=name, digest=digest)
+    sensor = Sensor(store=store, public_id=public_id, name=name, digest=digest)
+    sensor.clean_fields(exclude=NOT_TYPED)
+    sensor.save()
     Channel.objects.create(sensor=sensor, kind=ChannelKind.DEVICE, name=name)
     record(store.organisation, actor, "enrolled sensor", sensor, store=store.slug)
     return sensor, token
@@ -32,10 +42,12 @@ def place_sensor(sensor: Sensor, x: float, y: float, heading: float, actor: User
 
 @transaction.atomic
 def enrol_gateway(store: Store, name: str, actor: User | None = None) -> tuple[Gateway, str]:
-    """Add a gateway that may carry the batches of every sensor in the store."""
+    """Add a gateway that may carry the batches of every sensor in the store; otherwise as :func:`enrol_sensor`."""
     public_id = new_public_id("g")
     token, digest = new_token(public_id)
-    gateway = Gateway.objects.create(store=store, public_id=public_id, name=name, digest=digest)
+    gateway = Gateway(store=store, public_id=public_id, name=name, digest=digest)
+    gateway.clean_fields(exclude=NOT_TYPED)
+    gateway.save()
     record(store.organisation, actor, "enrolled gateway", gateway, store=store.slug)
     return gateway, token
 

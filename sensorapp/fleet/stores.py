@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import time
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from sensorapp.accounts.log import record
@@ -26,6 +27,8 @@ def open_store(
     actor: User | None = None,
 ) -> Store:
     """Add a store; raises ``ValidationError`` naming the field, as for an unknown time zone."""
+    if organisation.stores.filter(slug=slug).exists():
+        raise ValidationError({"slug": f"{organisation} has a store {slug!r} already; choose another"})
     store = Store(
         organisation=organisation, name=name, slug=slug, time_zone=time_zone, city=city, country=country
     )
@@ -58,7 +61,12 @@ def set_opening_hours(
 
 @transaction.atomic
 def add_entrance(store: Store, name: str, actor: User | None = None) -> Entrance:
-    entrance = Entrance.objects.create(store=store, name=name)
+    """Raises ``ValidationError`` naming the field."""
+    if store.entrances.filter(name=name).exists():
+        raise ValidationError({"name": f"{store} has an entrance {name!r} already; choose another"})
+    entrance = Entrance(store=store, name=name)
+    entrance.clean_fields()
+    entrance.save()
     record(store.organisation, actor, "added entrance", entrance, store=store.slug)
     return entrance
 

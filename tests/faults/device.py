@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,16 +18,19 @@ import msgspec
 from sensorapp import wire
 from sensorapp.stack.paths import ROOT
 from sensorapp.stack.processes import die_with_parent
-from tests.faults.sensor import known
+from tests.faults.ledger import Measured
+from tests.faults.sensor import SCENES, Acknowledged, Named, known
 
 Events = Counter[bytes]
+# Epoch and sequence number: the order in which a sensor's events are committed.
+Stamp = tuple[int, int]
 
 
 def key(event: wire.Event) -> bytes:
     return msgspec.json.encode(event)
 
 
-def counted(events: Iterator[wire.Event] | list[wire.Event]) -> Events:
+def counted(events: Iterable[wire.Event]) -> Events:
     return Counter(map(key, events))
 
 
@@ -115,17 +118,34 @@ class Device:
 
     # --- its events ---
 
+    def ledger(self) -> list[Named]:
+        """What it has measured in all its lives, in order."""
+        paths = (self.folder / f"ledger-{life}.jsonl" for life in range(self.life + 1))
+        return [line for path in paths for line in known(path, Named)]
+
     def recorded(self) -> Events:
-        return counted(event for path in self.folder.glob("ledger-*.jsonl") for event in known(path))
+        return counted(line.event for line in self.ledger())
 
     def given(self) -> Events:
         """What the outbox was given for certain: a kill may have come before the last event that a ledger names."""
-        named = known(self.folder / f"ledger-{self.life}.jsonl")
-        return self.recorded() - counted(named[-1:])
+        named = known(self.folder / f"ledger-{self.life}.jsonl", Named)
+        return self.recorded() - counted(line.event for line in named[-1:])
 
     def acknowledged(self) -> Events:
         """Each once, however often the backend has said so."""
-        return Counter(dict.fromkeys(counted(known(self.folder / "acknowledged.jsonl")), 1))
+        return Counter(dict.fromkeys(self.stamps(), 1))
+
+    def stamps(self) -> dict[bytes, Stamp]:
+        lines = known(self.folder / "acknowledged.jsonl", Acknowledged)
+        return {key(line.event): (line.epoch, line.seq) for line in lines}
+
+    def stamped(self) -> Iterator[tuple[Stamp, Measured]]:
+        """What the ledger names, with its stamp, or that of the event before where none was acknowledged."""
+        stamps = self.stamps()
+        stamp: Stamp = (0, 0)
+        for line in self.ledger():
+            stamp = stamps.get(key(line.event), stamp)
+            yield stamp, Measured(SCENES[line.config], line.event)
 
     def waiting(self) -> Events:
         """What the outbox holds; read while no process has it open."""

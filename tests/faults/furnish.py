@@ -16,19 +16,12 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402  # Django must be set up before these
 
-from sensorapp import wire  # noqa: E402
 from sensorapp.accounts.models import Organisation  # noqa: E402
 from sensorapp.fleet.enrolment import enrol_gateway, enrol_sensor  # noqa: E402
 from sensorapp.fleet.models import Entrance, Sensor, Store  # noqa: E402
 from sensorapp.fleet.scenes import assign_line, publish_scene  # noqa: E402
+from tests.faults.sensor import SCENES  # noqa: E402
 
-SQUARE: list[wire.Point] = [(0.1, 0.1), (0.9, 0.1), (0.9, 0.9)]
-SCENE = wire.Scene(
-    version=0,
-    lines=[wire.Line(0, "door", ((0.1, 0.8), (0.9, 0.8)))],
-    zones=[wire.Zone(0, "table", SQUARE)],
-    slots=[wire.Slot(0, "A-01", "bottle", SQUARE)],
-)
 GATEWAYS = 2
 
 
@@ -49,7 +42,8 @@ def furnish_store(organisation: Organisation, slug: str, sensors: int) -> dict[s
 
 def furnish_sensor(entrance: Entrance, name: str) -> str:
     sensor, token = enrol_sensor(entrance.store, name)
-    publish_scene(sensor, SCENE)
+    for scene in SCENES.values():
+        publish_scene(sensor, scene)
     assign_line(Sensor.objects.get(pk=sensor.pk).channels.get(kind="line"), entrance)
     return token
 

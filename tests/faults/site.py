@@ -15,9 +15,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,7 +27,6 @@ import httpx
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from analytics import metrics
 from analytics.ingest.directory import Directory
 from analytics.ingest.packed import unpack
 from analytics.ingest.rebuild import ALWAYS, compare
@@ -36,14 +36,13 @@ from sensorapp.stack import paths
 from sensorapp.stack.processes import Child, spawn, wait_until
 from sensorapp.stack.services import Postgres, Valkey
 from tests.cutting_proxy import CuttingProxy
-from tests.faults.device import Device, Events, counted
+from tests.faults.device import Device, Events, key
+from tests.faults.ledger import Counts, Measured, counts
 from tests.server import free_port
 
-BUCKET_MS = 900_000
 PATIENCE_S = 120.0
-
-# Channel kind, number of the metric, start of the bucket (Unix ms), and how much.
-Counts = Counter[tuple[str, int, int]]
+# Of a sensor that begins ten days behind, so that readings lie apart as they do in a shop and not within seconds.
+CATCHING_UP = ("--catch-up-ms", str(10 * 86_400_000))
 
 
 def until(condition: Callable[[], object], what: str, pause_s: float = 0.02) -> None:
@@ -82,6 +81,12 @@ def kill(child: Child | None) -> None:
     if child:
         child.process.kill()
         child.process.wait()
+
+
+def send(signal_number: signal.Signals, pids: Iterable[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(pid, signal_number)
 
 
 @dataclass
@@ -211,6 +216,21 @@ class Site:
         with contextlib.suppress(ProcessLookupError):  # it has ended by itself
             os.kill(chance.choice(sessions)[0], signal.SIGKILL)
 
+    @contextlib.contextmanager
+    def postgres_hanging(self) -> Iterator[None]:
+        """The postmaster and every process that it has started do nothing meanwhile."""
+        assert self.postgres.child
+        stopped = [self.postgres.child.process.pid]
+        with self.connect() as connection:
+            send(signal.SIGSTOP, stopped)  # from now on there are no new ones
+            others = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            stopped += [pid for (pid,) in connection.execute(others).fetchall()]
+        send(signal.SIGSTOP, stopped)
+        try:
+            yield
+        finally:
+            send(signal.SIGCONT, reversed(stopped))
+
     @property
     def postgres_runs(self) -> bool:
         return self.postgres.child is not None and self.postgres.child.running
@@ -277,29 +297,31 @@ class Site:
 
     def stored(self, sensor: str) -> Events:
         """What batches hold of a sensor, and what is set aside of it."""
-        return self._events("ingest_batch", sensor) + self.set_aside(sensor)
+        return total(self._rows("ingest_batch", sensor)) + self.set_aside(sensor)
 
     def set_aside(self, sensor: str) -> Events:
-        return self._events("ingest_set_aside", sensor)
+        return total(self._rows("ingest_set_aside", sensor))
 
-    def _events(self, table: str, sensor: str) -> Events:
+    def released(self, sensor: str) -> list[list[bytes]]:
+        """What was set aside and released, by batches as the backend has cut them: each counts by itself."""
+        return self._rows("ingest_batch", sensor, "AND released")
+
+    def _rows(self, table: str, sensor: str, which: str = "") -> list[list[bytes]]:
         with self.connect() as connection:
             rows = connection.execute(
                 f"SELECT first_at, event_count, events FROM {table}"  # type: ignore[arg-type]
-                " WHERE sensor_id = (SELECT id FROM fleet_sensor WHERE public_id = %s)",
+                f" WHERE sensor_id = (SELECT id FROM fleet_sensor WHERE public_id = %s) {which}",
                 [sensor],
             ).fetchall()
-        return counted([event for row in rows for event in c.decode(unpack(*row))])
+        return [list(map(key, c.decode(unpack(*row)))) for row in rows]
 
     def buckets(self, sensor: str) -> Counts:
-        """What the buckets count of crossings and visits."""
         with self.connect() as connection:
             rows = connection.execute(
                 "SELECT channel.kind, metric, (extract(epoch FROM start) * 1000)::bigint, value"
                 " FROM ingest_bucket JOIN fleet_channel channel ON channel.id = channel_id"
-                " WHERE channel.sensor_id = (SELECT id FROM fleet_sensor WHERE public_id = %s)"
-                " AND metric = ANY(%s)",
-                [sensor, [metric.number for metric in COUNTED]],
+                " WHERE channel.sensor_id = (SELECT id FROM fleet_sensor WHERE public_id = %s)",
+                [sensor],
             ).fetchall()
         return Counter({(kind, metric, start): value for kind, metric, start, value in rows})
 
@@ -350,9 +372,10 @@ class Site:
         assert recorded, f"{sensor}: nothing happened"
         demand_none(stored + dead - recorded, f"{sensor}: more than its ledger names")
         demand_none(missing - lost, f"{sensor}: less than its ledger names")
-        expected = counts(recorded - dead - missing - self.set_aside(sensor))
+        uncounted = dead + missing + self.set_aside(sensor)
+        due = expected(in_order(devices), uncounted, self.released(sensor))
         buckets = self.buckets(sensor)
-        demand_none((buckets - expected) + (expected - buckets), f"{sensor}: not as the ledger counts")
+        demand_none((buckets - due) + (due - buckets), f"{sensor}: not as the ledger counts")
         differing = self.differing_buckets(sensor)
         assert not differing, f"{sensor}: {differing} buckets are not what the batches give"
         for device in devices:
@@ -363,20 +386,33 @@ def demand_none(found: Counter[Any], what: str) -> None:
     assert not found, f"{what}: {found.total()}, such as {next(iter(found))}"
 
 
-COUNTED = (metrics.FORWARD, metrics.BACKWARD, metrics.VISITS, metrics.DWELL)
+def total(rows: Iterable[list[bytes]]) -> Events:
+    return Counter(chain.from_iterable(rows))
 
 
-def counts(events: Events) -> Counts:
-    """What crossings and visits must count, from the ledger alone."""
-    found: Counts = Counter()
-    for body, times in events.items():
-        event = wire.decode(body, wire.Event)  # type: ignore[arg-type]
-        start = event.at - event.at % BUCKET_MS
-        match event:
-            case wire.Crossing():
-                metric = metrics.FORWARD if event.direction == "forward" else metrics.BACKWARD
-                found["line", metric.number, start] += times
-            case wire.Visit():
-                found["zone", metrics.VISITS.number, start] += times
-                found["zone", metrics.DWELL.number, start] += times * event.dwell_ms
-    return found
+def in_order(devices: Iterable[Device]) -> list[Measured]:
+    """What the devices' ledgers name, in the order of the stamps."""
+    stamped = [one for device in devices for one in device.stamped()]
+    return [measured for _, measured in sorted(stamped, key=lambda one: one[0])]
+
+
+def expected(named: list[Measured], uncounted: Events, released: list[list[bytes]]) -> Counts:
+    """What the named events must count that are neither uncounted nor released, and each released batch by itself."""
+    scenes = {key(one.event): one.scene for one in named}
+    apart = uncounted + total(released)
+    batches = [without(named, apart)]
+    for bodies in released:
+        batches.append([Measured(scenes[body], wire.decode(body, wire.Event)) for body in bodies])  # type: ignore[arg-type]
+    return sum(map(counts, batches), Counter())
+
+
+def without(named: Iterable[Measured], gone: Events) -> list[Measured]:
+    left = Counter(gone)
+    kept = []
+    for one in named:
+        body = key(one.event)
+        if left[body]:
+            left[body] -= 1
+        else:
+            kept.append(one)
+    return kept

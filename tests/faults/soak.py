@@ -23,13 +23,13 @@ from pathlib import Path
 from tests.faults import clock
 from tests.faults.device import Device
 from tests.faults.relay import Relay
-from tests.faults.site import Site, wait_for_progress, wait_for_refusal
+from tests.faults.site import CATCHING_UP, Site, wait_for_progress, wait_for_refusal
 from tests.faults.small_disk import MountError, SmallDisk, small_disk
 from tests.faults.test_requests import storm
 
 FAULTS_A_ROUND = 8
 HOUR_MS = 3_600_000
-# Two devices claim the first sensor; of the others one is poisonous, one is behind a mischievous relay.
+# Two devices claim the first sensor; of the others one is poisonous, one is behind a mischievous relay, and two catch up.
 SENSORS = 6
 
 
@@ -57,6 +57,8 @@ class Soak:
             self.site.device(token, *slow, stream=number % 2 == 1) for number, token in enumerate(others)
         ]
         devices[2].options += ("--poison", "400")
+        devices[3].options += CATCHING_UP
+        devices[4].options += CATCHING_UP
         devices[4].url = f"http://127.0.0.1:{self.relay.port}"
         return devices
 
@@ -92,8 +94,8 @@ class Soak:
     def faults(self) -> list[Callable[[], None]]:
         always = [
             self.kill_web, self.kill_postgres, self.kill_a_session, self.kill_valkey, self.kill_worker,
-            self.kill_sensors, self.kill_everything, self.hang_web, self.hang_valkey, self.cut_and_delay,
-            self.move_a_clock, self.restore_a_disk,
+            self.kill_sensors, self.kill_everything, self.hang_web, self.hang_valkey,
+            self.hang_postgres, self.cut_and_delay, self.move_a_clock, self.restore_a_disk,
         ]  # fmt: skip
         return [*always, self.fill_the_disk] if self.disk else always
 
@@ -144,6 +146,10 @@ class Soak:
     def hang_valkey(self) -> None:
         assert self.site.valkey.child
         self._hang(self.site.valkey.child.process.pid)
+
+    def hang_postgres(self) -> None:
+        with self.site.postgres_hanging():
+            self.pause(8)
 
     def _hang(self, pid: int) -> None:
         os.kill(pid, signal.SIGSTOP)

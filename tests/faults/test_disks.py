@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.site import Site, until, wait_for_progress, wait_for_refusal
+from tests.faults.site import CATCHING_UP, Site, until, wait_for_progress, wait_for_refusal
 from tests.faults.small_disk import MountError, SmallDisk, small_disk
 
 
@@ -58,7 +58,7 @@ def fill_and_free(site: Site, disk: SmallDisk) -> None:
 
 
 def test_an_old_image_of_a_disk(site: Site, chance: random.Random) -> None:
-    devices = site.devices(site.shop())
+    devices = site.devices(site.shop(), *CATCHING_UP)
     for device in devices:
         device.start()
     wait_for_progress(devices)

@@ -19,16 +19,20 @@ import redis
 from sensorapp import wire
 from sensorapp.stack import paths
 from tests.faults.device import Device
-from tests.faults.site import Shop, Site, until, wait_for_progress
+from tests.faults.site import CATCHING_UP, Shop, Site, until, wait_for_progress
 
 ROUNDS = 2
+TOLD_OF_A_HANGING_DATABASE = {
+    (503, "The database is not available."),
+    (503, "The database does not answer."),
+}
 TWO_DAYS_MS = 2 * 86_400_000
 
 
 def kill_again_and_again(
     site: Site, chance: random.Random, kill: Callable[[], None], start: Callable[[], None]
 ) -> None:
-    devices = site.devices(site.shop())
+    devices = site.devices(site.shop(), *CATCHING_UP)
     for device in devices:
         device.start()
     for _ in range(ROUNDS):
@@ -49,12 +53,35 @@ def test_postgres(site: Site, chance: random.Random) -> None:
     kill_again_and_again(site, chance, site.kill_postgres, site.postgres.start)
 
 
+def test_postgres_hanging_is_told_in_time(site: Site, chance: random.Random) -> None:
+    """Whoever asks for health gets an answer, and nobody waits for the sessions that hang when it goes on."""
+    devices = site.devices(site.shop())
+    for device in devices:
+        device.start()
+
+    def ask(path: str) -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{site.port}{path}", timeout=15)
+
+    for _ in range(ROUNDS):
+        wait_for_progress(devices)
+        time.sleep(chance.uniform(0.0, 0.2))
+        with site.postgres_hanging():
+            for _ in range(2):
+                assert ask("/healthz").status_code == 200
+                ready = ask("/readyz")
+                assert (ready.status_code, ready.json()["title"]) in TOLD_OF_A_HANGING_DATABASE
+                assert "sensorapp_ingest_tables_readable 0.0" in ask("/metrics").text
+        until(lambda: ask("/readyz").status_code == 200, "uploads can be stored again")
+    wait_for_progress(devices)
+    site.settle(devices)
+
+
 def test_a_session_of_postgres(site: Site, chance: random.Random) -> None:
     kill_again_and_again(site, chance, lambda: site.kill_a_session(chance), lambda: None)
 
 
 def test_sensors(site: Site, chance: random.Random) -> None:
-    devices = site.devices(site.shop())
+    devices = site.devices(site.shop(), *CATCHING_UP)
     for _ in range(ROUNDS):
         for device in devices:
             device.start()
@@ -67,7 +94,7 @@ def test_sensors(site: Site, chance: random.Random) -> None:
 
 
 def test_everything_at_once(site: Site, chance: random.Random) -> None:
-    devices = site.devices(site.shop())
+    devices = site.devices(site.shop(), *CATCHING_UP)
     for _ in range(ROUNDS):
         for device in devices:
             device.start()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cutting_proxy import Fate
 from tests.faults.relay import Relay
-from tests.faults.site import Site, until, wait_for_progress
+from tests.faults.site import CATCHING_UP, Site, until, wait_for_progress
 
 
 def storm(chance: random.Random, longest: int = 6_000) -> Iterator[Fate]:
@@ -39,7 +39,7 @@ def test_doubled_reordered_replayed_and_truncated_requests(
     """By whoever is in between, or by two gateways that both carry what the sensors number."""
     shop = site.shop()
     with Relay(site.port, chance, shop.gateways[:gateways]) as relay:
-        devices = site.devices(shop)
+        devices = site.devices(shop, *CATCHING_UP)
         for device in devices:
             device.url = f"http://127.0.0.1:{relay.port}"
             device.start()
@@ -55,7 +55,7 @@ def test_doubled_reordered_replayed_and_truncated_requests(
 
 def test_poisonous_batches_whose_answers_are_lost(site: Site, chance: random.Random) -> None:
     """They are dead letters then, with nothing that was counted among them, and block nothing."""
-    devices = site.devices(site.shop(), "--poison", "40")
+    devices = site.devices(site.shop(), "--poison", "40", *CATCHING_UP)
     site.proxy.fates = storm(chance, longest=3_000)
     for device in devices:
         device.start()

@@ -32,8 +32,9 @@ def cast() -> Cast:
     return build_cast()
 
 
-def get(client: Client, token: str, **headers: str) -> Any:
-    return client.get(ADDRESS, headers={"authorization": f"Bearer {token}"} | headers)
+def get(client: Client, token: str, *, sensor: str | None = None, **headers: str) -> Any:
+    query = {} if sensor is None else {"sensor": sensor}
+    return client.get(ADDRESS, query, headers={"authorization": f"Bearer {token}"} | headers)
 
 
 def problem(response: Any) -> tuple[int, wire.Problem]:
@@ -97,8 +98,8 @@ def test_who_is_refused(cast: Cast, client: Client) -> None:
     unknown = (401, wire.Problem("The token is not known.", "Enrol the sensor or replace its token."))
     assert problem(client.get(ADDRESS)) == missing
     assert problem(client.get(ADDRESS, headers={"authorization": f"Basic {token}"})) == missing
-    gateway_token = enrol_gateway(cast.store, "box")[1]
-    for wrong in (f"{sensor.public_id}.x", sensor.public_id, "x", gateway_token):
+    gateway, _ = enrol_gateway(cast.store, "box")
+    for wrong in (f"{sensor.public_id}.x", sensor.public_id, "x", f"{gateway.public_id}.x"):
         response = get(client, wrong)
         assert problem(response) == unknown
         assert response["WWW-Authenticate"] == "Bearer"
@@ -109,6 +110,44 @@ def test_who_is_refused(cast: Cast, client: Client) -> None:
         403,
         wire.Problem(f"{sensor.public_id} is revoked.", "Enrol it again."),
     )
+
+
+def test_a_gateway_asks_for_the_sensors_of_its_store(cast: Cast, client: Client) -> None:
+    gateway, token = enrol_gateway(cast.store, "box")
+    door, door_token = enrol_sensor(cast.store, "door")
+    table, _ = enrol_sensor(cast.store, "table")
+    elsewhere, _ = enrol_sensor(cast.other_store, "elsewhere")
+    for sensor in (door, table, elsewhere):
+        publish_scene(sensor, wire.Scene(version=0, lines=[wire.Line(0, sensor.name, ((0, 0), (1, 1)))]))
+
+    def asked(token: str, sensor: str) -> tuple[int, str]:
+        """The status, and the name of the scene's line or what is wrong."""
+        response = get(client, token, sensor=sensor)
+        if response.status_code == 200:
+            return 200, wire.decode(response.content, wire.Scene).lines[0].name
+        return response.status_code, problem(response)[1].title
+
+    uncovered = (403, f"The token of {gateway.public_id} does not cover this sensor.")
+    assert asked(token, door.public_id) == (200, "door")
+    assert asked(token, table.public_id) == (200, "table")
+    for other in (elsewhere.public_id, gateway.public_id, "s-nobody", "", "\0"):
+        assert asked(token, other) == uncovered
+    assert asked(door_token, door.public_id) == (200, "door")
+    assert asked(door_token, table.public_id) == (
+        403,
+        f"The token of {door.public_id} does not cover this sensor.",
+    )
+    assert problem(get(client, token)) == (
+        400,
+        wire.Problem(
+            f"{gateway.public_id} is a gateway and has no scene.",
+            "Say which sensor's scene is asked for, as ?sensor=s-…, or ask with the sensor's own token.",
+        ),
+    )
+    revoke(table)
+    assert asked(token, table.public_id) == (403, f"{table.public_id} is revoked.")
+    revoke(gateway)
+    assert asked(token, door.public_id) == (403, f"{gateway.public_id} is revoked.")
 
 
 def test_only_reading_and_only_known_forms(cast: Cast, client: Client) -> None:

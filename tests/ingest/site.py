@@ -53,5 +53,6 @@ def clear(connection: psycopg.Connection) -> None:
     """Empty the tables that Django does not know how to empty."""
     connection.execute(
         "TRUNCATE ingest_batch, ingest_cursor, ingest_gauge, ingest_rejection, ingest_bucket,"
-        " ingest_store_version, ingest_late_bucket, ingest_set_aside, ingest_archive_start, ingest_check"
+        " ingest_store_version, ingest_late_bucket, ingest_set_aside, ingest_archive_start, ingest_check,"
+        " ingest_differing"
     )

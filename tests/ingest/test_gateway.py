@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +22,9 @@ from django.conf import settings
 from django.db import connections
 from psycopg_pool import ConnectionPool
 
+from analytics.ingest import reception
 from analytics.ingest.committer import Committer, UnavailableError
+from analytics.ingest.database import Patience, open_pool
 from analytics.ingest.directory import Directory
 from analytics.ingest.gateway import Gateway
 from analytics.ingest.reception import Options
@@ -34,6 +38,7 @@ from tests.ingest.uploads import NOW, batch
 
 T = TypeVar("T")
 URL = "http://gateway/ingest/v1/batches"
+UNKNOWN_FIELD = "Object contains unknown field; allowed are sensor, epoch, first_seq, model, config, events, sent_at and columns"
 
 
 class Listener:
@@ -151,7 +156,10 @@ async def test_one_bad_batch_does_not_block_its_neighbours(client: httpx.AsyncCl
         (door, "stored", 4),
     ]
     assert answer["acks"][1]["path"] == "$.batches[1].events[0]"
-    assert answer["acks"][1]["reason"] == "Object contains unknown field"
+    assert (
+        answer["acks"][1]["reason"]
+        == "Object contains unknown field; allowed are type, at, line and direction"
+    )
 
 
 async def test_batches_in_columns_are_the_same_batches(client: httpx.AsyncClient, site: Site) -> None:
@@ -200,7 +208,7 @@ async def test_a_broken_batch_in_columns_is_passed_by(
     headers = bearer(site.door_token) | {"content-type": media_type}
     response = await client.post(URL, content=body, headers=headers)
     [ack] = wire.decode(response.content, wire.Answer, media_type).acks
-    assert ack == wire.Ack(door, 1, 1, "invalid", "$.batches[0]", "Object contains unknown field")
+    assert ack == wire.Ack(door, 1, 1, "invalid", "$.batches[0]", UNKNOWN_FIELD)
 
 
 async def test_a_batch_without_a_head_is_answered_all_the_same(client: httpx.AsyncClient, site: Site) -> None:
@@ -208,6 +216,29 @@ async def test_a_batch_without_a_head_is_answered_all_the_same(client: httpx.Asy
     status, answer = await post(client, site.door_token, b'{"batches":[{"sensor":7},' + good + b"]}")
     assert (status, [ack["status"] for ack in answer["acks"]]) == (200, ["invalid", "stored"])
     assert answer["acks"][0]["path"] == "$.batches[0].sensor"
+
+
+async def test_the_cursor_moves_past_what_is_broken_where_its_number_of_events_is_known(
+    client: httpx.AsyncClient, site: Site, connection: psycopg.Connection
+) -> None:
+    door = site.door.public_id
+    head = {"sensor": door, "epoch": 1, "first_seq": 0, "model": "0123456789abcdef", "config": 1}
+    uncounted = ({"evnts": [None]}, {"events": [None] * (wire.MAX_EVENTS_PER_BATCH + 1)}, {"events": 1})
+    broken = [head | events for events in (*uncounted, {"events": [None, None]})]
+    good = msgspec.to_builtins(batch(door, 2))
+    _, answer = await post(client, site.door_token, msgspec.json.encode({"batches": [*broken, good]}))
+    assert [(ack["sensor"], ack["status"], ack["acked_seq"]) for ack in answer["acks"]] == [
+        *[(door, "invalid", -1)] * 3,
+        (door, "invalid", 1),
+        (door, "stored", 2),
+    ]
+    rows = connection.execute("SELECT first_seq, last_seq, path, at FROM ingest_rejection").fetchall()
+    assert rows == [(0, 1, "$.batches[3].events[0]", [None, None])]
+    again = await post(client, site.door_token, msgspec.json.encode({"batches": [broken[-1], good]}))
+    assert [(ack["status"], ack["acked_seq"]) for ack in again[1]["acks"]] == [
+        ("invalid", 2),
+        ("duplicate", 2),
+    ]
 
 
 async def test_what_cannot_be_stored_is_refused_and_its_neighbours_are_kept(
@@ -224,22 +255,28 @@ async def test_what_cannot_be_stored_is_refused_and_its_neighbours_are_kept(
     assert acks[1].path.startswith("$.batches[1]")
 
 
-@pytest.mark.parametrize("word", ["\\u0000", "/9j/4AAQSkZJRg" * 70_000, "`' - at `$"])
+@pytest.mark.parametrize(
+    "word",
+    ["\\u0000", "/9j/4AAQSkZJRg" * 70_000, "`' - at `$", "x - at `$.sensor.hello"],
+    ids=["null", "picture", "quotes", "path"],
+)
 async def test_no_word_of_a_device_is_kept(
     client: httpx.AsyncClient, site: Site, connection: psycopg.Connection, word: str
 ) -> None:
     """Neither as the name of a field nor as a value, and what is refused blocks nobody."""
     door = site.door.public_id
-    good, field, value = (wire.encode(batch(door, first_seq)) for first_seq in range(3))
+    good, field, value, head = (wire.encode(batch(door, first_seq)) for first_seq in range(4))
+    head = head.replace(b'"epoch"', b'"' + word.encode() + b'":0,"epoch"')
     field = field.replace(b'"type"', b'"' + word.encode() + b'":0,"type"')
     value = value.replace(b'"forward"', b'"' + word.encode() + b'"')
-    body = b'{"batches":[' + b",".join([good, field, value]) + b"]}"
+    body = b'{"batches":[' + b",".join([good, field, value, head]) + b"]}"
     status, answer = await post(client, site.door_token, body)
-    assert (status, [ack["status"] for ack in answer["acks"]]) == (200, ["stored", "invalid", "invalid"])
+    assert (status, [ack["status"] for ack in answer["acks"]]) == (200, ["stored", *["invalid"] * 3])
     rows = connection.execute("SELECT path, reason FROM ingest_rejection ORDER BY first_seq").fetchall()
     assert rows == [
-        ("$.batches[1].events[0]", "Object contains unknown field"),
-        ("$.batches[2].events[0].direction", "Invalid enum value"),
+        ("$.batches[1].events[0]", "Object contains unknown field; allowed are type, at, line and direction"),
+        ("$.batches[2].events[0].direction", "Invalid enum value; allowed are backward and forward"),
+        ("$.batches[3]", UNKNOWN_FIELD),
     ]
 
 
@@ -451,6 +488,133 @@ async def test_an_address_names_the_methods_it_knows(
         assert (got.status_code, head.status_code, head.content) == (200, 200, b"")
         assert head.headers["content-type"] == got.headers["content-type"]
         assert head.headers["content-length"] > "0"
+
+
+@asynccontextmanager
+async def client_of(listener: Listener, database: str) -> AsyncIterator[httpx.AsyncClient]:
+    gateway = Gateway(database, listener.group_send, Options(valkey_url=settings.REDIS_URL))
+    try:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway)) as client:
+            yield client
+    finally:
+        await gateway.close()
+
+
+def with_settings(**settings: str) -> str:
+    """The test database, with these settings of PostgreSQL's for each session."""
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    return psycopg.conninfo.make_conninfo(database_url(), options=options)
+
+
+def test_sessions_have_limits_and_those_of_an_installation_hold(site: Site) -> None:
+    names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+    found = []
+    for database in (database_url(), with_settings(lock_timeout="300ms")):
+        with open_pool(database, 1, Patience(2, 4, 6)) as pool, pool.connection() as connection:
+            found.append([connection.execute(f"SHOW {name}").fetchone() for name in names])
+    assert found == [[("2s",), ("4s",), ("30s",)], [("300ms",), ("4s",), ("30s",)]]
+
+
+async def probe(client: httpx.AsyncClient, path: str = "readyz") -> tuple[int, str, str]:
+    """Status, title and detail."""
+    answer = await client.get(f"http://gateway/{path}")
+    problem = answer.json() if answer.status_code == 503 else {"title": answer.text, "detail": ""}
+    return answer.status_code, problem["title"], problem["detail"]
+
+
+async def test_a_database_that_takes_no_writes_is_called_so(
+    site: Site, connection: psycopg.Connection, listener: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a standby is after a failover. Each upload finds out, and the log says it once."""
+    caplog.set_level(logging.INFO, "analytics")
+    body = upload(batch(site.door.public_id))
+    async with client_of(listener, with_settings(default_transaction_read_only="on")) as client:
+        answers = [await post(client, site.door_token, body) for _ in range(3)]
+        assert await probe(client) == (
+            503,
+            "The database is read-only.",
+            "Lead DATABASE_URL to the primary, or set default_transaction_read_only = off.",
+        )
+        assert await probe(client, "healthz") == (200, "ok\n", "")
+    problem = {"title": "The database is read-only.", "detail": "Send it again later."}
+    assert answers == [(503, problem)] * 3
+    [line] = [record for record in caplog.records if record.name.startswith("analytics.")]
+    assert "committing fails" in line.message
+    assert line.exc_info is None
+    async with client_of(listener, database_url()) as client:
+        _, answer = await post(client, site.door_token, body)
+    assert answer["acks"][0]["status"] == "stored"
+
+
+async def test_a_locked_table_is_waited_for_not_for_ever(
+    site: Site, connection: psycopg.Connection, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Senders are told so, readiness what to look at; what was sent is taken when the lock is gone."""
+    monkeypatch.setattr(reception, "STUCK_AFTER_S", 0.5)
+    body = upload(batch(site.door.public_id))
+    async with client_of(listener, with_settings(lock_timeout="300ms")) as client:
+        assert (await probe(client))[0] == 200
+        with connection.transaction():
+            connection.execute("LOCK TABLE ingest_cursor IN ACCESS EXCLUSIVE MODE")
+            answers = [await post(client, site.door_token, body) for _ in range(3)]
+            status, title, detail = await probe(client)
+            assert await probe(client, "healthz") == (200, "ok\n", "")
+        problem = {"title": "Another transaction holds what this needs.", "detail": "Send it again later."}
+        assert answers == [(503, problem)] * 3
+        assert (status, title.startswith("A committing thread has stored nothing for")) == (503, True)
+        assert detail == (
+            "Another transaction holds what this needs."
+            " In pg_stat_activity see wait_event, and whom pg_blocking_pids(pid) names."
+        )
+        assert (await post(client, site.door_token, body))[1]["acks"][0]["status"] == "stored"
+        assert (await probe(client))[0] == 200
+
+
+async def test_readiness_sees_a_transaction_that_does_not_end(
+    site: Site, connection: psycopg.Connection, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reception, "STUCK_AFTER_S", 0.2)
+    with connection.transaction():
+        connection.execute("LOCK TABLE ingest_cursor IN ACCESS EXCLUSIVE MODE")
+        sent = asyncio.create_task(post(client, site.door_token, upload(batch(site.door.public_id))))
+        while (answer := await probe(client))[0] == 200:
+            await asyncio.sleep(0.02)
+    assert answer[2] == "In pg_stat_activity see wait_event, and whom pg_blocking_pids(pid) names."
+    assert (await sent)[1]["acks"][0]["status"] == "stored"
+    assert (await probe(client))[0] == 200
+
+
+@contextmanager
+def sessions_stopped(connection: psycopg.Connection, name: str) -> Iterator[None]:
+    rows = connection.execute(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = %s", [name]
+    ).fetchall()
+    assert rows
+    for (pid,) in rows:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for (pid,) in rows:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def test_sessions_that_hang_are_replaced(
+    site: Site, connection: psycopg.Connection, listener: Listener
+) -> None:
+    """Those of look-ups and of committing, while the rest of PostgreSQL goes on."""
+    async with client_of(listener, with_settings(application_name="hanging")) as client:
+        await post(client, site.door_token, upload(batch(site.door.public_id)))
+        with sessions_stopped(connection, "hanging"):
+            while (await probe(client))[0] != 200:
+                pass
+            door = site.door.public_id
+            while (answer := await post(client, site.shelf_token, upload(batch(site.shelf.public_id))))[
+                0
+            ] != 200:
+                assert answer[0] == 503
+            status, answer = await post(client, site.door_token, upload(batch(door, 1)))
+            assert (status, answer["acks"][0]["status"]) == (200, "stored")
 
 
 async def test_without_a_database_nothing_is_acknowledged(site: Site, listener: Listener) -> None:

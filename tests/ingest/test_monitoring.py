@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -213,24 +213,37 @@ def told(text: str) -> dict[str, float]:
         sample.name.removeprefix("sensorapp_ingest_"): sample.value
         for metric in text_string_to_metric_families(text)
         for sample in metric.samples
-        if re.match(r"sensorapp_ingest_(check|set_aside_waiting|set_aside_expired)_", sample.name)
+        if re.match(r"sensorapp_ingest_(tables|check|set_aside_waiting|set_aside_expired)_", sample.name)
     }
 
 
 async def test_what_the_tables_say_is_told_by_every_process(
     gateway: Gateway, site: Site, connection: psycopg.Connection
 ) -> None:
-    """The nightly check runs in a worker; where there was none, nothing is said of it."""
+    """The nightly check runs in a worker; where there was none, its time is that of the installation."""
 
     async def metrics() -> dict[str, float]:
         transport = httpx.ASGITransport(gateway, client=("127.0.0.1", 1234))
         async with httpx.AsyncClient(transport=transport) as reader:
             return told((await reader.get("http://gateway/metrics")).text)
 
-    assert await metrics() == {"set_aside_waiting_events": 0, "set_aside_expired_events": 0}
-    note = "INSERT INTO ingest_check (checked_at, sensors, buckets, differing) VALUES (%s, 20, %s, %s)"
-    connection.execute(note, ["2026-11-25T03:17:00Z", 700, 3])
-    connection.execute(note, ["2026-11-24T03:17:00Z", 800, 0])
+    [[installed]] = connection.execute(
+        "SELECT applied FROM django_migrations WHERE app = 'ingest' AND name = '0001_tables'"
+    ).fetchall()
+    assert await metrics() == {
+        "tables_readable": 1,
+        "check_timestamp_seconds": installed.timestamp(),
+        "set_aside_waiting_events": 0,
+        "set_aside_expired_events": 0,
+    }
+    note = (
+        "INSERT INTO ingest_check (checked_at, day, sensors, buckets, differing) VALUES (%s, %s, 20, %s, %s)"
+    )
+    connection.execute(note, ["2026-11-25T03:17:00Z", "2026-11-24", 700, 0])
+    connection.execute(note, ["2026-11-24T03:17:00Z", "2026-11-23", 800, 3])
+    found = "INSERT INTO ingest_differing (sensor_id, day, buckets, found_at) VALUES (%s, '2026-11-23', %s, now())"
+    connection.execute(found, [site.door.pk, 1])
+    connection.execute(found, [site.shelf.pk, 2])
     for received, events in (("2024-01-01", 3), (datetime.now(UTC), 2)):
         connection.execute(
             "INSERT INTO ingest_set_aside SELECT %s, %s, 1, %s, %s, 1, 1, %s, '', ''",
@@ -238,6 +251,7 @@ async def test_what_the_tables_say_is_told_by_every_process(
         )
     expire_set_aside(connection, datetime.now(UTC), 400)
     assert await metrics() == {
+        "tables_readable": 1,
         "check_timestamp_seconds": datetime(2026, 11, 25, 3, 17, tzinfo=UTC).timestamp(),
         "check_buckets": 700,
         "check_differing_buckets": 3,
@@ -247,25 +261,36 @@ async def test_what_the_tables_say_is_told_by_every_process(
 
 
 @pytest.mark.parametrize(
-    ("age", "differing", "words"),
+    ("age", "numbers", "words"),
     [
-        (timedelta(hours=9), 0, "agree with their batches (checked 2026-11-25 03:17 UTC)"),
         (
             timedelta(hours=9),
-            3,
-            "some differ from their batches (checked 2026-11-25 03:17 UTC); the log names sensors,"
+            (20, 700, 0, 0),
+            "700 of 20 sensors agree with their batches of 2026-11-24 (checked 2026-11-25 03:17 UTC)",
+        ),
+        (
+            timedelta(hours=9),
+            (0, 0, 0, 0),
+            "nothing of 2026-11-24 could be checked (checked 2026-11-25 03:17 UTC); see that sensors send",
+        ),
+        (
+            timedelta(hours=9),
+            (20, 700, 3, 1),
+            "3 of 1 sensor differ from their batches (checked 2026-11-25 03:17 UTC); the log names sensors,"
             " rebuild_buckets puts them right",
         ),
         (
             timedelta(days=2, seconds=1),
-            0,
+            (20, 700, 0, 0),
             "last checked 2026-11-25 03:17 UTC; see that Celery's beat and a worker run",
         ),
     ],
 )
-def test_what_the_nightly_check_says_in_words(age: timedelta, differing: int, words: str) -> None:
+def test_what_the_nightly_check_says_in_words(
+    age: timedelta, numbers: tuple[int, int, int, int], words: str
+) -> None:
     checked_at = datetime(2026, 11, 25, 3, 17, tzinfo=UTC)
-    assert verdict(Check(checked_at, 20, 700, differing), checked_at + age) == words
+    assert verdict(Check(checked_at, date(2026, 11, 24), *numbers), checked_at + age) == words
 
 
 async def test_a_database_without_tables_is_not_ready(site: Site) -> None:
@@ -336,9 +361,16 @@ def test_health_and_readiness_tell_the_truth(services: tuple[Postgres, Valkey, S
     assert answer("/readyz") == (200, words.format(late))
     postgres.stop()
     metrics = answer("/metrics")
-    assert (metrics[0], "sensorapp_ingest_commit_seconds" in metrics[1], told(metrics[1])) == (200, True, {})
+    own = [
+        f"sensorapp_ingest_{name} 0.0\n" in metrics[1]
+        for name in ("stuck_seconds", 'refused_total{status="503"}')
+    ]
+    assert (metrics[0], own, told(metrics[1])) == (200, [True, True], {"tables_readable": 0})
     status, body = answer("/readyz")
-    assert (status, wire.decode(body.encode(), wire.Problem).title) == (503, "The database is not available.")
+    away = wire.Problem(
+        "The database is not available.", "See that PostgreSQL runs, and its log, its disk and its load."
+    )
+    assert (status, wire.decode(body.encode(), wire.Problem)) == (503, away)
     assert answer("/healthz") == (200, "ok\n")
     postgres.start()
     wait_until(lambda: answer("/readyz")[0] == 200, None, 30, "the server does not find its database again")

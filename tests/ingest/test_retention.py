@@ -16,12 +16,14 @@ from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from analytics.ingest import check
 from analytics.ingest.archive import archive_locked
-from analytics.ingest.check import check_buckets
+from analytics.ingest.check import check_buckets, last_check
 from analytics.ingest.commit import commit
 from analytics.ingest.decode import incoming, read
 from analytics.ingest.models import Rejection
 from analytics.ingest.partitions import create_partitions
+from analytics.ingest.resent import AGAIN
 from analytics.ingest.retention import drop_expired, expire_set_aside
 from analytics.ingest.tasks import check_buckets as check_task
 from analytics.ingest.tasks import drop_partitions, forget_rejections
@@ -188,7 +190,7 @@ def test_events_older_than_batches_are_kept_are_refused_and_no_others(
         if ack.status == "invalid":
             assert ack.path == ("$.batches[0].columns.at[0]" if short else "$.batches[0].events[0].at")
             days = "lies 11 days back, beyond the 10 that are kept; if the clock is wrong, set it"
-            assert ack.reason == days
+            assert ack.reason == days + AGAIN * again
             refused += range(first, ack.acked_seq + 1)
         first = ack.acked_seq + 1
     assert refused == [seq for seq, one in enumerate(old) if one]
@@ -235,10 +237,68 @@ def test_the_nightly_check_finds_what_differs(
     )
     assert check_buckets(connection, datetime.now(UTC)) == 2
     found = connection.execute(
-        "SELECT sensors, buckets, differing FROM ingest_check ORDER BY checked_at"
+        "SELECT day, sensors, buckets, differing FROM ingest_check ORDER BY checked_at"
     ).fetchall()
-    counted = len(rows(connection))
-    assert found == [(2, counted, 0), (2, counted, 2)]
+    counted, day = len(rows(connection)), (TODAY - DAY).date()
+    assert found == [(day, 2, counted, 0), (day, 2, counted, 2)]
     assert caplog.messages == [
-        f"2 of {counted // 2} buckets of {site.door.public_id} differ from its batches; rebuild_buckets puts them right"
+        f"2 of {counted // 2} buckets of {site.door.public_id} on {day} differ from its batches;"
+        " rebuild_buckets puts them right"
     ]
+
+
+def standing(connection: psycopg.Connection) -> tuple[int, int, int]:
+    """What is said of buckets: how many agree in the last check, how many differ still, and of how many sensors."""
+    last = last_check(connection)
+    assert last
+    return last.buckets, last.differing, last.differing_sensors
+
+
+def test_what_differs_is_told_until_it_agrees(site: Site, connection: psycopg.Connection) -> None:
+    """Other sensors of later nights take nothing back; putting buckets right does, at once or in the next night."""
+    yesterday = round((TODAY - DAY).timestamp() * 1000)
+    for sensor in (site.door, site.shelf):
+        Sender(connection, sensor).send(minutes(yesterday + HOUR, 20, Random(7)))
+    right, channels = len(rows(connection)), [*facts(connection, site.door.public_id).channels.values()]
+
+    def add(amount: int) -> None:
+        connection.execute(
+            "UPDATE ingest_bucket SET value = value + %s WHERE channel_id = ANY(%s) AND metric = 5",
+            [amount, channels],
+        )
+
+    tonight, tomorrow = TODAY + timedelta(hours=3), TODAY + timedelta(days=1, hours=3)
+    add(1)
+    assert check_buckets(connection, tonight) == 2
+    assert standing(connection) == (right, 2, 1)
+    assert check_buckets(connection, tomorrow, size=0) == 2
+    assert standing(connection) == (0, 2, 1)
+    day = (TODAY - DAY).date()
+    run(site, "--from", f"{day}T00:15")  # not the whole day
+    assert standing(connection) == (0, 2, 1)
+    assert check_buckets(connection, tomorrow, size=0) == 0
+    assert standing(connection) == (0, 0, 0)
+    add(1)
+    assert check_buckets(connection, tonight) == 2
+    run(site, "--sensor", site.shelf.public_id)
+    assert standing(connection) == (right, 2, 1)
+    run(site, "--from", f"{day}T00:00", "--to", f"{day + DAY}T00:00")
+    assert standing(connection) == (right, 0, 0)
+
+
+def test_a_check_of_nothing_says_so(
+    site: Site, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody was heard, what was is not of that day, or there was no time."""
+    check_buckets(connection, datetime.now(UTC))
+    assert standing(connection) == (0, 0, 0)
+    Sender(connection, site.door).send([heartbeat(NOW)])
+    check_buckets(connection, datetime.now(UTC))
+    assert standing(connection) == (0, 0, 0)
+    Sender(connection, site.shelf).send(minutes(round((TODAY - DAY).timestamp() * 1000), 20, Random(7)))
+    monkeypatch.setattr(check, "LONGEST_SECONDS", 0)
+    check_buckets(connection, datetime.now(UTC))
+    assert (
+        connection.execute("SELECT sensors, buckets, differing FROM ingest_check").fetchall()
+        == [(0, 0, 0)] * 3
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from analytics.ingest.reception import Options
 from sensor_sim.device import uplink
 from sensor_sim.device.outbox import Outbox
 from sensor_sim.device.stream import StreamUplink
-from sensor_sim.device.uplink import Delivery, Token
+from sensor_sim.device.uplink import Delivery, RefusedError, Token
 from sensorapp import wire
 from sensorapp.fleet.bulk import Enrolment, enrol_sensors
 from sensorapp.fleet.enrolment import revoke
@@ -42,11 +42,13 @@ def server(django_db_setup: None) -> Iterator[Server]:
 
 
 @asynccontextmanager
-async def connected(server: Server, token: str) -> AsyncIterator[ClientConnection]:
+async def connected(
+    server: Server, token: str, compression: str | None = "deflate"
+) -> AsyncIterator[ClientConnection]:
     """A stream whose window has been announced."""
     url = f"ws://127.0.0.1:{server.port}{PATH}"
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with connect(url, additional_headers=headers, proxy=None) as socket:
+    async with connect(url, additional_headers=headers, proxy=None, compression=compression) as socket:
         assert read(await socket.recv()) == WINDOW
         yield socket
 
@@ -161,17 +163,30 @@ async def test_a_message_without_an_outline_ends_the_stream(
     assert caught.value.rcvd.code == 4400
 
 
-async def test_too_large_packed_or_not(server: Server, site: Site, connection: psycopg.Connection) -> None:
-    """Blanks pack to almost nothing; they end the stream before they are unpacked whole."""
+@pytest.mark.parametrize("compression", [None, "deflate"])
+async def test_a_message_that_is_too_large_ends_the_stream(
+    server: Server, site: Site, connection: psycopg.Connection, compression: str | None
+) -> None:
+    """The largest is answered; one byte more closes without a word, packed ones before they are unpacked whole."""
+    door = site.door.public_id
+    for length, code in ((wire.MAX_BODY_BYTES, 4400), (wire.MAX_BODY_BYTES + 1, 1009)):
+        async with connected(server, site.door_token, compression) as socket:
+            with suppress(ConnectionClosedError):
+                await socket.send(" " * length)
+            await socket.wait_closed()
+            assert socket.close_code == code
     async with connected(server, site.door_token) as socket:
-        await socket.send(" " * (wire.MAX_BODY_BYTES + 1))
-        with pytest.raises(ConnectionClosedError) as caught:
-            await socket.recv()
-    assert caught.value.rcvd
-    assert caught.value.rcvd.code == 1009
-    async with connected(server, site.door_token) as socket:
-        await socket.send(text(batch(site.door.public_id)))
-        assert read(await socket.recv()) == wire.Answered([wire.Ack(site.door.public_id, 1, 0, "stored")])
+        await socket.send(text(batch(door)))
+        assert read(await socket.recv()) == wire.Answered([wire.Ack(door, 1, 0, "stored")])
+
+
+def test_what_is_too_large_is_not_sent_again(server: Server, site: Site) -> None:
+    """The events wait for smaller batches, as they do when a request is answered 413."""
+    link = StreamUplink(f"ws://127.0.0.1:{server.port}", Token(site.door_token, site.door.public_id))
+    for count in (350_000, 1_000_000):
+        with pytest.raises(RefusedError, match=r"^the server answered 413: .*; send smaller batches$"):
+            link.post(batch(site.door.public_id, count=count))
+    link.close()
 
 
 async def test_a_revoked_sensor_is_refused_on_its_open_stream(

@@ -57,6 +57,22 @@ def test_too_much_is_refused_and_takes_no_room() -> None:
     assert sum(line.events for line in waiting.lines) == 100
 
 
+def test_once_something_was_refused_there_is_no_room_until_something_leaves() -> None:
+    waiting = Waiting(100)
+    waiting.check()
+    waiting.put(one := request("a", 80))
+    waiting.check()
+    with pytest.raises(OverloadedError):
+        waiting.put(request("b", 30))
+    with pytest.raises(OverloadedError):
+        waiting.check()
+    waiting.leave([one])
+    waiting.check()
+    waiting.put(request("a", 100))
+    with pytest.raises(OverloadedError):
+        waiting.check()
+
+
 def test_a_group_ends_when_it_is_large_or_when_it_is_time_to_stop() -> None:
     waiting = Waiting(10**9)
     requests = [request("a", GROUP_EVENTS // 2) for _ in range(3)]

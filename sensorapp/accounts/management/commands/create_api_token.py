@@ -5,10 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
-from sensorapp.accounts.models import Organisation
+from sensorapp.accounts.commands import complaints, find_organisation
 from sensorapp.accounts.tokens import create_api_token
 
 
@@ -32,14 +31,7 @@ class Command(BaseCommand):
         may_record_counts: bool,
         **options: Any,
     ) -> None:
-        found = Organisation.objects.filter(slug=organisation).first()
-        if found is None:
-            known = ", ".join(Organisation.objects.values_list("slug", flat=True).order_by("slug"))
-            raise CommandError(f"organisation: {organisation} is not known; choose from: {known or 'none'}")
-        try:
+        found = find_organisation(organisation)
+        with complaints():
             _, bearer = create_api_token(found, name, stores, may_record_counts=may_record_counts)
-        except ValidationError as error:
-            raise CommandError(
-                "; ".join(f"{k}: {' '.join(v)}" for k, v in error.message_dict.items())
-            ) from None
         self.stdout.write(bearer)
