@@ -182,9 +182,10 @@ def test_set_aside_and_released(site: Site, connection: psycopg.Connection) -> N
     shelf = facts(connection, site.shelf.public_id)
     sent = batch(shelf, 0, crossings(0, 4))
     sent.trusted_until = NOW + 2
-    for _ in range(2):
+    for is_released in (False, True):
         for other in (sent, batch(shelf, 0, crossings(0, 4))):
             assert answered(connection, other)[0][0] in ("stored", "duplicate")
         wrong = [*crossings(0, 2), wire.Visit(NOW, 0, 1)]
         assert answered(connection, batch(shelf, 0, wrong)) == [("duplicate", 1, 2)]
-        release_set_aside(site.shelf, timedelta(seconds=-10))
+        if not is_released:
+            release_set_aside(site.shelf, timedelta(seconds=-10))
