@@ -46,18 +46,17 @@ class Shop(NamedTuple):
         return self.room.front
 
     def scene(self) -> dict[str, Any]:
-        """A scene file's content: the line, where toes are seen of people over it, and the zone."""
-        line = tuple((x, y - TOES) for x, y in self.line)
+        """A scene file's content: the line and the zone, where toes are seen of people over it and in it."""
         return {
             "version": 1,
             "detect": {"labels": ["person"]},
-            "lines": [{"id": LINE, "name": "door", "points": self._seen(line)}],
+            "lines": [{"id": LINE, "name": "door", "points": self._seen(self.line)}],
             "zones": [{"id": FOYER, "name": "foyer", "polygon": self._seen(self.foyer)}],
         }
 
     def _seen(self, spots: tuple[Spot, ...]) -> list[tuple[float, float]]:
         raster = self.camera.raster(4000, 3000)
-        points = self.camera.project(np.array([[x, y, 0.0] for x, y in spots]), raster)
+        points = self.camera.project(np.array([[x, y - TOES, 0.0] for x, y in spots]), raster)
         fractions = np.clip(points / (raster.width, raster.height), 0, 1)
         return [(round(x, 4), round(y, 4)) for x, y in fractions.tolist()]
 
