@@ -8,7 +8,7 @@ the server makes them at most. Both sides take turns on the same cores, seconds 
 ends weighs little; everything that is sent is encoded, and every row made, before a turn begins. The second ratio is
 with the time in which COPY's rows are made of events, as the server has to make its own of bytes.
 
-    python -m sensorapp.stack.run .venv/bin/python -m bench.bulk [--rounds 5] [--events 3200000]
+    python -m sensorapp.stack.run .venv/bin/python -m bench.bulk [--rounds 5] [--forms columns]
 
 ``UVICORN_WORKERS`` says how many web processes there are.
 """
@@ -153,34 +153,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--events", type=int, default=3_200_000, help="in a turn")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), help="only these")
     arguments = parser.parse_args()
+    print(
+        f"events/s, {STORES * SENSORS} sensors in {STORES} stores, median of {arguments.rounds} rounds"
+        f" of {arguments.events:,} events, fsync on"
+    )
+    print(
+        f"{'events':>6} {'sent by':>13} {'form':>11} {'HTTP':>10} {'COPY':>10} {'ratio':>6} {'rows made':>9}"
+        f"   {'CPU µs an event':>15} {'COPY':>5}"
+    )
+    for shape in (shape for shape in SHAPES if shape.form in arguments.forms):
+        print(row(shape, take_turns(shape, arguments.rounds, arguments.events)), flush=True)
+
+
+def take_turns(shape: Shape, rounds: int, events: int) -> list[tuple[Turn, Turn]]:
+    """Of both sides, beginning with an empty database."""
     with _site.database() as connection, _site.server() as server:
         connection.execute(CREATE)
         feed = _site.Feed(_site.enrol(STORES, SENSORS))
-        print(
-            f"events/s, {STORES * SENSORS} sensors in {STORES} stores, median of {arguments.rounds} rounds"
-            f" of {arguments.events:,} events, fsync on"
-        )
-        print(
-            f"{'events':>6} {'sent by':>13} {'form':>11} {'HTTP':>10} {'COPY':>10} {'ratio':>6} {'rows made':>9}"
-            f"   {'CPU µs an event':>15} {'COPY':>5}"
-        )
-        for shape in SHAPES:
-            turns = [
-                measure(connection, server, feed, shape, arguments.events)
-                for _ in range(WARM_UP + arguments.rounds)
-            ][WARM_UP:]
-            ratio = statistics.median(copied.seconds / uploaded.seconds for uploaded, copied in turns)
-            made = statistics.median(copied.from_events / uploaded.seconds for uploaded, copied in turns)
-            uploads, copies = zip(*turns, strict=True)
-            print(
-                f"{shape.events:6} {shape.sent_by:>13} {shape.form:>11}"
-                f" {1 / statistics.median(turn.seconds for turn in uploads):10,.0f}"
-                f" {1 / statistics.median(turn.seconds for turn in copies):10,.0f} {ratio:6.2f} {made:9.2f}"
-                f"   {statistics.median(turn.cpu for turn in uploads) * 1e6:15.2f}"
-                f" {statistics.median(turn.cpu for turn in copies) * 1e6:5.2f}",
-                flush=True,
-            )
+        turns = [measure(connection, server, feed, shape, events) for _ in range(WARM_UP + rounds)]
+    return turns[WARM_UP:]
+
+
+def row(shape: Shape, turns: Sequence[tuple[Turn, Turn]]) -> str:
+    """The medians."""
+    ratio = statistics.median(copied.seconds / uploaded.seconds for uploaded, copied in turns)
+    made = statistics.median(copied.from_events / uploaded.seconds for uploaded, copied in turns)
+    uploads, copies = zip(*turns, strict=True)
+    return (
+        f"{shape.events:6} {shape.sent_by:>13} {shape.form:>11}"
+        f" {1 / statistics.median(turn.seconds for turn in uploads):10,.0f}"
+        f" {1 / statistics.median(turn.seconds for turn in copies):10,.0f} {ratio:6.2f} {made:9.2f}"
+        f"   {statistics.median(turn.cpu for turn in uploads) * 1e6:15.2f}"
+        f" {statistics.median(turn.cpu for turn in copies) * 1e6:5.2f}"
+    )
 
 
 if __name__ == "__main__":
