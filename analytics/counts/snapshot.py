@@ -230,7 +230,7 @@ def sensor_now(sensor: SensorFacts, at: datetime) -> SensorNow:
         name=sensor.name,
         status=sensor.status(at),
         received_at=sensor.heard.received_at if sensor.heard else None,
-        newest_at=sensor.heard.newest_at if sensor.heard else None,
+        newest_at=sensor.heard.counted_until if sensor.heard else None,
         x=sensor.x,
         y=sensor.y,
         heading=sensor.heading,

@@ -68,10 +68,10 @@ def read_sensors(stores: Collection[Store], at: datetime) -> list[SensorState]:
 def state_of(
     store: Store, at: datetime, public_id: str, name: str, set_aside: int, skew_ms: int | None, *last: Any
 ) -> SensorState:
-    received_at, newest_at, _ = last
-    heard = LastHeard(*last) if received_at else None
+    heard = LastHeard(*last) if last[0] else None
     skew = None if skew_ms is None else timedelta(milliseconds=skew_ms)
     status = sensor_status(heard, at)
+    received_at, newest_at = (heard.received_at, heard.counted_until) if heard else (None, None)
     return SensorState(store, public_id, name, status, received_at, newest_at, skew, set_aside)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from django.conf import settings
@@ -12,6 +12,8 @@ Status = Literal["live", "catching up", "silent", "never heard"]
 # What is said of a sensor in short: of one that is live, also whether its clock is.
 State = Literal[Status, "wrong clock"]
 
+# The newest event's time before there is one.
+NOTHING_COUNTED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 CATCHING_UP_AFTER: Final = timedelta(minutes=3)
 # Below this, what is counted lands in the wrong quarter of an hour too rarely to be seen.
 CLOCK_ERROR_FROM: Final = timedelta(minutes=1)
@@ -24,6 +26,11 @@ class LastHeard:
     received_at: datetime
     newest_at: datetime
     heartbeat_ms: int
+
+    @property
+    def counted_until(self) -> datetime | None:
+        """``newest_at``; None of a sensor of which nothing has counted yet."""
+        return self.newest_at if self.newest_at > NOTHING_COUNTED else None
 
 
 def silent_after(heartbeat_ms: int) -> timedelta:

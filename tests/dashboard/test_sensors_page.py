@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.template.loader import render_to_string
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from analytics.counts.days import to_ms
+from analytics.counts.snapshot import read_snapshot
 from analytics.ingest.models import Cursor, Rejection
 from analytics.ingest.packed import pack
 from analytics.ingest.table import join
@@ -95,6 +97,17 @@ def test_silent_ones_and_those_that_catch_up_say_since_when(shop: Shop) -> None:
     said = page(shop.cast.manager)
     assert f"Main door Hamburg · {shop.door.public_id} silent for 5 h Shelf A" in said
     assert f"Shelf A Hamburg · {shop.shelf.public_id} catching up, data 40 min old Never" in said
+
+
+def test_of_a_sensor_that_was_only_refused_nothing_is_counted_yet(shop: Shop) -> None:
+    Cursor.objects.filter(pk=shop.shelf.pk).update(newest_at=datetime(1970, 1, 1, tzinfo=UTC))
+    assert f"Shelf A Hamburg · {shop.shelf.public_id} nothing counted yet 1 without" in page(
+        shop.cast.manager
+    )
+    [shelf] = [one for one in read_snapshot(shop.store, NOW).sensors if one.sensor_id == shop.shelf.pk]
+    assert (shelf.status, shelf.newest_at) == ("catching up", None)
+    [line] = re.findall(r"<li id=.*</li>", render_to_string("dashboard/_sensor.html", {"sensor": shelf}))
+    assert words(line) == "Shelf A nothing counted yet"
 
 
 def test_what_never_counts_is_told_with_where_and_why_alike_ones_together(shop: Shop) -> None:
