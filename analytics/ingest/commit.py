@@ -70,6 +70,10 @@ class Incoming:
     def last_seq(self) -> int:
         return self.first_seq + self.count - 1
 
+    def with_events(self, first_seq: int, columns: Columns) -> Incoming:
+        """The same batch with these events in place of its own, as with a part of them."""
+        return replace(self, first_seq=first_seq, count=len(columns), columns=columns)
+
 
 @dataclass(slots=True)
 class Row:
@@ -192,7 +196,7 @@ def keep(batch: Incoming, columns: Columns, progress: Progress, group: Group) ->
     for part, ahead in parts(columns, batch.trusted_until):
         kept = batch
         if len(part) < batch.count:
-            kept = replace(batch, first_seq=first_seq, count=len(part), columns=part)
+            kept = batch.with_events(first_seq, part)
         first_seq += len(part)
         if ahead:
             group.set_aside.append(Row.of(kept))

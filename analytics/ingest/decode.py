@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from math import isnan
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
-import numpy as np
 from msgspec import Meta, Raw
 
-from analytics.ingest.commit import Incoming
+from analytics.ingest.commit import Incoming, runs
 from analytics.ingest.directory import SensorFacts
 from analytics.ingest.fold import CHANNEL_KIND
 from analytics.ingest.reasons import explain
@@ -243,14 +242,14 @@ def with_events(
 ) -> Batch | Broken:
     if isinstance(batch, Broken):
         return batch
-    if batch.columns:
-        events = next(in_columns)
-    elif found := not_a_number(batch.events):
+    try:
+        events = next(in_columns) if batch.columns else columns.encode(batch.events)
+    except ValueError:
+        if not (found := not_a_number(batch.events)):
+            raise
         path = f"$.batches[{place}].events[{found[0]}].{found[1]}"
         at = [event.at for event in batch.events]
         return Broken(path, "must be a number", batch.sensor, batch.epoch, batch.first_seq, at)
-    else:
-        events = columns.encode(batch.events)
     if isinstance(events, columns.Problem):
         assert batch.columns
         path = f"$.batches[{place}].columns.{events.path}"
@@ -321,16 +320,13 @@ def without_expired(judged: Incoming, batch: Batch, path: str, now: int, keep_da
     oldest = oldest_kept(now, keep_days)
     if judged.columns.summary.oldest >= oldest:
         return judged
-    expired = judged.columns.at < oldest
-    [turns] = np.nonzero(expired != expired[0])
-    count = int(turns[0]) if len(turns) else judged.count
-    problem = None
-    if expired[0]:
-        days = (now - int(judged.columns.at[0])) // DAY_MS
+    events, are_expired = next(runs(judged.columns, judged.columns.at < oldest))
+    part = judged.with_events(judged.first_seq, events)
+    if are_expired:
+        days = (now - int(events.at[0])) // DAY_MS
         reason = f"lies {days} days back, beyond the {keep_days} that are kept; if the clock is wrong, set it"
-        problem = (path_of(path, batch, 0, "at", "at"), reason)
-    part, _ = judged.columns.cut([count, judged.count])
-    return replace(judged, count=count, columns=part, problem=problem, fault="clock")
+        part.problem, part.fault = (path_of(path, batch, 0, "at", "at"), reason), "clock"
+    return part
 
 
 def unknown_scene(version: int, sensor: SensorFacts, path: str) -> tuple[str, str] | None:

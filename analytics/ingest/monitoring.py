@@ -59,7 +59,7 @@ for _counter, _labels in (
     (BATCHES, get_args(wire.AckStatus)),
     (EVENTS, get_args(wire.AckStatus)),
     (DROPPED, (*get_args(Fault), "token")),
-    (REFUSED, (400, 401, 403, 404, 405, 413, 415, 426, 429, 503)),
+    (REFUSED, (400, 401, 403, 404, 405, 408, 413, 415, 426, 429, 503)),
 ):
     for _label in _labels:
         _counter.labels(_label)

@@ -13,7 +13,6 @@ Batches = Sequence[wire.Batch | Broken]
 # Status, headers and body.
 Response = tuple[int, list[tuple[bytes, bytes]], bytes]
 
-
 RETRY_AFTER_SECONDS: Final = 1
 
 

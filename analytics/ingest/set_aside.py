@@ -8,7 +8,7 @@ chosen and moved together.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from itertools import groupby, pairwise
@@ -29,7 +29,7 @@ from analytics.ingest.fold import Deltas, fold_alone
 from analytics.ingest.packed import unpack
 from analytics.ingest.retention import oldest_kept
 from sensorapp.accounts.log import Actor, record
-from sensorapp.columns import Columns, Integers
+from sensorapp.columns import Integers
 from sensorapp.durations import argument, written
 from sensorapp.fleet.models import Sensor
 
@@ -161,12 +161,8 @@ class Held:
         inside = (self.ahead >= lot.least_ahead // MS) & (self.ahead <= lot.most_ahead // MS)
         first_seq = self.batch.first_seq
         for part, is_inside in commit.runs(self.batch.columns, inside):
-            yield with_events(self.batch, first_seq, part), is_inside
+            yield self.batch.with_events(first_seq, part), is_inside
             first_seq += len(part)
-
-
-def with_events(batch: Incoming, first_seq: int, columns: Columns) -> Incoming:
-    return replace(batch, first_seq=first_seq, count=len(columns), columns=columns)
 
 
 @transaction.atomic
@@ -296,7 +292,7 @@ def take(cursor: Cursor, held: Sequence[Held], lot: Lot) -> list[Incoming]:
 
 
 def moved(batch: Incoming, shift: timedelta) -> Incoming:
-    return with_events(batch, batch.first_seq, batch.columns.moved(shift // MS))
+    return batch.with_events(batch.first_seq, batch.columns.moved(shift // MS))
 
 
 def check_times(batches: Iterable[Incoming], now: int) -> None:

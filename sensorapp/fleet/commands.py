@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from django.core.management.base import CommandError
 
 from sensorapp.accounts.commands import find_organisation, listed
 from sensorapp.fleet.models import Gateway, Sensor, Store
+
+Device = TypeVar("Device", Sensor, Gateway)
 
 STORE_HELP = "slug of the store, or organisation/store where several organisations have one of that slug"
 
@@ -27,20 +31,18 @@ def find_store(name: str) -> Store:
 
 
 def find_sensor(public_id: str) -> Sensor:
-    found = Sensor.objects.filter(public_id=public_id).select_related("store__organisation").first()
-    if found is None:
-        raise CommandError(
-            f"sensor: {public_id} is not known; give its id, such as s-0123456789ab, with which its token begins"
-        )
-    return found
+    return find("sensor", Sensor, public_id)
 
 
 def find_device(public_id: str) -> Sensor | Gateway:
-    if not public_id.startswith("g-"):
-        return find_sensor(public_id)
-    found = Gateway.objects.filter(public_id=public_id).select_related("store__organisation").first()
+    return find("gateway", Gateway, public_id) if public_id.startswith("g-") else find_sensor(public_id)
+
+
+def find(argument: str, kind: type[Device], public_id: str) -> Device:
+    found = kind.objects.filter(public_id=public_id).select_related("store__organisation").first()
     if found is None:
         raise CommandError(
-            f"gateway: {public_id} is not known; give its id, such as g-0123456789ab, with which its token begins"
+            f"{argument}: {public_id} is not known; give its id, such as {argument[0]}-0123456789ab,"
+            " with which its token begins"
         )
     return found
