@@ -1,11 +1,12 @@
 """Line crossings: who went from one side of a line to the other, once.
 
 A person counts when the foot has come clear of the line on the other side: farther than a dead band of a
-few hundredths of the person's own size, and for more than a moment. Inside the band the person may linger,
-jitter or turn round without effect. Where somebody nearer hides the feet, the detected box ends higher or takes in
+few hundredths of the person's own size, and for more than a moment. Inside the band the person may jitter or turn
+round without effect; only who lingers in its outer half counts all the same, later. Where somebody nearer hides the feet, the detected box ends higher or takes in
 the other person's, so the foot must stay clear for longer. Whoever the picture's edge cuts off may be gone in the
-next frame and counts at once. Who comes towards the camera close behind somebody else may come into sight beyond the
-line only, and counts beside whom they came with. A way round the end of the line is no crossing.
+next frame and counts at once. Who comes into sight on the line itself and walks on has come over it, hidden by
+somebody else; so has who comes towards the camera and into sight beyond the line, beside somebody who crossed it. A
+way round the end of the line is no crossing.
 """
 
 from __future__ import annotations
@@ -18,15 +19,34 @@ from sensor_sim.perception.track import Track
 from sensor_sim.perception.tracking import Sighting
 from sensorapp import wire
 
-# Half the width of the dead band in units of the box: about 6 cm on a standing person.
-DEAD_BAND = 0.035
+# Half the width of the dead band in units of the box: about 10 cm on a standing person.
+DEAD_BAND = 0.07
+# The half of it in which somebody may linger without effect, and for how long (seconds) in the other half.
+INNER_BAND, LINGER = 0.035, 1.0
 # It is this many times as wide, up and down, for a person who has only been seen in part.
 UNSURE = 3
 # Seconds for which the foot must stay clear of the line; the longer ones where somebody hides it.
-HOLD, HIDDEN_HOLD = 0.3, 1.5
+HOLD, HIDDEN_HOLD = 0.2, 0.6
+# Who came into sight is judged so much later (seconds). Who came into sight so near the line (in units of the box), and
+# is then clear of it, came over it.
+CAME_SINCE, ON_LINE = 1.0, 0.1
 # Who came into sight so near beyond the line (in units of the box), so shortly after somebody crossed it towards the
-# camera (seconds) and is so near them (in units of the box) a while later (seconds), came with them.
-CAME_NEAR, CAME_AFTER, CAME_BESIDE, CAME_SINCE = 0.4, (-0.3, 1.5), 1.2, 1.0
+# camera (seconds), and is then so near them (in units of the box), came with them.
+CAME_NEAR, CAME_AFTER, CAME_BESIDE = 0.4, (-0.3, 1.5), 1.2
+
+
+@dataclass
+class _Stand:
+    """On which side of a band about the line somebody stands, and since when; 0 inside it."""
+
+    side: int = 0
+    since: float = 0.0
+
+    def note(self, at: float, distance: float, band: float) -> int:
+        side = (distance > band) - (distance < -band)
+        if side != self.side:
+            self.side, self.since = side, at
+        return side
 
 
 @dataclass
@@ -36,10 +56,11 @@ class _Way:
     at: float
     point: Point
     distance: float
-    appeared: float | None  # when somebody came into sight close beyond the line, until it is judged
+    appeared: float | None  # when somebody came into sight on the line or close beyond it, until it is judged
+    on_line: bool = False  # whether that was on the line
     side: int = 0  # the side on which the person last stood clear of the line
-    clear: int = 0  # the side on which the person stands clear of the line, or 0
-    clear_since: float = 0.0
+    clear: _Stand = field(default_factory=_Stand)  # as to the dead band
+    over: _Stand = field(default_factory=_Stand)  # as to its inner half
     crossed_at: float | None = None  # when the foot last met the line; None if that was beyond its ends
     came_at: float | None = None  # when the line was last crossed towards the camera
     waiting: list[wire.Crossing] = field(default_factory=list)  # of a track that is not confirmed yet
@@ -60,11 +81,13 @@ class LineCounter:
             way = self._go(track)
             came_to = self._settle(way, track, sighting)
             if came_to and came_to != way.side:
+                if way.side:
+                    way.appeared = None  # was seen on both sides
                 way.waiting += self._crossing(way, came_to)
                 way.came_at = way.crossed_at if way.side and came_to == self._near else None
                 way.side = came_to
             if way.appeared and track.confirmed and track.at - way.appeared >= CAME_SINCE:
-                way.waiting += self._companion(way, track)
+                way.waiting += self._hidden_crossing(way, track)
             if track.confirmed:
                 yield from way.waiting
                 way.waiting.clear()
@@ -72,16 +95,24 @@ class LineCounter:
     def _leave(self, track: Track) -> Iterator[wire.Crossing]:
         """Who is never seen again after they stood clear of the line on its other side has crossed it."""
         way = self._ways.pop(track.number, None)
-        if way and track.confirmed and way.clear not in (0, way.side) and way.at - way.clear_since >= HOLD:
-            yield from self._crossing(way, way.clear)
+        if (
+            way
+            and track.confirmed
+            and way.clear.side not in (0, way.side)
+            and way.at - way.clear.since >= HOLD
+        ):
+            yield from self._crossing(way, way.clear.side)
 
     def _go(self, track: Track) -> _Way:
         """Follow the track to where it is now."""
         point, distance = track.foot, self._distance(track.foot, track)
         way = self._ways.get(track.number)
         if not way:
-            close = not track.cut_off and 0 < distance * self._near < CAME_NEAR
-            way = self._ways[track.number] = _Way(track.at, point, distance, track.at if close else None)
+            on_line = abs(distance) < ON_LINE
+            close = not track.cut_off and (on_line or 0 < distance * self._near < CAME_NEAR)
+            way = self._ways[track.number] = _Way(
+                track.at, point, distance, track.at if close else None, on_line
+            )
         if (way.distance > 0) != (distance > 0):
             way.crossed_at = self._crossing_time(way, track.at, point, distance)
         way.at, way.point, way.distance = track.at, point, distance
@@ -89,12 +120,15 @@ class LineCounter:
 
     def _settle(self, way: _Way, track: Track, sighting: Sighting) -> int:
         """The side on which somebody has come to be, or 0: where they are seen first, they are at once."""
-        clear = self._clearance(track, way.distance)
-        side = (clear > DEAD_BAND) - (clear < -DEAD_BAND)
-        if side != way.clear:
-            way.clear, way.clear_since = side, track.at
-        stays = track.at - way.clear_since
-        if not way.side or track.cut_off or stays >= HIDDEN_HOLD:
+        distance = self._clearance(track, way.distance)
+        over = way.over.note(track.at, distance, INNER_BAND)
+        side = way.clear.note(track.at, distance, DEAD_BAND)
+        if not way.side or track.cut_off:
+            return side
+        if track.at - way.over.since >= LINGER:
+            return over
+        stays = track.at - way.clear.since
+        if stays >= HIDDEN_HOLD:
             return side
         return side if stays >= HOLD and not sighting.hides_foot(track) else 0
 
@@ -114,13 +148,20 @@ class LineCounter:
         if way.side and way.crossed_at is not None:
             yield self._event(way.crossed_at, came_to)
 
-    def _companion(self, way: _Way, track: Track) -> Iterator[wire.Crossing]:
-        """That of somebody who came into sight beyond the line, if it was beside somebody who came over it."""
+    def _hidden_crossing(self, way: _Way, track: Track) -> Iterator[wire.Crossing]:
+        """That of somebody who came into sight only when they were about to have crossed."""
         appeared, way.appeared = way.appeared, None
-        if appeared is None or way.side != self._near:
+        if appeared is None:
             return
-        if any(self._came_beside(way, track, appeared, other) for other in self._ways.values()):
+        walked_on = way.on_line and way.side * way.distance > DEAD_BAND
+        if walked_on or self._has_company(way, track, appeared):
             yield self._event(appeared, way.side)
+
+    def _has_company(self, way: _Way, track: Track, appeared: float) -> bool:
+        """Whether somebody came into sight on the side of the camera beside whoever came over the line."""
+        return way.side == self._near and any(
+            self._came_beside(way, track, appeared, other) for other in self._ways.values()
+        )
 
     def _came_beside(self, way: _Way, track: Track, appeared: float, other: _Way) -> bool:
         earliest, latest = CAME_AFTER

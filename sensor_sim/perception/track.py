@@ -72,13 +72,14 @@ class Track:
 
     __slots__ = (
         "_leap", "_pp", "_pv", "_ss", "_velocity", "_vv", "at", "box", "clear_sightings", "confirmed", "cut_off",
-        "detected_foot", "foot", "foot_seen", "last_seen", "number",
+        "detected_foot", "evidence", "foot", "foot_seen", "last_seen", "number",
     )  # fmt: skip
 
     def __init__(self, number: int, at: float, box: Box) -> None:
         self.number = number
         self.at = self.last_seen = at
         self.clear_sightings = 0
+        self.evidence = 0.0
         self.confirmed = False
         self.box = box
         self.foot = self.detected_foot = foot(box)

@@ -19,7 +19,9 @@ DIM_SHARE = 0.3
 BESIDE = 0.2
 
 PATIENCE = 0.8  # an unseen track is kept for so many seconds: somebody walking past hides it
-CLEAR_SIGHTINGS = 2  # so many clear detections make a track real
+# Clear detections make a track real when there are at least so many, and their scores add up to so many times the one
+# from which on they are clear: what is seen poorly, as second boxes on somebody are, must be seen more often.
+CLEAR_SIGHTINGS, EVIDENCE = 2, 4.0
 GATE = 5.0  # a detection farther from the prediction than so many standard deviations is another's
 DUPLICATE = 0.5  # a box that covers a tracked one this much (intersection over union) is the same person
 MOST_TRACKS = 256
@@ -106,7 +108,9 @@ class Tracker:
     def _count_if_clear(self, track: Track, detection: Detection) -> None:
         if detection.score >= self.clear_score:
             track.clear_sightings += 1
-            track.confirmed |= track.clear_sightings >= CLEAR_SIGHTINGS
+            track.evidence += detection.score
+            enough = EVIDENCE * self.clear_score
+            track.confirmed |= track.clear_sightings >= CLEAR_SIGHTINGS and track.evidence >= enough
 
     def _is_tracked(self, at: float, detection: Detection) -> bool:
         """Whether a track seen in this frame is so much like it that it is a second box on the same object."""

@@ -16,14 +16,15 @@ SETTLE = 1.0
 
 @dataclass
 class _Stay:
-    """One track's time in one zone."""
+    """One track's time in one zone; it counts from the beginning once the track is known to be somebody."""
 
     entered: float
     left: float  # last moment inside
+    confirmed: bool = False
 
     @property
     def counts(self) -> bool:
-        return self.left - self.entered >= SETTLE
+        return self.confirmed and self.left - self.entered >= SETTLE
 
 
 class ZoneCounter:
@@ -34,8 +35,7 @@ class ZoneCounter:
 
     def observe(self, at: float, sighting: Sighting) -> Iterable[wire.Event]:
         for track in sighting.seen:
-            if track.confirmed:
-                yield from self._note(at, track)
+            yield from self._note(at, track)
         for track in sighting.ended:
             yield from self._close(track.number)
         count = sum(stay.counts for stay in self._stays.values())
@@ -51,10 +51,9 @@ class ZoneCounter:
     def _note(self, at: float, track: Track) -> Iterable[wire.Visit]:
         stay = self._stays.get(track.number)
         if inside(clamped(track.detected_foot), self.zone.polygon):
-            if stay:
-                stay.left = at
-            else:
-                self._stays[track.number] = _Stay(at, at)
+            if not stay:
+                stay = self._stays[track.number] = _Stay(at, at)
+            stay.left, stay.confirmed = at, track.confirmed
         elif stay and at - stay.left >= SETTLE:
             yield from self._close(track.number)
 

@@ -196,7 +196,31 @@ def test_feet_that_somebody_hides_must_stay_clear_for_longer() -> None:
         assert isinstance(event, wire.Crossing)
         assert event.direction == "forward"
         delays.append(at - event.at / 1000)
-    assert delays == [pytest.approx(0.35, abs=0.1), pytest.approx(1.55, abs=0.1)]
+    assert delays == [pytest.approx(0.3, abs=0.1), pytest.approx(0.7, abs=0.1)]
+
+
+@pytest.mark.parametrize(
+    ("beyond", "seconds", "told"),
+    [
+        (0.10, 0.4, ["forward", "backward"]),
+        # Half in the dead band: a crossing only for whoever stays there.
+        (0.05, 0.4, []),
+        (0.05, 1.4, ["forward", "backward"]),
+        # Nearly on the line.
+        (0.03, 5.0, []),
+    ],
+)
+def test_who_turns_round_beyond_the_line_crossed_it_if_far_enough_or_long_enough(
+    beyond: float, seconds: float, told: list[str]
+) -> None:
+    """``beyond`` in heights of the person."""
+    line = wire.Line(id=0, name="x", points=((0.1, 0.5), (0.9, 0.5)))
+    perception = Perception(wire.Scene(version=1, lines=[line]))
+    there = (0.4, 0.5 + beyond * HEIGHT)
+    person = Person(1.0, [((0.4, 0.35), 1.0, True), (there, seconds, True), ((0.4, 0.35), 2.0, True)])
+    frames = Detector(1, tremble=0.0).frames([person])
+    events = [event for at, found in frames for event in perception.observe(at, found)]
+    assert [event.direction for event in events if isinstance(event, wire.Crossing)] == told
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(1.0, ["forward"]), (0.1, [])])
@@ -239,6 +263,38 @@ def test_who_comes_into_sight_beyond_the_line_came_with_whom_they_stand_beside(
     ends = ((0.9, 0.5), (0.1, 0.5)) if turned else ((0.1, 0.5), (0.9, 0.5))
     perception = Perception(wire.Scene(version=1, lines=[wire.Line(id=0, name="x", points=ends)]))
     told = [e for at, found in Detector(1).frames(people) for e in perception.observe(at, found)]
+    direction = "forward" if (crossed > 0) != turned else "backward"
+    assert [e.direction for e in told if isinstance(e, wire.Crossing)] == [direction] * abs(crossed)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("appears", "goes", "crossed"),
+    [
+        # From behind somebody, on the line or a step beyond it, and on.
+        (0.5, 0.6, 1),
+        (0.51, 0.6, 1),
+        (0.5, 0.4, -1),
+        # Beside the line, and on: they may have stood there.
+        (0.53, 0.6, 0),
+        (0.47, 0.4, 0),
+        # On the line, and hardly farther.
+        (0.5, 0.51, 0),
+        (0.5, 0.49, 0),
+        # Seen on both sides: one crossing, not two.
+        (0.49, 0.6, 1),
+        (0.483, 0.6, 1),
+    ],
+)
+def test_who_comes_into_sight_on_the_line_and_walks_on_has_come_over_it(
+    appears: float, goes: float, crossed: int, turned: bool
+) -> None:
+    """Negative: away from the camera."""
+    ends = ((0.9, 0.5), (0.1, 0.5)) if turned else ((0.1, 0.5), (0.9, 0.5))
+    perception = Perception(wire.Scene(version=1, lines=[wire.Line(id=0, name="x", points=ends)]))
+    person = Person(1.0, [((0.4, appears), 0.0, True), ((0.4, goes), 2.0, True)])
+    frames = Detector(1, tremble=0.0).frames([person])
+    told = [e for at, found in frames for e in perception.observe(at, found)]
     direction = "forward" if (crossed > 0) != turned else "backward"
     assert [e.direction for e in told if isinstance(e, wire.Crossing)] == [direction] * abs(crossed)
 

@@ -51,12 +51,12 @@ def test_where_every_score_counts_so_does_none_at_all() -> None:
     assert [track.number for track in sighting.seen] == [0]
 
 
-def test_one_clear_sighting_is_no_person() -> None:
+@pytest.mark.parametrize(("score", "needed"), [(0.36, 4), (0.5, 3), (0.95, 2)])
+def test_the_dimmer_somebody_is_seen_the_oftener_before_they_are_believed(score: float, needed: int) -> None:
     tracker = Tracker(0.35)
-    [track] = tracker.update(0.0, [seen(0.5)]).seen
-    assert not track.confirmed
-    tracker.update(0.1, [seen(0.5)])
-    assert track.confirmed
+    boxes = [seen(0.5)._replace(score=score)] * 6
+    confirmed = [tracker.update(frame / 10, [box]).seen[0].confirmed for frame, box in enumerate(boxes)]
+    assert confirmed == [False] * (needed - 1) + [True] * (7 - needed)
 
 
 def test_an_unseen_track_coasts_to_a_stop_and_is_given_up() -> None:

@@ -125,7 +125,7 @@ def test_when_the_view_is_lost_visits_end_and_occupancy_is_not_known() -> None:
     before = [event for at, found in frames for event in perception.observe(at, found)]
     assert [type(event) for event in before] == [wire.Occupancy, wire.Occupancy]
     at_loss = list(perception.interrupt())
-    assert at_loss == [wire.Visit(at=round(START * 1000) + 4900, zone=3, dwell_ms=4800)]
+    assert at_loss == [wire.Visit(at=round(START * 1000) + 4900, zone=3, dwell_ms=4900)]
     # Seen again, the same person is new, and the count starts from what is seen.
     again = [event for at, found in frames for event in perception.observe(at + 60, found)]
     assert [event.count for event in again if isinstance(event, wire.Occupancy)] == [0, 1]
