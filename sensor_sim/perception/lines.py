@@ -2,37 +2,54 @@
 
 A person counts when the foot has come clear of the line on the other side: farther than a dead band of a
 few hundredths of the person's own size, and for more than a moment. Inside the band the person may jitter or turn
-round without effect; only who lingers in its outer half counts all the same, later. Where somebody nearer hides the feet, the detected box ends higher or takes in
-the other person's, so the foot must stay clear for longer. Whoever the picture's edge cuts off may be gone in the
-next frame and counts at once. Who comes into sight on the line itself and walks on has come over it, hidden by
-somebody else; so has who comes towards the camera and into sight beyond the line, beside somebody who crossed it. A
-way round the end of the line is no crossing.
+round without effect; only who lingers in its outer half counts all the same, later. Where somebody nearer hides the
+feet, the detected box ends higher or takes in the other person's, so the foot must stay clear for longer. Whoever the
+picture's edge cuts off may be gone in the next frame and counts at once. A way round the end of the line is no
+crossing.
+
+Some come into sight only when they have all but crossed. Who does so on the line itself and walks on has come over
+it, unless it is somebody found again; so has who comes towards the camera and into sight beyond the line, beside
+somebody who crossed it.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sensor_sim.perception.geometry import Point
 from sensor_sim.perception.track import Track
 from sensor_sim.perception.tracking import Sighting
 from sensorapp import wire
 
-# Half the width of the dead band in units of the box: about 10 cm on a standing person.
+# Half the width of the dead band in units of the box: about 12 cm on a standing person.
 DEAD_BAND = 0.07
 # The half of it in which somebody may linger without effect, and for how long (seconds) in the other half.
 INNER_BAND, LINGER = 0.035, 1.0
-# It is this many times as wide, up and down, for a person who has only been seen in part.
+# For a person who has only been seen in part, both are so many times as wide, up and down.
 UNSURE = 3
 # Seconds for which the foot must stay clear of the line; the longer ones where somebody hides it.
 HOLD, HIDDEN_HOLD = 0.2, 0.6
-# Who came into sight is judged so much later (seconds). Who came into sight so near the line (in units of the box), and
-# is then clear of it, came over it.
-CAME_SINCE, ON_LINE = 1.0, 0.1
+ROUNDING = 1e-3  # times of frames are rounded: 0.2 s are 3 frames of 15 a second
+# Whether who came into sight came over the line is judged so much later (seconds).
+CAME_SINCE = 1.0
+# Whoever was lost so shortly before (seconds), so near (in units of the box) and on the same side is found again.
+LOST_FOR, LOST_NEAR = 3.0, 1.0
 # Who came into sight so near beyond the line (in units of the box), so shortly after somebody crossed it towards the
 # camera (seconds), and is then so near them (in units of the box), came with them.
 CAME_NEAR, CAME_AFTER, CAME_BESIDE = 0.4, (-0.3, 1.5), 1.2
+MOST_WAITING = 16
+
+
+class _Seen(NamedTuple):
+    """Where somebody came into sight, or was seen last; the distance is that from the line."""
+
+    at: float
+    point: Point
+    distance: float
+    side: int = 0
 
 
 @dataclass
@@ -56,20 +73,23 @@ class _Way:
     at: float
     point: Point
     distance: float
-    appeared: float | None  # when somebody came into sight on the line or close beyond it, until it is judged
-    on_line: bool = False  # whether that was on the line
+    appeared: (
+        _Seen | None
+    )  # where somebody came into sight on the line or close beyond it, until it is judged
     side: int = 0  # the side on which the person last stood clear of the line
     clear: _Stand = field(default_factory=_Stand)  # as to the dead band
-    over: _Stand = field(default_factory=_Stand)  # as to its inner half
+    nearly_clear: _Stand = field(default_factory=_Stand)  # as to its inner half
     crossed_at: float | None = None  # when the foot last met the line; None if that was beyond its ends
     came_at: float | None = None  # when the line was last crossed towards the camera
-    waiting: list[wire.Crossing] = field(default_factory=list)  # of a track that is not confirmed yet
+    # Those of a track that is not confirmed yet.
+    waiting: deque[wire.Crossing] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
 
 
 class LineCounter:
     def __init__(self, line: wire.Line) -> None:
         self.line = line
         self._ways: dict[int, _Way] = {}
+        self._lost: list[_Seen] = []
         (ax, ay), (bx, by) = line.points
         # The side that is lower in the picture and so nearer to the camera; 0 of a line that goes up and down.
         self._near = (bx > ax) - (bx < ax) if abs(bx - ax) > abs(by - ay) else 0
@@ -86,7 +106,7 @@ class LineCounter:
                 way.waiting += self._crossing(way, came_to)
                 way.came_at = way.crossed_at if way.side and came_to == self._near else None
                 way.side = came_to
-            if way.appeared and track.confirmed and track.at - way.appeared >= CAME_SINCE:
+            if way.appeared and track.at - way.appeared.at >= CAME_SINCE:
                 way.waiting += self._hidden_crossing(way, track)
             if track.confirmed:
                 yield from way.waiting
@@ -95,12 +115,11 @@ class LineCounter:
     def _leave(self, track: Track) -> Iterator[wire.Crossing]:
         """Who is never seen again after they stood clear of the line on its other side has crossed it."""
         way = self._ways.pop(track.number, None)
-        if (
-            way
-            and track.confirmed
-            and way.clear.side not in (0, way.side)
-            and way.at - way.clear.since >= HOLD
-        ):
+        if not way or not track.confirmed:
+            return
+        self._lost = [lost for lost in self._lost if track.at - lost.at <= LOST_FOR + 2 * CAME_SINCE]
+        self._lost.append(_Seen(way.at, way.point, way.distance, way.clear.side or way.side))
+        if way.clear.side not in (0, way.side) and way.at - way.clear.since >= HOLD - ROUNDING:
             yield from self._crossing(way, way.clear.side)
 
     def _go(self, track: Track) -> _Way:
@@ -108,27 +127,28 @@ class LineCounter:
         point, distance = track.foot, self._distance(track.foot, track)
         way = self._ways.get(track.number)
         if not way:
-            on_line = abs(distance) < ON_LINE
-            close = not track.cut_off and (on_line or 0 < distance * self._near < CAME_NEAR)
             way = self._ways[track.number] = _Way(
-                track.at, point, distance, track.at if close else None, on_line
+                track.at, point, distance, self._appearance(track, distance)
             )
         if (way.distance > 0) != (distance > 0):
             way.crossed_at = self._crossing_time(way, track.at, point, distance)
         way.at, way.point, way.distance = track.at, point, distance
         return way
 
+    def _appearance(self, track: Track, distance: float) -> _Seen | None:
+        """Where a new track begins, if it may be somebody who comes over the line."""
+        close = abs(distance) < DEAD_BAND or 0 < distance * self._near < CAME_NEAR
+        return _Seen(track.at, track.foot, distance) if close and not track.cut_off else None
+
     def _settle(self, way: _Way, track: Track, sighting: Sighting) -> int:
         """The side on which somebody has come to be, or 0: where they are seen first, they are at once."""
         distance = self._clearance(track, way.distance)
-        over = way.over.note(track.at, distance, INNER_BAND)
+        nearly = way.nearly_clear.note(track.at, distance, INNER_BAND)
         side = way.clear.note(track.at, distance, DEAD_BAND)
-        if not way.side or track.cut_off:
-            return side
-        if track.at - way.over.since >= LINGER:
-            return over
-        stays = track.at - way.clear.since
-        if stays >= HIDDEN_HOLD:
+        if not way.side or track.at - way.nearly_clear.since >= LINGER:
+            return nearly
+        stays = track.at - way.clear.since + ROUNDING
+        if track.cut_off or stays >= HIDDEN_HOLD:
             return side
         return side if stays >= HOLD and not sighting.hides_foot(track) else 0
 
@@ -151,24 +171,39 @@ class LineCounter:
     def _hidden_crossing(self, way: _Way, track: Track) -> Iterator[wire.Crossing]:
         """That of somebody who came into sight only when they were about to have crossed."""
         appeared, way.appeared = way.appeared, None
-        if appeared is None:
-            return
-        walked_on = way.on_line and way.side * way.distance > DEAD_BAND
-        if walked_on or self._has_company(way, track, appeared):
-            yield self._event(appeared, way.side)
+        if appeared and (self._walked_on(way, track, appeared) or self._has_company(way, track, appeared)):
+            yield self._event(appeared.at, way.side)
 
-    def _has_company(self, way: _Way, track: Track, appeared: float) -> bool:
+    def _walked_on(self, way: _Way, track: Track, appeared: _Seen) -> bool:
+        """Whether somebody came into sight on the line and is clear of it now, and is nobody found again."""
+        on_line = abs(appeared.distance) < DEAD_BAND and 0 <= self._along(appeared.point) <= 1
+        gone = min(way.side * way.distance, way.side * (way.distance - appeared.distance)) > DEAD_BAND
+        return on_line and gone and not any(self._is_found(way, track, appeared, lost) for lost in self._lost)
+
+    def _is_found(self, way: _Way, track: Track, appeared: _Seen, lost: _Seen) -> bool:
+        return (
+            lost.side in (0, way.side)
+            and 0 <= appeared.at - lost.at <= LOST_FOR
+            and self._apart(lost.point, appeared.point, track) < LOST_NEAR
+        )
+
+    def _has_company(self, way: _Way, track: Track, appeared: _Seen) -> bool:
         """Whether somebody came into sight on the side of the camera beside whoever came over the line."""
-        return way.side == self._near and any(
-            self._came_beside(way, track, appeared, other) for other in self._ways.values()
+        beyond = way.side == self._near and appeared.distance * self._near > 0
+        return beyond and any(
+            self._came_beside(way, track, appeared.at, other) for other in self._ways.values()
         )
 
     def _came_beside(self, way: _Way, track: Track, appeared: float, other: _Way) -> bool:
         earliest, latest = CAME_AFTER
         if other.came_at is None or not earliest <= appeared - other.came_at <= latest:
             return False
-        x, y = other.point[0] - way.point[0], other.point[1] - way.point[1]
-        return max(abs(x) / track.box.width, abs(y) / track.box.height) < CAME_BESIDE
+        return self._apart(other.point, way.point, track) < CAME_BESIDE
+
+    @staticmethod
+    def _apart(a: Point, b: Point, track: Track) -> float:
+        """How far apart two points are, across or down, in units of the track's box."""
+        return max(abs(a[0] - b[0]) / track.box.width, abs(a[1] - b[1]) / track.box.height)
 
     def _event(self, at: float, came_to: int) -> wire.Crossing:
         direction: wire.Direction = "forward" if came_to > 0 else "backward"
@@ -190,7 +225,10 @@ class LineCounter:
         share = way.distance / (way.distance - distance)
         x = way.point[0] + share * (point[0] - way.point[0])
         y = way.point[1] + share * (point[1] - way.point[1])
+        return way.at + share * (at - way.at) if 0 <= self._along((x, y)) <= 1 else None
+
+    def _along(self, point: Point) -> float:
+        """Where on the line the nearest point is: 0 to 1 from end to end."""
         (ax, ay), (bx, by) = self.line.points
         dx, dy = bx - ax, by - ay
-        along = ((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy)
-        return way.at + share * (at - way.at) if 0 <= along <= 1 else None
+        return ((point[0] - ax) * dx + (point[1] - ay) * dy) / (dx * dx + dy * dy)

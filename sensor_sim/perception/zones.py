@@ -53,9 +53,11 @@ class ZoneCounter:
         if inside(clamped(track.detected_foot), self.zone.polygon):
             if not stay:
                 stay = self._stays[track.number] = _Stay(at, at)
-            stay.left, stay.confirmed = at, track.confirmed
-        elif stay and at - stay.left >= SETTLE:
-            yield from self._close(track.number)
+            stay.left = at
+        if stay:
+            stay.confirmed = track.confirmed
+            if at - stay.left >= SETTLE:
+                yield from self._close(track.number)
 
     def _close(self, number: int) -> Iterable[wire.Visit]:
         stay = self._stays.pop(number, None)

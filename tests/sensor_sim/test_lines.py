@@ -223,7 +223,7 @@ def test_who_turns_round_beyond_the_line_crossed_it_if_far_enough_or_long_enough
     assert [event.direction for event in events if isinstance(event, wire.Crossing)] == told
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(1.0, ["forward"]), (0.1, [])])
+@pytest.mark.parametrize(("seconds", "told"), [(0.4, ["forward"]), (0.1, [])])
 def test_who_is_lost_beyond_the_line_has_crossed_it(seconds: float, told: list[str]) -> None:
     """Behind somebody who hides the feet, and so not for as long as these must else stay clear."""
     line = wire.Line(id=0, name="x", points=((0.1, 0.5), (0.9, 0.5)))
@@ -297,6 +297,45 @@ def test_who_comes_into_sight_on_the_line_and_walks_on_has_come_over_it(
     told = [e for at, found in frames for e in perception.observe(at, found)]
     direction = "forward" if (crossed > 0) != turned else "backward"
     assert [e.direction for e in told if isinstance(e, wire.Crossing)] == [direction] * abs(crossed)
+
+
+LINE = ((0.2, 0.5), (0.5, 0.5))
+SEEN, HIDDEN = True, False
+
+
+@pytest.mark.parametrize(
+    ("stops", "told"),
+    [
+        # In the line's prolongation, not on it.
+        ([((0.8, 0.5), 0.0, SEEN), ((0.8, 0.6), 2.0, SEEN)], []),
+        # Beside the line from the first moment on; and over it in the end.
+        ([((0.4, 0.517), 5.0, SEEN)], []),
+        ([((0.4, 0.483), 3.0, SEEN), ((0.4, 0.65), 2.0, SEEN)], ["forward"]),
+        ([((0.4, 0.49), 3.0, SEEN), ((0.4, 0.65), 2.0, SEEN)], ["forward"]),
+        # Over it, and then now and then hidden close to it.
+        (
+            [((0.4, 0.35), 1.0, SEEN), ((0.4, 0.517), 2.0, SEEN)]
+            + [((0.4, 0.517), 1.5, HIDDEN), ((0.4, 0.517), 2.0, SEEN)] * 3,
+            ["forward"],
+        ),
+        (
+            [
+                ((0.4, 0.35), 1.0, SEEN),
+                ((0.4, 0.512), 2.0, SEEN),
+                ((0.4, 0.512), 1.5, HIDDEN),
+                ((0.4, 0.65), 2.0, SEEN),
+            ],
+            ["forward"],
+        ),
+    ],
+)
+def test_whoever_keeps_near_the_line_is_counted_once_if_at_all(
+    stops: list[tuple[Point, float, bool]], told: list[str]
+) -> None:
+    perception = Perception(wire.Scene(version=1, lines=[wire.Line(id=0, name="x", points=LINE)]))
+    frames = Detector(1, tremble=0.0).frames([Person(1.0, stops)])
+    events = [event for at, found in frames for event in perception.observe(at, found)]
+    assert [event.direction for event in events if isinstance(event, wire.Crossing)] == told
 
 
 def test_who_is_seen_clearly_at_last_has_crossed_as_often_as_seen_dimly() -> None:

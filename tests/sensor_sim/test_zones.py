@@ -130,3 +130,17 @@ def test_when_the_view_is_lost_visits_end_and_occupancy_is_not_known() -> None:
     again = [event for at, found in frames for event in perception.observe(at + 60, found)]
     assert [event.count for event in again if isinstance(event, wire.Occupancy)] == [0, 1]
     assert again[1].at / 1000 - START - 60 <= SETTLE + 0.11
+
+
+@pytest.mark.parametrize(("clear_frames", "visits"), [(3, 0), (4, 1)])
+def test_a_stay_is_somebodys_once_they_were_seen_clearly_enough(clear_frames: int, visits: int) -> None:
+    """Then it counts from when they were first seen, though only dimly."""
+    perception = Perception(wire.Scene(version=1, zones=[ZONE]))
+    events = []
+    for number, (at, found) in enumerate(
+        Detector(1, tremble=0.0).frames([Person(0.0, [(INSIDE, 5.0, True)])])
+    ):
+        score = 0.36 if number in (0, *range(60, 59 + clear_frames)) else 0.3
+        events += perception.observe(at, [detection._replace(score=score) for detection in found])
+    assert [event.dwell_ms for event in events if isinstance(event, wire.Visit)] == [4933] * visits
+    assert max(event.count for event in events if isinstance(event, wire.Occupancy)) == visits
