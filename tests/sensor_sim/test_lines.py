@@ -281,6 +281,7 @@ def test_who_comes_into_sight_beyond_the_line_came_with_whom_they_stand_beside(
         # On the line, and hardly farther.
         (0.5, 0.51, 0),
         (0.5, 0.49, 0),
+        (0.512, 0.516, 0),
         # Seen on both sides: one crossing, not two.
         (0.49, 0.6, 1),
         (0.483, 0.6, 1),
@@ -323,6 +324,7 @@ SEEN, HIDDEN = True, False
                 ((0.4, 0.35), 1.0, SEEN),
                 ((0.4, 0.512), 2.0, SEEN),
                 ((0.4, 0.512), 1.5, HIDDEN),
+                ((0.4, 0.512), 0.3, SEEN),
                 ((0.4, 0.65), 2.0, SEEN),
             ],
             ["forward"],
