@@ -27,7 +27,7 @@ def test_a_hundred_readers_cost_one_computation() -> None:
         return "text"
 
     with ThreadPoolExecutor(100) as readers:
-        answers = list(readers.map(lambda _: shared("test", 2, compute), range(100)))
+        answers = list(readers.map(lambda _: shared("hundred", 60, compute), range(100)))
     assert answers == ["text"] * 100
     assert computed == 1
 
