@@ -43,13 +43,12 @@ CAME_NEAR, CAME_AFTER, CAME_BESIDE = 0.4, (-0.3, 1.5), 1.2
 MOST_WAITING = 16
 
 
-class _Seen(NamedTuple):
-    """Where somebody came into sight, or was seen last; the distance is that from the line."""
+class _Appearance(NamedTuple):
+    """When and where somebody came into sight, and how far from the line."""
 
     at: float
     point: Point
     distance: float
-    side: int = 0
 
 
 @dataclass
@@ -65,6 +64,10 @@ class _Stand:
             self.side, self.since = side, at
         return side
 
+    def lasts(self, at: float) -> float:
+        """For how many seconds."""
+        return at - self.since + ROUNDING
+
 
 @dataclass
 class _Way:
@@ -73,9 +76,8 @@ class _Way:
     at: float
     point: Point
     distance: float
-    appeared: (
-        _Seen | None
-    )  # where somebody came into sight on the line or close beyond it, until it is judged
+    # On the line or close beyond it, until it is judged.
+    appeared: _Appearance | None
     side: int = 0  # the side on which the person last stood clear of the line
     clear: _Stand = field(default_factory=_Stand)  # as to the dead band
     nearly_clear: _Stand = field(default_factory=_Stand)  # as to its inner half
@@ -89,7 +91,7 @@ class LineCounter:
     def __init__(self, line: wire.Line) -> None:
         self.line = line
         self._ways: dict[int, _Way] = {}
-        self._lost: list[_Seen] = []
+        self._lost: list[_Way] = []  # those that ended lately
         (ax, ay), (bx, by) = line.points
         # The side that is lower in the picture and so nearer to the camera; 0 of a line that goes up and down.
         self._near = (bx > ax) - (bx < ax) if abs(bx - ax) > abs(by - ay) else 0
@@ -117,9 +119,10 @@ class LineCounter:
         way = self._ways.pop(track.number, None)
         if not way or not track.confirmed:
             return
+        # Whoever came into sight is judged a second later, or when they are seen again after that.
         self._lost = [lost for lost in self._lost if track.at - lost.at <= LOST_FOR + 2 * CAME_SINCE]
-        self._lost.append(_Seen(way.at, way.point, way.distance, way.clear.side or way.side))
-        if way.clear.side not in (0, way.side) and way.at - way.clear.since >= HOLD - ROUNDING:
+        self._lost.append(way)
+        if way.clear.side not in (0, way.side) and way.clear.lasts(way.at) >= HOLD:
             yield from self._crossing(way, way.clear.side)
 
     def _go(self, track: Track) -> _Way:
@@ -135,19 +138,19 @@ class LineCounter:
         way.at, way.point, way.distance = track.at, point, distance
         return way
 
-    def _appearance(self, track: Track, distance: float) -> _Seen | None:
+    def _appearance(self, track: Track, distance: float) -> _Appearance | None:
         """Where a new track begins, if it may be somebody who comes over the line."""
         close = abs(distance) < DEAD_BAND or 0 < distance * self._near < CAME_NEAR
-        return _Seen(track.at, track.foot, distance) if close and not track.cut_off else None
+        return _Appearance(track.at, track.foot, distance) if close and not track.cut_off else None
 
     def _settle(self, way: _Way, track: Track, sighting: Sighting) -> int:
         """The side on which somebody has come to be, or 0: where they are seen first, they are at once."""
         distance = self._clearance(track, way.distance)
         nearly = way.nearly_clear.note(track.at, distance, INNER_BAND)
         side = way.clear.note(track.at, distance, DEAD_BAND)
-        if not way.side or track.at - way.nearly_clear.since >= LINGER:
+        if not way.side or way.nearly_clear.lasts(track.at) >= LINGER:
             return nearly
-        stays = track.at - way.clear.since + ROUNDING
+        stays = way.clear.lasts(track.at)
         if track.cut_off or stays >= HIDDEN_HOLD:
             return side
         return side if stays >= HOLD and not sighting.hides_foot(track) else 0
@@ -174,20 +177,20 @@ class LineCounter:
         if appeared and (self._walked_on(way, track, appeared) or self._has_company(way, track, appeared)):
             yield self._event(appeared.at, way.side)
 
-    def _walked_on(self, way: _Way, track: Track, appeared: _Seen) -> bool:
+    def _walked_on(self, way: _Way, track: Track, appeared: _Appearance) -> bool:
         """Whether somebody came into sight on the line and is clear of it now, and is nobody found again."""
         on_line = abs(appeared.distance) < DEAD_BAND and 0 <= self._along(appeared.point) <= 1
         gone = min(way.side * way.distance, way.side * (way.distance - appeared.distance)) > DEAD_BAND
         return on_line and gone and not any(self._is_found(way, track, appeared, lost) for lost in self._lost)
 
-    def _is_found(self, way: _Way, track: Track, appeared: _Seen, lost: _Seen) -> bool:
+    def _is_found(self, way: _Way, track: Track, appeared: _Appearance, lost: _Way) -> bool:
         return (
-            lost.side in (0, way.side)
+            (lost.clear.side or lost.side) in (0, way.side)
             and 0 <= appeared.at - lost.at <= LOST_FOR
             and self._apart(lost.point, appeared.point, track) < LOST_NEAR
         )
 
-    def _has_company(self, way: _Way, track: Track, appeared: _Seen) -> bool:
+    def _has_company(self, way: _Way, track: Track, appeared: _Appearance) -> bool:
         """Whether somebody came into sight on the side of the camera beside whoever came over the line."""
         beyond = way.side == self._near and appeared.distance * self._near > 0
         return beyond and any(

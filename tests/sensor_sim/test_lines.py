@@ -55,8 +55,12 @@ detectors = st.builds(
 
 
 def crossings(where: Where, detector: Detector, people: list[Person]) -> list[str]:
-    (ax, ay), (bx, by) = where.ends
-    line = wire.Line(id=7, name="line", points=((ax, ay), (bx, by)))
+    return told_at(where.ends, detector, people)
+
+
+def told_at(ends: tuple[Point, Point], detector: Detector, people: list[Person]) -> list[str]:
+    """Directions, in the order in which they are told."""
+    line = wire.Line(id=7, name="line", points=ends)
     perception = Perception(wire.Scene(version=1, lines=[line]))
     events = [event for at, found in detector.frames(people) for event in perception.observe(at, found)]
     events += perception.interrupt()
@@ -214,26 +218,17 @@ def test_who_turns_round_beyond_the_line_crossed_it_if_far_enough_or_long_enough
     beyond: float, seconds: float, told: list[str]
 ) -> None:
     """``beyond`` in heights of the person."""
-    line = wire.Line(id=0, name="x", points=((0.1, 0.5), (0.9, 0.5)))
-    perception = Perception(wire.Scene(version=1, lines=[line]))
     there = (0.4, 0.5 + beyond * HEIGHT)
     person = Person(1.0, [((0.4, 0.35), 1.0, True), (there, seconds, True), ((0.4, 0.35), 2.0, True)])
-    frames = Detector(1, tremble=0.0).frames([person])
-    events = [event for at, found in frames for event in perception.observe(at, found)]
-    assert [event.direction for event in events if isinstance(event, wire.Crossing)] == told
+    assert told_at(((0.1, 0.5), (0.9, 0.5)), Detector(1, tremble=0.0), [person]) == told
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0.4, ["forward"]), (0.1, [])])
 def test_who_is_lost_beyond_the_line_has_crossed_it(seconds: float, told: list[str]) -> None:
     """Behind somebody who hides the feet, and so not for as long as these must else stay clear."""
-    line = wire.Line(id=0, name="x", points=((0.1, 0.5), (0.9, 0.5)))
-    perception = Perception(wire.Scene(version=1, lines=[line]))
     lost = Person(1.0, [((0.4, 0.35), 1.0, True), ((0.4, 0.53), seconds, True), ((0.4, 0.53), 3.0, False)])
     people = [lost, Person(0.0, [((0.4, 0.72), 8.0, True)])]
-    events = [
-        e for at, found in Detector(1, tremble=0.0).frames(people) for e in perception.observe(at, found)
-    ]
-    assert [e.direction for e in events if isinstance(e, wire.Crossing)] == told
+    assert told_at(((0.1, 0.5), (0.9, 0.5)), Detector(1, tremble=0.0), people) == told
 
 
 ADULT = Person(1.0, [((0.4, 0.35), 1.0, True), ((0.4, 0.65), 2.0, True)])
@@ -261,10 +256,8 @@ def test_who_comes_into_sight_beyond_the_line_came_with_whom_they_stand_beside(
 ) -> None:
     """Negative: away from the camera. Turned round, the line calls the same way by its other name."""
     ends = ((0.9, 0.5), (0.1, 0.5)) if turned else ((0.1, 0.5), (0.9, 0.5))
-    perception = Perception(wire.Scene(version=1, lines=[wire.Line(id=0, name="x", points=ends)]))
-    told = [e for at, found in Detector(1).frames(people) for e in perception.observe(at, found)]
     direction = "forward" if (crossed > 0) != turned else "backward"
-    assert [e.direction for e in told if isinstance(e, wire.Crossing)] == [direction] * abs(crossed)
+    assert told_at(ends, Detector(1), people) == [direction] * abs(crossed)
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -292,15 +285,11 @@ def test_who_comes_into_sight_on_the_line_and_walks_on_has_come_over_it(
 ) -> None:
     """Negative: away from the camera."""
     ends = ((0.9, 0.5), (0.1, 0.5)) if turned else ((0.1, 0.5), (0.9, 0.5))
-    perception = Perception(wire.Scene(version=1, lines=[wire.Line(id=0, name="x", points=ends)]))
     person = Person(1.0, [((0.4, appears), 0.0, True), ((0.4, goes), 2.0, True)])
-    frames = Detector(1, tremble=0.0).frames([person])
-    told = [e for at, found in frames for e in perception.observe(at, found)]
     direction = "forward" if (crossed > 0) != turned else "backward"
-    assert [e.direction for e in told if isinstance(e, wire.Crossing)] == [direction] * abs(crossed)
+    assert told_at(ends, Detector(1, tremble=0.0), [person]) == [direction] * abs(crossed)
 
 
-LINE = ((0.2, 0.5), (0.5, 0.5))
 SEEN, HIDDEN = True, False
 
 
@@ -334,10 +323,7 @@ SEEN, HIDDEN = True, False
 def test_whoever_keeps_near_the_line_is_counted_once_if_at_all(
     stops: list[tuple[Point, float, bool]], told: list[str]
 ) -> None:
-    perception = Perception(wire.Scene(version=1, lines=[wire.Line(id=0, name="x", points=LINE)]))
-    frames = Detector(1, tremble=0.0).frames([Person(1.0, stops)])
-    events = [event for at, found in frames for event in perception.observe(at, found)]
-    assert [event.direction for event in events if isinstance(event, wire.Crossing)] == told
+    assert told_at(((0.2, 0.5), (0.5, 0.5)), Detector(1, tremble=0.0), [Person(1.0, stops)]) == told
 
 
 def test_who_is_seen_clearly_at_last_has_crossed_as_often_as_seen_dimly() -> None:
