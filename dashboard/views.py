@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 from django.contrib.auth.decorators import login_required
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from django.views.defaults import server_error
 
 from dashboard.access import find_visible_store, visible_stores
 from dashboard.fragments import card_fragment, store_fragment, trend_fragment
@@ -19,6 +22,9 @@ from sensorapp.accounts.models import User
 
 if TYPE_CHECKING:
     from dashboard.access import VersionedStore
+
+
+RETRY_AFTER_SECONDS = 5
 
 
 def reader(request: HttpRequest) -> User:
@@ -98,6 +104,15 @@ def get_store(request: HttpRequest, organisation: str, store: str) -> VersionedS
 def signed_out() -> HttpResponse:
     """A fragment is never answered with the login page, which would land in the middle of a page."""
     return HttpResponse("Your session has ended. Sign in again.", status=401, content_type="text/plain")
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    """What Django shows after an exception: a database that is away comes back, and no view is at fault."""
+    if not isinstance(sys.exc_info()[1], OperationalError):
+        return server_error(request)
+    response = render(request, "503.html", status=503)
+    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
 
 
 def cards(stores: Iterable[VersionedStore]) -> list[str]:

@@ -10,3 +10,5 @@ urlpatterns = [
     path("device/", include("sensorapp.fleet.urls")),
     path("", include("dashboard.urls")),
 ]
+
+handler500 = "dashboard.views.broken"
