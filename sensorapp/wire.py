@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 MAX_EVENTS_PER_BATCH = 10_000
 MAX_BATCHES_PER_REQUEST = 5_000
@@ -276,6 +276,17 @@ class Detect(Message):
     score: Fraction = 0.35
 
 
+class Camera(Message):
+    """How a level camera that looks down at people is mounted: by how many degrees below the horizontal, and its
+    vertical angle of view, that of the whole pixel array.
+
+    At the sides of such a picture people are seen leaning outwards; with this they are known to stand farther in.
+    """
+
+    tilt_degrees: Annotated[float, Meta(ge=5, le=85)]
+    view_degrees: Annotated[float, Meta(ge=10, le=120)]
+
+
 class Line(Message):
     id: ChannelNumber
     name: Name
@@ -318,6 +329,7 @@ class Scene(Message):
     lines: Annotated[list[Line], Meta(max_length=MAX_CHANNELS)] = []
     zones: Annotated[list[Zone], Meta(max_length=MAX_CHANNELS)] = []
     slots: Annotated[list[Slot], Meta(max_length=MAX_CHANNELS)] = []
+    camera: Camera | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         for kind, channels in (("lines", self.lines), ("zones", self.zones), ("slots", self.slots)):
@@ -327,6 +339,11 @@ class Scene(Message):
         if self.privacy == "counts" and self.zones:
             raise ValueError(
                 'zones: privacy "counts" allows lines and slots only; remove them or choose "zones"'
+            )
+        if self.camera and self.camera.tilt_degrees + self.camera.view_degrees / 2 >= 90:
+            raise ValueError(
+                "camera: tilt_degrees and half of view_degrees add up to 90 or more, so it sees the floor straight "
+                "below it, where people lean to all sides; correct them, or remove camera"
             )
         for i, line in enumerate(self.lines):
             _check_line(f"lines[{i}].points", line.points)

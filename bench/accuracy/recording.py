@@ -73,10 +73,8 @@ class Shelved(NamedTuple):
         return self.shelf if place == "shelf" else self.people
 
     def read(self, job: Job) -> Recording:
-        """A shelf's scene is as the world has it now: what its slots tell may change without rendering."""
+        """With the scene as the world has it now: what is told of it may change without rendering."""
         recording = msgspec.msgpack.decode(self.path(job).read_bytes(), type=Recording)
-        if job.place != "shelf":
-            return recording
         return msgspec.structs.replace(recording, scene=wire.convert(dict(_world(job).scene), wire.Scene))
 
     def missing(self, jobs: Sequence[Job]) -> list[Job]:

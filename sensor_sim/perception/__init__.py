@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sensor_sim.detection import Detection
+from sensor_sim.perception.geometry import find_nadir
 from sensor_sim.perception.items import Places
 from sensor_sim.perception.lines import LineCounter
 from sensor_sim.perception.shelves import SlotCounter
@@ -36,7 +37,7 @@ class Perception:
     def _start(self) -> None:
         """Know nobody and nothing yet."""
         scene = self._scene
-        self._tracker = Tracker(scene.detect.score)
+        self._tracker = Tracker(scene.detect.score, find_nadir(scene.camera) if scene.camera else None)
         self._lines = [LineCounter(line) for line in scene.lines]
         self._zones = [ZoneCounter(zone) for zone in scene.zones]
         self._places = Places(scene.detect.score)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from sensor_sim.detection import Box
+from sensorapp import wire
 
 Point = tuple[float, float]
 
@@ -15,6 +16,9 @@ EDGE = 0.015
 LAST = math.nextafter(1.0, 0.0)
 # The foot of a person cut off by an edge is farther out by at least this share of what is seen.
 BEYOND = 0.1
+# Who leans is seen so far out of where they stand: by this share of the box's height along the way from the nadir (less
+# than half, as shoulders are nearer to the camera than feet), and at most by this share of its width.
+LEAN, MOST_LEAN = 0.4, 0.3
 
 
 def cut_at_side(box: Box) -> bool:
@@ -27,19 +31,36 @@ def cut(box: Box) -> bool:
     return cut_at_side(box) or box.bottom > 1 - EDGE
 
 
-def foot(box: Box) -> Point:
-    """Where a person stands: the middle of the box's lower side.
+def find_nadir(camera: wire.Camera) -> Point:
+    """The point of the picture straight below the camera, from which all that is upright leads away: below the
+    picture's lower edge (pinhole camera, held level)."""
+    below = math.tan(math.radians(90 - camera.tilt_degrees)) / math.tan(math.radians(camera.view_degrees / 2))
+    return 0.5, 0.5 + below / 2
+
+
+def foot(box: Box, nadir: Point | None = None) -> Point:
+    """Where a person stands: the middle of the box's lower side, moved in where people are seen leaning away
+    from the ``nadir``.
 
     Where an edge of the picture cuts the box off, the foot lies farther out than what is seen, perhaps
     outside the picture.
     """
     x, y = (box.left + box.right) / 2, box.bottom
+    if nadir:
+        x -= _lean(box, nadir)
     beyond_left, beyond_right = box.left < EDGE, box.right > 1 - EDGE
     if beyond_left or beyond_right:
         return x + BEYOND * box.width * (beyond_right - beyond_left), y
     if y > 1 - EDGE:
         return x, max(y, 1.0) + BEYOND * box.height
     return x, y
+
+
+def _lean(box: Box, nadir: Point) -> float:
+    """How far to the right of where a person stands the middle of their box is."""
+    (x, y), reach, most = box.centre, LEAN * box.height, MOST_LEAN * box.width
+    lean = (x - nadir[0]) * reach / max(nadir[1] - y, reach, 1e-9)
+    return min(max(lean, -most), most)
 
 
 def clamped(point: Point) -> Point:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sensor_sim.detection import Box, Detection
-from sensor_sim.perception.geometry import cut, cut_at_side, foot
+from sensor_sim.perception.geometry import Point, cut, cut_at_side, foot
 
 
 @dataclass(frozen=True)
@@ -65,24 +65,25 @@ class Track:
     ``foot`` is where the filter has a person standing, perhaps outside the picture, ``detected_foot``
     where the last detection had one; ``foot_seen`` says whether they rest on a whole person.
 
-    The foot (the middle of the box's lower side) moves with a velocity; the size changes slowly and
+    The middle of the box's lower side moves with a velocity; the size changes slowly and
     without one. Across and down are measured equally well in units of the box, so one covariance of
     (position, velocity) serves both directions and one variance both sizes.
     """
 
     __slots__ = (
-        "_leap", "_pp", "_pv", "_ss", "_velocity", "_vv", "at", "box", "clear_sightings", "confirmed", "cut_off",
+        "_leap", "_nadir", "_pp", "_pv", "_ss", "_velocity", "_vv", "at", "box", "clear_sightings", "confirmed", "cut_off",
         "detected_foot", "evidence", "foot", "foot_seen", "last_seen", "number",
     )  # fmt: skip
 
-    def __init__(self, number: int, at: float, box: Box) -> None:
+    def __init__(self, number: int, at: float, box: Box, nadir: Point | None = None) -> None:
         self.number = number
         self.at = self.last_seen = at
         self.clear_sightings = 0
         self.evidence = 0.0
         self.confirmed = False
         self.box = box
-        self.foot = self.detected_foot = foot(box)
+        self._nadir = nadir
+        self.foot = self.detected_foot = foot(box, nadir)
         self.foot_seen = not cut_at_side(box)
         self.cut_off = cut(box)
         self._velocity = (0.0, 0.0)
@@ -177,7 +178,7 @@ class Track:
         not where the feet are: the foot keeps the height at which it was seen last.
         """
         height = self.foot[1]
-        self.foot, self.detected_foot = foot(self.box), foot(seen)
+        self.foot, self.detected_foot = foot(self.box, self._nadir), foot(seen, self._nadir)
         if not cut_at_side(seen):
             self.foot_seen = True
         elif self.foot_seen:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sensor_sim.detection import Detection, overlap
+from sensor_sim.perception.geometry import Point
 from sensor_sim.perception.track import Innovation, Track
 
 # A dim detection scores at least this share of the score from which on a detection is clear.
@@ -46,10 +47,11 @@ class Sighting:
 
 
 class Tracker:
-    """Follows people; ``clear_score`` is the score from which on a detection counts."""
+    """Follows people; ``clear_score`` is the score from which on a detection counts, ``nadir`` the point of the
+    picture straight below the camera, if that is known."""
 
-    def __init__(self, clear_score: float) -> None:
-        self.clear_score = clear_score
+    def __init__(self, clear_score: float, nadir: Point | None = None) -> None:
+        self.clear_score, self.nadir = clear_score, nadir
         self._tracks: list[Track] = []
         self._next = 0
 
@@ -121,7 +123,7 @@ class Tracker:
     def _begin(self, at: float, detection: Detection) -> None:
         if len(self._tracks) >= MOST_TRACKS:
             return
-        track = Track(self._next, at, detection.box)
+        track = Track(self._next, at, detection.box, self.nadir)
         self._next += 1
         self._count_if_clear(track, detection)
         self._tracks.append(track)

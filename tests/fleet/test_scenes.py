@@ -28,6 +28,12 @@ def test_a_scene_with_crossing_polygons_is_not_published() -> None:
 
 
 @pytest.mark.parametrize("media_type", [wire.JSON, wire.MSGPACK])
+def test_a_scene_says_nothing_of_a_camera_that_it_does_not_tell(media_type: str) -> None:
+    """So that a sensor which does not know the field takes it."""
+    assert b"camera" not in wire.encode(wire.Scene(version=0), media_type)
+
+
+@pytest.mark.parametrize("media_type", [wire.JSON, wire.MSGPACK])
 def test_no_form_of_a_scene_may_have_crossing_polygons(media_type: str) -> None:
     slots = [wire.Slot(number, "A", "bottle", SQUARE) for number in range(2)]
     plain = msgspec.to_builtins(wire.Scene(version=0, slots=slots))

@@ -9,8 +9,9 @@ import pytest
 
 from bench.accuracy import counters
 from bench.accuracy.counting import perceive
-from bench.accuracy.recording import Job, Recording, Shelved, detections
+from bench.accuracy.recording import START, Job, Recording, Shelved, detections
 from sensor_sim.pixels.rendered import Crossed
+from sensor_sim.pixels.rendered.entrance import Entrance
 from sensorapp import wire
 from tests.sensor_sim.people import Detector, Person
 
@@ -38,7 +39,16 @@ def test_recordings_are_counted_in_their_order_and_without_supervision(shelved: 
         shelved.path(job).write_bytes(msgspec.msgpack.encode(walks(job.seed)))
     counted = list(counters.count_all(shelved, jobs, 2, supervision=False))
     assert counted == [{counters.OURS: perceive(shelved.read(job))} for job in jobs]
-    assert [len(told[counters.OURS]) for told in counted] == [3, 1, 2]
+    assert [[len(frame) for frame in shelved.read(job).found] for job in jobs] == [
+        [len(frame) for frame in walks(job.seed).found] for job in jobs
+    ]
+
+
+def test_a_recording_is_read_with_the_scene_as_the_world_has_it_now(shelved: Shelved) -> None:
+    job = Job("normal", 3, 30.0)
+    shelved.path(job).write_bytes(msgspec.msgpack.encode(walks(3)))
+    now = wire.convert(dict(Entrance(3, START, "normal").scene), wire.Scene)
+    assert shelved.read(job).scene == now != SCENE
 
 
 def test_supervision_counts_with_its_defaults_and_each_threshold() -> None:

@@ -90,6 +90,19 @@ SCENES: dict[str, tuple[dict[str, Any], str]] = {
     "a line of no length": (line([0.5, 0.5], [0.5, 0.5]), "lines[0].points: both are the same"),
     "a line of hardly any": (line([0.5, 0.5], [0.505, 0.5]), "lines[0].points: they are too near each other"),
     "an id twice": ({"lines": SCENE["lines"] * 2}, "lines: two of them share an id; give each its own"),
+    "a camera that sees straight down": (
+        {"camera": {"tilt_degrees": 70, "view_degrees": 40}},
+        "camera: tilt_degrees and half of view_degrees add up to 90 or more, so it sees the floor straight below "
+        "it, where people lean to all sides; correct them, or remove camera",
+    ),
+    "a camera that looks up": (
+        {"camera": {"tilt_degrees": -10, "view_degrees": 40}},
+        "camera.tilt_degrees: Expected `float` >= 5.0",
+    ),
+    "a camera by half": (
+        {"camera": {"tilt_degrees": 50}},
+        "camera: Object missing required field `view_degrees`",
+    ),
     "too many": (
         {"lines": [SCENE["lines"][0] | {"id": i} for i in range(1001)]},
         "lines: Expected `array` of length <= 1000",
@@ -111,7 +124,7 @@ def test_a_scene_that_cannot_be_meant(folder: Path, tmp_path: Path, name: str) -
         (
             {"colour": "red"},
             "odd.json: Object contains unknown field `colour`; known are version, upload_interval_ms, privacy, "
-            "detect, lines, zones and slots",
+            "detect, lines, zones, slots and camera",
         ),
         (
             {"lines": [{"id": 1, "name": "x", "points": [[0, 0], [1, 1]], "width": 2}]},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import cos, radians, sin
+from math import atan, cos, degrees, radians, sin
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +49,11 @@ class Camera:
         tilt = np.array([[1.0, 0.0, 0.0], [0.0, -sin(p), -cos(p)], [0.0, cos(p), -sin(p)]])
         spin = np.array([[cos(r), sin(r), 0.0], [-sin(r), cos(r), 0.0], [0.0, 0.0, 1.0]])
         return np.asarray(spin @ tilt @ turn)
+
+    @property
+    def view(self) -> float:
+        """The vertical angle of view of a 4:3 picture in degrees."""
+        return degrees(2 * atan(0.5 / ASPECT / self.focal))
 
     @cached_property
     def position(self) -> Floats:

@@ -28,7 +28,7 @@ LINE, FOYER = 0, 1
 BODY = 0.25  # metres that a person's middle keeps from a wall
 # A box ends at the toes of the foremost foot, so many metres nearer to the camera than where the person stands.
 TOES = 0.15
-BESIDE = 0.6  # metres by which the line goes on beyond the door, for boxes of people who are seen leaning
+BESIDE = 0.2  # metres by which the line goes on beyond the door
 
 
 class Shop(NamedTuple):
@@ -51,6 +51,10 @@ class Shop(NamedTuple):
             "version": 1,
             "detect": {"labels": ["person"]},
             "lines": [{"id": LINE, "name": "door", "points": self._seen(self.line)}],
+            "camera": {
+                "tilt_degrees": round(self.camera.pitch, 1),
+                "view_degrees": round(self.camera.view, 1),
+            },
             "zones": [{"id": FOYER, "name": "foyer", "polygon": self._seen(self.foyer)}],
         }
 
