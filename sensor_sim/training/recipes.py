@@ -42,8 +42,8 @@ PEOPLE = Recipe(
     title="People at an entrance",
     classes=("person",),
     training=(
-        Order(varied, ("person",), PEOPLE_SIZE, 4000, 4, TRAINING),
-        Order(entrance, ("person",), PEOPLE_SIZE, 9600, 8, TRAINING),
+        Order(varied, ("person",), PEOPLE_SIZE, 4800, 4, TRAINING),
+        Order(entrance, ("person",), PEOPLE_SIZE, 12000, 8, TRAINING),
     ),
     unseen=(
         Order(varied, ("person",), PEOPLE_SIZE, 400, 4, UNSEEN),

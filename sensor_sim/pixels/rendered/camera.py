@@ -55,6 +55,11 @@ class Camera:
         """The vertical angle of view of a 4:3 picture in degrees."""
         return degrees(2 * atan(0.5 / ASPECT / self.focal))
 
+    @property
+    def sees_below(self) -> bool:
+        """Whether it sees what is straight below it, where people are seen from above."""
+        return self.pitch + self.view / 2 >= 90
+
     @cached_property
     def position(self) -> Floats:
         return np.array([0.0, 0.0, self.height])

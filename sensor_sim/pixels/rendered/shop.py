@@ -12,7 +12,7 @@ from sensor_sim.pixels.rendered.camera import ASPECT, Camera
 from sensor_sim.pixels.rendered.crowd import Leg, Walker
 from sensor_sim.pixels.rendered.furniture import furnished
 from sensor_sim.pixels.rendered.solids import Colour
-from sensor_sim.pixels.rendered.stage import Look
+from sensor_sim.pixels.rendered.stage import TOES, Look
 from sensor_sim.pixels.rendered.surfaces import (
     FLOORS,
     WALLS,
@@ -26,8 +26,6 @@ from sensor_sim.pixels.rendered.truth import Spot
 
 LINE, FOYER = 0, 1
 BODY = 0.25  # metres that a person's middle keeps from a wall
-# A box ends at the toes of the foremost foot, so many metres nearer to the camera than where the person stands.
-TOES = 0.15
 BESIDE = 0.2  # metres by which the line goes on beyond the door
 
 

@@ -307,6 +307,22 @@ def standing(number: int, x: float, y: float) -> Walker:
     return Walker(number, look, 1.0, [Leg(x, y, 60.0)], State(x, y, 0.0))
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("heading", [-1.6, 0.0, 1.6])
+@pytest.mark.parametrize("phase", [0.0, 0.25, 0.5, 0.75])
+def test_a_box_ends_on_the_line_when_the_person_is_over_it(seed: int, heading: float, phase: float) -> None:
+    """Whichever foot is foremost then, and wherever it is."""
+    world = Entrance(seed, NOON, "low")
+    [line] = world.scene["lines"]
+    world.walkers = [standing(1, 0.0, world.shop.threshold)]
+    state = State(0.0, world.shop.threshold, heading, phase=phase * 2 * np.pi, pace=1.4)
+    world.walkers[0].state = world.walkers[0].before = state
+    [thing] = world.view(320, 240).things
+    (ax, ay), (bx, by) = line["points"]
+    middle = (thing.box.left + thing.box.right) / 2
+    assert thing.box.bottom == pytest.approx(ay + (by - ay) * (middle - ax) / (bx - ax), abs=2e-3)
+
+
 def test_who_stands_behind_somebody_is_seen_in_part() -> None:
     world = Entrance(9, NOON, "low")
     inside = world.shop.threshold - 0.5
