@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from django.contrib.auth.decorators import login_required
 from django.db import OperationalError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dashboard.access import VersionedStore
 
 
-RETRY_AFTER_SECONDS = 5
+RETRY_AFTER_SECONDS: Final = 5
 
 
 def reader(request: HttpRequest) -> User:
@@ -107,7 +107,7 @@ def signed_out() -> HttpResponse:
 
 
 def broken(request: HttpRequest) -> HttpResponse:
-    """What Django shows after an exception: a database that is away comes back, and no view is at fault."""
+    """What is shown after an exception: 503 if the database did not do its part, which no view is at fault for."""
     if not isinstance(sys.exc_info()[1], OperationalError):
         return server_error(request)
     response = render(request, "503.html", status=503)

@@ -277,8 +277,8 @@ class Detect(Message):
 
 
 class Camera(Message):
-    """How a level camera that looks down at people is mounted: by how many degrees below the horizontal, and its
-    vertical angle of view, that of the whole pixel array.
+    """How the camera is mounted, which looks down at people and is not turned to a side: by how many degrees it looks
+    below the horizontal, and its vertical angle of view, that of the whole pixel array.
 
     At the sides of such a picture people are seen leaning outwards; with this they are known to stand farther in.
     """

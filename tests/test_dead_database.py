@@ -68,7 +68,7 @@ def test_machines_are_told_to_come_again(sockets: Path) -> None:
     }
 
 
-def test_people_are_told_that_it_is_the_database_and_that_nothing_is_lost(sockets: Path) -> None:
+def test_people_are_told_that_it_is_the_database_and_that_no_figures_are_lost(sockets: Path) -> None:
     browser = Client()
     browser.force_login(build_cast().manager)
     session = {"sessionid": browser.cookies["sessionid"].value}
@@ -79,6 +79,6 @@ def test_people_are_told_that_it_is_the_database_and_that_nothing_is_lost(socket
         sockets.symlink_to(SOCKET)
         assert client.get("/sensors/").status_code == 200
     assert (away.status_code, away.headers["Retry-After"]) == (503, "5")
-    assert "The database is away" in away.text
-    assert "Nothing is lost" in away.text
+    assert "The database is not available" in away.text
+    assert "no figures are lost" in away.text
     assert '<a href="/sensors/?a=%3Cb%3E" role="button">Try again</a>' in away.text

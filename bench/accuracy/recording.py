@@ -73,7 +73,8 @@ class Shelved(NamedTuple):
         return self.shelf if place == "shelf" else self.people
 
     def read(self, job: Job) -> Recording:
-        """With the scene as the world has it now: what is told of it may change without rendering."""
+        """With the scene as the world has it now: what it tells may change without rendering, but its lines and
+        zones must stay where they are on the floor, as the truth is that of the recording."""
         recording = msgspec.msgpack.decode(self.path(job).read_bytes(), type=Recording)
         return msgspec.structs.replace(recording, scene=wire.convert(dict(_world(job).scene), wire.Scene))
 

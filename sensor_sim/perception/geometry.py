@@ -14,7 +14,7 @@ Point = tuple[float, float]
 EDGE = 0.015
 # The picture's right and lower edge as ``inside`` has it, to which they do not belong.
 LAST = math.nextafter(1.0, 0.0)
-# The foot of a person cut off by an edge is farther out by at least this share of what is seen.
+# The foot of a person cut off by an edge is taken to be farther out by this share of what is seen.
 BEYOND = 0.1
 # Who leans is seen so far out of where they stand: by this share of the box's height along the way from the nadir (less
 # than half, as shoulders are nearer to the camera than feet), and at most by this share of its width.
@@ -33,7 +33,7 @@ def cut(box: Box) -> bool:
 
 def find_nadir(camera: wire.Camera) -> Point:
     """The point of the picture straight below the camera, from which all that is upright leads away: below the
-    picture's lower edge (pinhole camera, held level)."""
+    picture's lower edge (pinhole camera, not turned to a side)."""
     below = math.tan(math.radians(90 - camera.tilt_degrees)) / math.tan(math.radians(camera.view_degrees / 2))
     return 0.5, 0.5 + below / 2
 
@@ -42,8 +42,8 @@ def foot(box: Box, nadir: Point | None = None) -> Point:
     """Where a person stands: the middle of the box's lower side, moved in where people are seen leaning away
     from the ``nadir``.
 
-    Where an edge of the picture cuts the box off, the foot lies farther out than what is seen, perhaps
-    outside the picture.
+    Where an edge of the picture cuts the box off, the foot lies farther out than the middle of what is seen,
+    perhaps outside the picture; a lean counts against that.
     """
     x, y = (box.left + box.right) / 2, box.bottom
     if nadir:

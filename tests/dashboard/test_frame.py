@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable
 
 import pytest
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.views import defaults
 from django.views.csrf import csrf_failure
 
+from dashboard.views import broken
 from tests.cast import PASSWORD
 from tests.dashboard.site import Shop, words
 
@@ -62,6 +64,14 @@ def test_account_pages_are_ours(shop: Shop, name: str) -> None:
     assert len(re.findall(r"<h1[ >]", page)) == 1
 
 
+def after(error: Exception, request: HttpRequest) -> HttpResponse:
+    """What is shown after an error in a view."""
+    try:
+        raise error
+    except Exception:
+        return broken(request)
+
+
 @pytest.mark.parametrize(
     ("answer", "status", "heading"),
     [
@@ -73,7 +83,8 @@ def test_account_pages_are_ours(shop: Shop, name: str) -> None:
         ),
         (lambda request: csrf_failure(request), 403, "This form has expired"),
         (lambda request: defaults.page_not_found(request, Exception()), 404, "There is no such page"),
-        (lambda request: defaults.server_error(request), 500, "Something broke on our side"),
+        (lambda request: after(ValueError(), request), 500, "Something broke on our side"),
+        (lambda request: after(OperationalError(), request), 503, "The database is not available"),
     ],
 )
 def test_errors_name_the_fault_and_the_remedy(answer: Answer, status: int, heading: str) -> None:
