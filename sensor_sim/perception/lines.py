@@ -1,10 +1,11 @@
 """Line crossings: who went from one side of a line to the other, once.
 
 A person counts when the foot has come clear of the line on the other side: farther than a dead band of a
-few hundredths of the person's own size, and for more than a moment. Inside the band the person may jitter, linger or
-turn round without effect. Where somebody nearer hides the feet, the detected box ends higher or takes in the other
-person's, so the foot must stay clear for longer. Whoever the picture's edge cuts off may be gone in the next frame and
-counts at once. A way round the end of the line is no crossing.
+few hundredths of the person's own size, and for more than a moment. Inside the band the person may jitter or turn
+round without effect; only who lingers in its outer part counts all the same, later. Where somebody nearer hides the
+feet, the detected box ends higher or takes in the other person's, so the foot must stay clear for longer. Whoever the
+picture's edge cuts off may be gone in the next frame and counts at once. A way round the end of the line is no
+crossing.
 
 Some come into sight only when they have all but crossed. Who does so on the line itself and walks on has come over
 it, unless it is somebody found again; so has who comes towards the camera and into sight beyond the line, beside
@@ -25,8 +26,8 @@ from sensorapp import wire
 
 # Half the width of the dead band in units of the box: about 12 cm on a standing person.
 DEAD_BAND = 0.07
-# Half of it is enough to know on which side somebody is who has just come into sight.
-FIRST_BAND = 0.035
+# The part of it in which somebody may linger without effect, and for how long (seconds) in the rest.
+INNER_BAND, LINGER = 0.045, 1.0
 # For a person who has only been seen in part, both are so many times as wide, up and down.
 UNSURE = 3
 # Seconds for which the foot must stay clear of the line; the longer ones where somebody hides it.
@@ -50,19 +51,15 @@ class _Appearance(NamedTuple):
     distance: float
 
 
-def _side(distance: float, band: float) -> int:
-    return (distance > band) - (distance < -band)
-
-
 @dataclass
 class _Stand:
-    """On which side of the dead band somebody stands, and since when; 0 inside it."""
+    """On which side of a band about the line somebody stands, and since when; 0 inside it."""
 
     side: int = 0
     since: float = 0.0
 
-    def note(self, at: float, distance: float) -> int:
-        side = _side(distance, DEAD_BAND)
+    def note(self, at: float, distance: float, band: float) -> int:
+        side = (distance > band) - (distance < -band)
         if side != self.side:
             self.side, self.since = side, at
         return side
@@ -82,7 +79,8 @@ class _Way:
     # On the line or close beyond it, until it is judged.
     appeared: _Appearance | None
     side: int = 0  # the side on which the person last stood clear of the line
-    clear: _Stand = field(default_factory=_Stand)
+    clear: _Stand = field(default_factory=_Stand)  # as to the dead band
+    nearly_clear: _Stand = field(default_factory=_Stand)  # as to its inner part
     crossed_at: float | None = None  # when the foot last met the line; None if that was beyond its ends
     came_at: float | None = None  # when the line was last crossed towards the camera
     # Those of a track that is not confirmed yet.
@@ -148,9 +146,11 @@ class LineCounter:
     def _settle(self, way: _Way, track: Track, sighting: Sighting) -> int:
         """The side on which somebody has come to be, or 0: where they are seen first, they are at once."""
         distance = self._clearance(track, way.distance)
-        side, stays = way.clear.note(track.at, distance), way.clear.lasts(track.at)
-        if not way.side:
-            return _side(distance, FIRST_BAND)
+        nearly = way.nearly_clear.note(track.at, distance, INNER_BAND)
+        side = way.clear.note(track.at, distance, DEAD_BAND)
+        if not way.side or way.nearly_clear.lasts(track.at) >= LINGER:
+            return nearly
+        stays = way.clear.lasts(track.at)
         if track.cut_off or stays >= HIDDEN_HOLD:
             return side
         return side if stays >= HOLD and not sighting.hides_foot(track) else 0

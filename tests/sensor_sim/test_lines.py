@@ -207,14 +207,14 @@ def test_feet_that_somebody_hides_must_stay_clear_for_longer() -> None:
     ("beyond", "seconds", "told"),
     [
         (0.10, 0.4, ["forward", "backward"]),
-        (0.10, 0.0, []),
-        # In the dead band, for however long.
+        # Half in the dead band: a crossing only for whoever stays there.
         (0.05, 0.4, []),
-        (0.05, 5.0, []),
+        (0.05, 1.4, ["forward", "backward"]),
+        # Nearly on the line.
         (0.03, 5.0, []),
     ],
 )
-def test_who_turns_round_beyond_the_line_crossed_it_if_far_enough_for_long_enough(
+def test_who_turns_round_beyond_the_line_crossed_it_if_far_enough_or_long_enough(
     beyond: float, seconds: float, told: list[str]
 ) -> None:
     """``beyond`` in heights of the person."""
