@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,11 +15,12 @@ from msgspec import UNSET
 from sensor_sim.detection import Box, Detection
 from sensor_sim.perception import Perception
 from sensor_sim.perception.geometry import cut_at_side, find_nadir, foot
+from sensor_sim.pixels.rendered import Thing
 from sensor_sim.pixels.rendered.camera import Camera
 from sensor_sim.pixels.rendered.crowd import Leg, State, Walker
 from sensor_sim.pixels.rendered.entrance import Entrance
 from sensor_sim.pixels.rendered.figures import random_look
-from sensor_sim.pixels.rendered.shop import BESIDE
+from sensor_sim.pixels.rendered.shop import Shop, shop
 from sensorapp import wire
 
 NOON = 1_772_366_400.0
@@ -45,40 +48,45 @@ def test_the_nadir_is_where_the_floor_straight_below_the_camera_is(tilt: float, 
     assert find_nadir(mounted(camera)) == pytest.approx((below[0] / 400, below[1] / 300))
 
 
-@pytest.mark.parametrize("x", SIDES)
-def test_whoever_is_seen_leaning_stands_farther_in(x: float) -> None:
-    seen = 0
-    for seed, y in itertools.product(range(4), (-0.3, 0.5, 1.2)):
+class Leaning(NamedTuple):
+    """Somebody in view: how far to the right of where they stand the foot is, with and without the nadir."""
+
+    thing: Thing
+    foot: float
+    known: float
+    unknown: float
+
+
+def leaning(seeds: Iterable[int], xs: Iterable[float], ys: Iterable[float]) -> Iterator[Leaning]:
+    """One after the other at each of these places."""
+    for seed, x, y in itertools.product(seeds, xs, ys):
         world = with_somebody(seed, x, y)
         camera, state = world.shop.camera, world.walkers[0].state
-        raster = camera.raster(400, 300)
+        raster, below = camera.raster(400, 300), find_nadir(mounted(camera))
         stands = camera.project(np.array([[state.x, state.y, 0.0]]), raster)[0, 0] / raster.width
         for thing in world.view(40, 30).things:
-            if thing.visible > 0.9:  # else behind the wall, or beyond the picture's edge
-                known = foot(thing.box, find_nadir(mounted(camera)))[0] - stands
-                unknown = foot(thing.box)[0] - stands
-                assert abs(known) < 0.05
-                assert abs(known) < 0.5 * abs(unknown) or not x
-                seen += 1
-    assert seen >= 6
+            known = foot(thing.box, below)[0]
+            yield Leaning(thing, known, known - stands, foot(thing.box)[0] - stands)
+
+
+@pytest.mark.parametrize("x", SIDES)
+def test_whoever_is_seen_leaning_stands_farther_in(x: float) -> None:
+    # Else behind the wall, or beyond the picture's edge.
+    seen = [one for one in leaning(range(4), [x], (-0.3, 0.5, 1.2)) if one.thing.visible > 0.9]
+    assert len(seen) >= 6
+    for one in seen:
+        assert abs(one.known) < 0.05
+        assert abs(one.known) < 0.5 * abs(one.unknown) or not x
 
 
 def test_whoever_a_side_cuts_off_stands_no_farther_from_there_than_without_the_lean() -> None:
-    wrong: dict[bool, list[float]] = {True: [], False: []}
-    for seed, y, x, side in itertools.product(range(3), (0.5, 1.2), np.arange(1.3, 3.0, 0.15), (-1, 1)):
-        world = with_somebody(seed, side * float(x), y)
-        camera, state = world.shop.camera, world.walkers[0].state
-        raster = camera.raster(400, 300)
-        stands = camera.project(np.array([[state.x, state.y, 0.0]]), raster)[0, 0] / raster.width
-        for thing in world.view(40, 30).things:
-            if cut_at_side(thing.box):
-                point = find_nadir(mounted(camera))
-                wrong[True].append(abs(foot(thing.box, point)[0] - stands))
-                wrong[False].append(abs(foot(thing.box)[0] - stands))
-                assert thing.box.left <= foot(thing.box, point)[0] <= thing.box.right
-    assert len(wrong[True]) > 20
+    xs = [side * x for x in np.arange(1.3, 3.0, 0.15).tolist() for side in (-1, 1)]
+    cut = [one for one in leaning(range(3), xs, (0.5, 1.2)) if cut_at_side(one.thing.box)]
+    assert len(cut) > 20
+    assert all(one.thing.box.left <= one.foot <= one.thing.box.right for one in cut)
+    known, unknown = (np.abs([(one.known, one.unknown) for one in cut])).T
     for share in (50, 90):
-        assert np.percentile(wrong[True], share) < np.percentile(wrong[False], share)
+        assert np.percentile(known, share) < np.percentile(unknown, share)
 
 
 BOXES = st.tuples(st.floats(-1, 2), st.floats(-1, 2), st.floats(0, 1), st.floats(0, 1))
@@ -95,16 +103,19 @@ def test_nobody_leans_beyond_the_nadir(place: tuple[float, float, float, float],
     assert moved * (x - box.centre[0]) >= 0
 
 
-@pytest.mark.parametrize(("camera", "count"), [(True, 1), (False, 0)])
-def test_who_stands_within_a_zone_and_leans_out_of_it_is_in_it(camera: bool, count: int) -> None:
-    world = with_somebody(3, 0.0, 0.0)
-    (right, far), (_, near) = world.shop.foyer[1:3]
-    world = with_somebody(3, right - 0.15, world.shop.threshold - (far + near) / 2)
-    [thing] = world.view(40, 30).things
-    scene = wire.convert(dict(world.scene), wire.Scene)
+def perception_at(place: Shop, camera: bool) -> Perception:
+    scene = wire.convert(place.scene(), wire.Scene)
     if not camera:
         scene.camera = UNSET
-    perception = Perception(scene)
+    return Perception(scene)
+
+
+@pytest.mark.parametrize(("camera", "count"), [(True, 1), (False, 0)])
+def test_who_stands_within_a_zone_and_leans_out_of_it_is_in_it(camera: bool, count: int) -> None:
+    place = shop(3)
+    (right, far), (_, near) = place.foyer[1:3]
+    [thing] = with_somebody(3, right - 0.15, place.threshold - (far + near) / 2).view(40, 30).things
+    perception = perception_at(place, camera)
     told = [
         event.count
         for frame in range(40)
@@ -117,20 +128,12 @@ def test_who_stands_within_a_zone_and_leans_out_of_it_is_in_it(camera: bool, cou
 @pytest.mark.parametrize(("camera", "count"), [(True, 1), (False, 0)])
 def test_who_crosses_a_line_near_its_end_leans_beyond_it(camera: bool, count: int) -> None:
     """The line is as wide as the door on the floor; 12 cm from the jamb somebody comes in."""
-    door = Entrance(3, NOON, "low").shop.door
-    told = []
-    perception = None
-    for frame, y in enumerate(np.linspace(-0.8, 0.9, 40)):
-        world = with_somebody(3, door.right - 0.12, float(y))
-        if not perception:
-            scene = wire.convert(dict(world.scene), wire.Scene)
-            (ax, ay), (bx, by) = scene.lines[0].points
-            inset = BESIDE / (door.right - door.left + 2 * BESIDE)
-            x, slope = inset * (bx - ax), inset * (by - ay)
-            scene.lines[0].points = (ax + x, ay + slope), (bx - x, by - slope)
-            if not camera:
-                scene.camera = UNSET
-            perception = Perception(scene)
-        found = [Detection("person", 0.9, thing.box) for thing in world.view(40, 30).things]
-        told += list(perception.observe(NOON + frame / 15, found))
+    place = shop(3)
+    (left, right), y = (place.door.left, place.door.right), place.threshold
+    perception = perception_at(place._replace(line=((left, y), (right, y))), camera)
+    told: list[wire.Event] = []
+    for frame, before in enumerate(np.linspace(-0.8, 0.9, 40).tolist()):
+        things = with_somebody(3, right - 0.12, before).view(40, 30).things
+        found = [Detection("person", 0.9, thing.box) for thing in things]
+        told += perception.observe(NOON + frame / 15, found)
     assert sum(isinstance(event, wire.Crossing) for event in told) == count

@@ -54,12 +54,11 @@ Happening = Crossed | Stayed | Occupied | Stocked
 
 
 class Thing(NamedTuple):
-    """An object in view. ``box`` is its outline as if nothing stood before it, cut off at the picture's edge,
-    and a person's ends where the toes would be if the person stood still, unless the camera sees what is straight below
-    it (``Stage._standing``);
-    ``visible`` the share of its pixels (those beyond the picture's edge included) that can be seen. ``mark`` is
-    the part by which it is told apart from its like, where it has one: somebody's head and shoulders, not cut
-    off at the edge.
+    """An object in view. ``box`` is its outline as if nothing stood before it, cut off at the picture's edge;
+    a person's ends where the toes would be if the person stood still, unless the camera sees what is straight
+    below it (``Stage._standing``). ``visible`` is the share of its pixels (those beyond the picture's edge
+    included) that can be seen. ``mark`` is the part by which it is told apart from its like, where it has one:
+    somebody's head and shoulders, not cut off at the edge.
     """
 
     number: int

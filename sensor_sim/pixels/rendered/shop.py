@@ -12,7 +12,7 @@ from sensor_sim.pixels.rendered.camera import ASPECT, Camera
 from sensor_sim.pixels.rendered.crowd import Leg, Walker
 from sensor_sim.pixels.rendered.furniture import furnished
 from sensor_sim.pixels.rendered.solids import Colour
-from sensor_sim.pixels.rendered.stage import TOES, Look
+from sensor_sim.pixels.rendered.stage import Look, toes
 from sensor_sim.pixels.rendered.surfaces import (
     FLOORS,
     WALLS,
@@ -58,7 +58,7 @@ class Shop(NamedTuple):
 
     def _seen(self, spots: tuple[Spot, ...]) -> list[tuple[float, float]]:
         raster = self.camera.raster(4000, 3000)
-        points = self.camera.project(np.array([[x, y - TOES, 0.0] for x, y in spots]), raster)
+        points = self.camera.project(toes(spots), raster)
         fractions = np.clip(points / (raster.width, raster.height), 0, 1)
         return [(round(x, 4), round(y, 4)) for x, y in fractions.tolist()]
 

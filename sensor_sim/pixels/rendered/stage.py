@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -61,6 +61,11 @@ class Look(NamedTuple):
     share: float
     shadow: float
     tint: Colour = (1.0, 1.0, 1.0)
+
+
+def toes(spots: Iterable[tuple[float, float]]) -> Floats:
+    """Where on the floor the toes are of people who stand still there, N x 3."""
+    return np.array([[x, y - TOES, 0.0] for x, y in spots])
 
 
 class Stage:
@@ -138,10 +143,10 @@ class Stage:
 
         Feet swing to and fro by a tenth of the box, and it is the person who crosses a line.
         """
-        toes = np.array([[actor.x, actor.y - TOES, 0.0]])
-        if float(self.camera.seen(toes)[0, 2]) < NEAR:
+        where = toes([(actor.x, actor.y)])
+        if float(self.camera.seen(where)[0, 2]) < NEAR:
             return box
-        end = float(self.camera.project(toes, self.camera.raster(columns, rows))[0, 1]) / rows
+        end = float(self.camera.project(where, self.camera.raster(columns, rows))[0, 1]) / rows
         return box._replace(bottom=min(max(end, box.top), 1.0))
 
     def _mark(self, placed: Placed, columns: int, rows: int) -> Box | None:
