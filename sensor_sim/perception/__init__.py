@@ -56,8 +56,12 @@ class Perception:
             for slot in self._slots:
                 yield from slot.observe(at, self._places)
 
-    def interrupt(self) -> Iterator[wire.Visit]:
-        """The view is lost: visits end, everything else is forgotten; what is not seen is not known."""
+    def interrupt(self) -> Iterator[wire.Crossing | wire.Visit]:
+        """The view is lost: whoever stood clear beyond a line has crossed it, visits end, everything else is
+        forgotten; what is not seen is not known."""
+        sighting = self._tracker.give_up()
+        for line in self._lines:
+            yield from line.observe(sighting)
         for zone in self._zones:
             yield from zone.close()
         self._start()

@@ -73,6 +73,11 @@ class Tracker:
                 self._begin(at, detection)
         return self._sort_out(at)
 
+    def give_up(self) -> Sighting:
+        """The view is lost, and with it everybody."""
+        ended, self._tracks = self._tracks, []
+        return Sighting(seen=[], hidden=[], ended=ended)
+
     def _by_score(self, detections: Iterable[Detection]) -> tuple[list[Detection], list[Detection]]:
         clear: list[Detection] = []
         dim: list[Detection] = []

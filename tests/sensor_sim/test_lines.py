@@ -58,11 +58,13 @@ def crossings(where: Where, detector: Detector, people: list[Person]) -> list[st
     return told_at(where.ends, detector, people)
 
 
-def told_at(ends: tuple[Point, Point], detector: Detector, people: list[Person]) -> list[str]:
-    """Directions, in the order in which they are told."""
+def told_at(
+    ends: tuple[Point, Point], detector: Detector, people: list[Person], tail: float = 3.0
+) -> list[str]:
+    """Directions, in the order in which they are told, until ``tail`` seconds after everybody stood still."""
     line = wire.Line(id=7, name="line", points=ends)
     perception = Perception(wire.Scene(version=1, lines=[line]))
-    events = [event for at, found in detector.frames(people) for event in perception.observe(at, found)]
+    events = [event for at, found in detector.frames(people, tail) for event in perception.observe(at, found)]
     events += perception.interrupt()
     assert all(isinstance(event, wire.Crossing) and event.line == 7 for event in events)
     return [event.direction for event in events if isinstance(event, wire.Crossing)]
@@ -229,6 +231,14 @@ def test_who_is_lost_beyond_the_line_has_crossed_it(seconds: float, told: list[s
     lost = Person(1.0, [((0.4, 0.35), 1.0, True), ((0.4, 0.53), seconds, True), ((0.4, 0.53), 3.0, False)])
     people = [lost, Person(0.0, [((0.4, 0.72), 8.0, True)])]
     assert told_at(((0.1, 0.5), (0.9, 0.5)), Detector(1, tremble=0.0), people) == told
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.4, ["forward"]), (0.1, [])])
+def test_who_is_beyond_the_line_when_the_view_is_lost_has_crossed_it(seconds: float, told: list[str]) -> None:
+    """As above, but everybody is gone at once."""
+    walker = Person(1.0, [((0.4, 0.35), 1.0, True), ((0.4, 0.53), seconds, True)])
+    people = [walker, Person(0.0, [((0.4, 0.72), walker.end, True)])]
+    assert told_at(((0.1, 0.5), (0.9, 0.5)), Detector(1, tremble=0.0), people, tail=0.0) == told
 
 
 ADULT = Person(1.0, [((0.4, 0.35), 1.0, True), ((0.4, 0.65), 2.0, True)])
