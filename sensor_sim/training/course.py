@@ -18,15 +18,17 @@ from sensor_sim.package import CARD, WEIGHTS, Card, Package, load_package
 from sensor_sim.pixels import Image
 from sensor_sim.training import evaluate, export, pictures
 from sensor_sim.training.augment import augment
+from sensor_sim.training.detector import Detector
 from sensor_sim.training.pictures import Album, Order
 from sensor_sim.training.quantise import quantise
 from sensor_sim.training.recipes import Recipe
-from sensor_sim.training.train import CHECKPOINT, train
+from sensor_sim.training.train import train
 
 STEPS = ("render", "train", "quantise", "evaluate")
 # Pictures on which the ranges of the integers are measured.
 CALIBRATION = 160
 FLOAT = "float.onnx"
+NETWORK = "network.pt"
 READ_ME = "README.md"
 TABLE = "## Measured on pictures of unseen worlds"
 
@@ -64,15 +66,20 @@ def _render(course: Course) -> None:
 
 def _train(course: Course) -> None:
     recipe = course.recipe
-    with _bar("training") as bar:
-        train(recipe.shape, recipe.plan, course.albums("training"), course.folder, bar)
+    network: Detector | None = None
+    for number, plan in enumerate(recipe.plans, 1):
+        with _bar(f"training {number}/{len(recipe.plans)}") as bar:
+            checkpoint = course.folder / f"checkpoint-{number}.pt"
+            network = train(recipe.shape, plan, course.albums("training"), checkpoint, bar, network)
+    assert network
+    torch.save(network.state_dict(), course.folder / NETWORK)
 
 
 def _quantise(course: Course) -> None:
-    """Write the package, and beside the checkpoint the same network in floats."""
+    """Write the package, and beside the checkpoints the same network in floats."""
     recipe, shape = course.recipe, course.recipe.shape
     network = shape.build()
-    network.load_state_dict(torch.load(course.folder / CHECKPOINT, weights_only=True)["averaged"])
+    network.load_state_dict(torch.load(course.folder / NETWORK, weights_only=True))
     network.rescore(*recipe.rescored)
     floats = export.export_cells(network, shape.width, shape.height)
     integers = quantise(floats, _calibration(course))
@@ -84,7 +91,7 @@ def _quantise(course: Course) -> None:
 
 def _calibration(course: Course) -> Iterator[Image]:
     """Training pictures with the mildest changes."""
-    shape, plan = course.recipe.shape, course.recipe.plan
+    shape, plan = course.recipe.shape, course.recipe.plans[-1]
     for album in course.albums("training"):
         for number in np.linspace(0, len(album) - 1, CALIBRATION).astype(int).tolist():
             random = np.random.default_rng((plan.seed, number))

@@ -10,16 +10,18 @@ from torch.nn import functional
 BOX_WEIGHT = 5.0
 
 
-def loss(output: Tensor, heat: Tensor, care: Tensor, boxes: Tensor, weights: Tensor) -> Tensor:
+def loss(
+    output: Tensor, heat: Tensor, care: Tensor, boxes: Tensor, weights: Tensor, *, ends_weight: float = 0.0
+) -> Tensor:
     """The loss of a batch: the network's output against targets as :mod:`sensor_sim.training.targets` has
-    them, each with a dimension for the batch before the others."""
+    them, each with a dimension for the batch before the others. ``ends_weight`` is that of how far a box ends
+    too high or too low, beside that of the whole box."""
     classes = heat.shape[1]
     things = (heat == 1.0).sum().clamp(min=1)
     wrong_heat = focal(output[:, :classes], heat, care[:, None]) / things
-    wrong_boxes = (weights * (1 - overlap(corners(output[:, classes:]), boxes))).sum() / weights.sum().clamp(
-        min=1
-    )
-    return wrong_heat + BOX_WEIGHT * wrong_boxes
+    found = corners(output[:, classes:])
+    wrong = BOX_WEIGHT * (1 - overlap(found, boxes)) + ends_weight * ends_apart(found, boxes)
+    return wrong_heat + (weights * wrong).sum() / weights.sum().clamp(min=1)
 
 
 def focal(logits: Tensor, heat: Tensor, care: Tensor) -> Tensor:
@@ -38,6 +40,12 @@ def corners(sides: Tensor) -> Tensor:
     x = (torch.arange(across, dtype=sides.dtype) + 0.5)[None, :].expand(down, across)
     top, left, bottom, right = sides.clamp(-8, 6).exp().unbind(1)
     return torch.stack([y - top, x - left, y + bottom, x + right], dim=1)
+
+
+def ends_apart(found: Tensor, boxes: Tensor) -> Tensor:
+    """How far apart the lower sides of boxes (b x 4 x h x w) are, in heights of ``boxes``; at most 1."""
+    height = (boxes[:, 2] - boxes[:, 0]).clamp(min=1e-6)
+    return ((found[:, 2] - boxes[:, 2]).abs() / height).clamp(max=1)
 
 
 def overlap(a: Tensor, b: Tensor) -> Tensor:

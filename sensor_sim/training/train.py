@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sensor_sim.errors import SensorError
 from sensor_sim.training.augment import Changes, augment
 from sensor_sim.training.detector import Detector
 from sensor_sim.training.losses import loss
 from sensor_sim.training.pictures import Album
 from sensor_sim.training.targets import assign
 
-CHECKPOINT = "checkpoint.pt"
 # The share of the steps in which the learning rate grows, and in which the average takes hold.
 WARM_UP = 0.05
 WEIGHT_DECAY = 0.02
@@ -47,46 +47,59 @@ class Shape:
 
 @dataclass(frozen=True)
 class Plan:
-    """``joins`` are the epochs from which on each of the albums takes part. ``settle`` epochs at the end, of
-    ``epochs``, are trained with the milder ``last_changes``. The network sees ``crop`` pixels at a time.
+    """``settle`` epochs at the end, of ``epochs``, are trained with the milder ``last_changes``. The network sees
+    ``crop`` pixels at a time. ``ends`` is the weight of where boxes end (:mod:`~sensor_sim.training.losses`).
     """
 
     seed: int
     epochs: int
     batch: int
     rate: float
-    joins: tuple[int, ...]
     changes: Changes
     last_changes: Changes
     crop: tuple[int, int]
     settle: int = 1
+    ends: float = 0.0
     average: float = 0.998  # of the weights, per step
 
 
 Report = Callable[[int, int, float], None]  # steps done, of how many, loss
 
 
-def train(shape: Shape, plan: Plan, albums: Sequence[Album], folder: Path, report: Report) -> Detector:
-    """Train to the plan's end, going on from the checkpoint in ``folder`` if there is one."""
-    steps = [math.ceil(len(_numbers(plan, albums, epoch)) / plan.batch) for epoch in range(plan.epochs)]
-    training = _Training(shape, plan)
-    training.load(folder / CHECKPOINT)
+def train(
+    shape: Shape,
+    plan: Plan,
+    albums: Sequence[Album],
+    checkpoint: Path,
+    report: Report,
+    begin: Detector | None = None,
+) -> Detector:
+    """Train to the plan's end, going on from the checkpoint if there is one, else from the network ``begin``, else
+    from the plan's seed.
+
+    Raises :class:`SensorError` if the checkpoint is of another plan.
+    """
+    steps = math.ceil(sum(map(len, albums)) / plan.batch)
+    training = _Training(shape, plan, begin)
+    training.load(checkpoint)
     while training.epoch < plan.epochs:
         batches = _ahead(_batches(shape, plan, albums, training.epoch))
-        for done, batch in enumerate(batches, sum(steps[: training.epoch])):
-            wrong = training.step(done, sum(steps), batch)
-            report(done + 1, sum(steps), wrong)
+        for done, batch in enumerate(batches, training.epoch * steps):
+            wrong = training.step(done, plan.epochs * steps, batch)
+            report(done + 1, plan.epochs * steps, wrong)
         training.epoch += 1
-        training.keep(folder / CHECKPOINT)
+        training.keep(checkpoint)
     averaged: Detector = training.averaged
     return averaged
 
 
 class _Training:
-    def __init__(self, shape: Shape, plan: Plan) -> None:
+    def __init__(self, shape: Shape, plan: Plan, begin: Detector | None) -> None:
         torch.manual_seed(plan.seed)
         self.plan, self.epoch = plan, 0
-        self.network = shape.build().to(memory_format=torch.channels_last).train()
+        self._words = f"{shape} {plan}"
+        network = copy.deepcopy(begin) if begin else shape.build()
+        self.network = network.to(memory_format=torch.channels_last).train()
         self.averaged = copy.deepcopy(self.network).eval()
         self.optimiser = torch.optim.AdamW(self.network.parameters(), plan.rate, weight_decay=WEIGHT_DECAY)
 
@@ -98,7 +111,7 @@ class _Training:
         # Twice as fast where the CPU multiplies bfloat16; weights and loss stay floats.
         with torch.autocast("cpu", dtype=torch.bfloat16):
             output = self.network(pictures.contiguous(memory_format=torch.channels_last))
-        wrong = loss(output.float(), *targets)
+        wrong = loss(output.float(), *targets, ends_weight=self.plan.ends)
         self.optimiser.zero_grad()
         wrong.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), LONGEST_GRADIENT)
@@ -119,6 +132,8 @@ class _Training:
         if not path.exists():
             return
         state = torch.load(path, weights_only=True)
+        if state.get("plan") != self._words:
+            raise SensorError(f"{path}: trained by another plan; remove it to train anew")
         self.epoch = state["epoch"]
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
@@ -126,6 +141,7 @@ class _Training:
 
     def keep(self, path: Path) -> None:
         state = {
+            "plan": self._words,
             "epoch": self.epoch,
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -143,19 +159,9 @@ def pace(done: float) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
 
 
-def _numbers(plan: Plan, albums: Sequence[Album], epoch: int) -> list[tuple[int, int]]:
-    """Album and picture of everything that takes part in an epoch."""
-    return [
-        (which, number)
-        for which, (album, joins) in enumerate(zip(albums, plan.joins, strict=True))
-        if joins <= epoch
-        for number in range(len(album))
-    ]
-
-
 def _batches(shape: Shape, plan: Plan, albums: Sequence[Album], epoch: int) -> Iterator[list[Tensor]]:
     """Pictures (b x 3 x h x w, 0 to 1) and their targets."""
-    numbers = _numbers(plan, albums, epoch)
+    numbers = [(which, number) for which, album in enumerate(albums) for number in range(len(album))]
     order = np.random.default_rng((plan.seed, epoch)).permutation(len(numbers))
     for first in range(0, len(order), plan.batch):
         chosen = [numbers[i] for i in order[first : first + plan.batch]]

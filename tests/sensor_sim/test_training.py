@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from sensor_sim.detection import Box, Detection
+from sensor_sim.errors import SensorError
 from sensor_sim.network import Network
 from sensor_sim.package import load_package
 from sensor_sim.pixels.rendered import Thing, View
@@ -183,8 +184,7 @@ def tiny() -> tuple[Any, Any, Any]:
 
     shape = train.Shape(WIDTH, HEIGHT, 1, channels=(8, 12, 16, 16), depths=(0, 0, 0), head=12)
     plan = train.Plan(
-        seed=3, epochs=2, batch=2, rate=5e-3, joins=(0,), changes=GENTLE, last_changes=GENTLE,
-        crop=(WIDTH, HEIGHT),
+        seed=3, epochs=2, batch=2, rate=5e-3, changes=GENTLE, last_changes=GENTLE, crop=(WIDTH, HEIGHT),
     )  # fmt: skip
     return train, shape, plan
 
@@ -198,30 +198,75 @@ def weights(network: Any) -> list[np.ndarray[Any, Any]]:
 
 def test_going_on_is_the_same_as_never_having_stopped(album: Album, tmp_path: Path) -> None:
     train, shape, plan = tiny()
-    (tmp_path / "once").mkdir()
-    once = train.train(shape, plan, [album], tmp_path / "once", untold)
+    once = train.train(shape, plan, [album], tmp_path / "once.pt", untold)
 
     def interrupt(done: int, of: int, wrong: float) -> None:
         if done == 4:  # one step into the second epoch
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        train.train(shape, plan, [album], tmp_path, interrupt)
-    again = train.train(shape, plan, [album], tmp_path, untold)
+        train.train(shape, plan, [album], tmp_path / "again.pt", interrupt)
+    again = train.train(shape, plan, [album], tmp_path / "again.pt", untold)
     assert all((a == b).all() for a, b in zip(weights(once), weights(again), strict=True))
 
 
-def test_an_album_joins_in_its_epoch(album: Album) -> None:
-    train, _, plan = tiny()
-    joined = replace(plan, joins=(0, 1))
-    assert [len(train._numbers(joined, [album, album], epoch)) for epoch in range(2)] == [6, 12]
+def test_a_checkpoint_of_another_plan_is_not_gone_on_with(album: Album, tmp_path: Path) -> None:
+    train, shape, plan = tiny()
+    train.train(shape, plan, [album], tmp_path / "checkpoint.pt", untold)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    for other in (replace(plan, seed=4), replace(plan, epochs=3)):
+        with pytest.raises(
+            SensorError, match=r"checkpoint\.pt: trained by another plan; remove it to train anew"
+        ):
+            train.train(shape, other, [album], tmp_path / "checkpoint.pt", untold)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_a_later_plan_goes_on_from_the_network_of_the_one_before(album: Album, tmp_path: Path) -> None:
+    train, shape, plan = tiny()
+    first = train.train(shape, plan, [album], tmp_path / "first.pt", untold)
+    before = [value.copy() for value in weights(first)]
+    still = replace(plan, rate=0.0, epochs=1)
+    second = train.train(shape, still, [album], tmp_path / "second.pt", untold, first)
+    learnt = {name for name, _ in first.named_parameters()}
+    for name, a, b in zip(first.state_dict(), before, weights(second), strict=True):
+        assert name not in learnt or np.allclose(a, b), name
+    train.train(shape, replace(plan, seed=4), [album], tmp_path / "third.pt", untold, first)
+    assert all((a == b).all() for a, b in zip(before, weights(first), strict=True)), (
+        "the first one was changed"
+    )
+
+
+def test_boxes_that_end_elsewhere_cost_more_where_ends_count() -> None:
+    tiny()
+    import torch
+
+    from sensor_sim.training import losses
+
+    boxes = torch.tensor([2.0, 2.0, 6.0, 4.0])[None, :, None, None].expand(1, 4, 8, 8)
+    there = torch.ones(1, 1, 8, 8)
+    found = boxes + torch.tensor([0.0, 0.0, 1.0, 0.0])[None, :, None, None]
+    assert losses.ends_apart(found, boxes) == pytest.approx(np.full((1, 8, 8), 0.25))
+    assert losses.ends_apart(boxes, boxes) == pytest.approx(np.zeros((1, 8, 8)))
+    assert losses.ends_apart(boxes + 100, boxes) == pytest.approx(np.ones((1, 8, 8)))
+    output = torch.zeros(1, 5, 8, 8)
+    plain, with_ends = (
+        losses.loss(output, there, there[:, 0], boxes, there[:, 0], ends_weight=weight)
+        for weight in (0.0, 3.0)
+    )
+    apart = losses.ends_apart(losses.corners(output[:, 1:]), boxes).mean()
+    assert float(with_ends - plain) == pytest.approx(3 * float(apart), rel=1e-5)
 
 
 def test_a_few_pictures_can_be_learnt(album: Album, tmp_path: Path) -> None:
     train, shape, plan = tiny()
     told: list[float] = []
     train.train(
-        shape, replace(plan, epochs=60), [album], tmp_path, lambda done, of, wrong: told.append(wrong)
+        shape,
+        replace(plan, epochs=60),
+        [album],
+        tmp_path / "checkpoint.pt",
+        lambda done, of, wrong: told.append(wrong),
     )
     assert np.mean(told[-9:]) < 0.3 * np.mean(told[:9])
 
@@ -299,7 +344,7 @@ def test_from_a_recipe_to_a_package(tmp_path: Path, capsys: pytest.CaptureFixtur
         training=(replace(ORDER, count=24),),
         unseen=(replace(ORDER, count=8, first_seed=90),),
         shape=shape,
-        plan=replace(plan, epochs=25, batch=4),
+        plans=(replace(plan, epochs=20, batch=4), replace(plan, epochs=5, batch=4, ends=1.0)),
         thinning=export.Thinning(10, 0.5),
         score=0.3,
     )
