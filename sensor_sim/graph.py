@@ -92,6 +92,7 @@ def read_graph(model: onnx.ModelProto, measure: Measure) -> Graph:
     work their sizes out while they run, and what depends on the picture is as large as it was on that run.
     Of the bodies of ``If`` and ``Loop`` only the weights count.
     """
+    measured = dict(measure(_giving_out_all(model)))  # refuses a network without an input
     tensors = dict(_tensors(model.graph))
     own = {tensor.name for tensor in model.graph.initializer}
     return Graph(
@@ -99,7 +100,7 @@ def read_graph(model: onnx.ModelProto, measure: Measure) -> Graph:
         next(value.name for value in model.graph.input if value.name not in own),
         [output.name for output in model.graph.output],
         {name: Shape(t.dims) for name, t in tensors.items() if t.data_type not in NO_WEIGHTS},
-        {name: Shape(t.dims) for name, t in tensors.items()} | dict(measure(_giving_out_all(model))),
+        {name: Shape(t.dims) for name, t in tensors.items()} | measured,
     )
 
 

@@ -69,6 +69,7 @@ def _measure(weights: bytes, card: Input) -> Mapping[str, Shape]:
     """The shapes of the input and of all outputs, on a black picture."""
     session = _session(weights, threads=1, optimised=False)
     name, tensor = _check_input(session, card), _black(card)
+    _check_results(session)
     names = [output.name for output in session.get_outputs()]
     outputs = _run(session, names, name, tensor)
     return {name: tensor.shape} | {name: output.shape for name, output in zip(names, outputs, strict=True)}
@@ -124,6 +125,15 @@ def _check_input(session: onnxruntime.InferenceSession, card: Input) -> str:
     if tensor.type != f"tensor({card.dtype})":
         raise SensorError(f"input.dtype: the card says {card.dtype}, the network takes {tensor.type}")
     return str(tensor.name)
+
+
+def _check_results(session: onnxruntime.InferenceSession) -> None:
+    for result in session.get_outputs():
+        if not result.type.startswith("tensor("):
+            raise SensorError(
+                f"model.onnx: {result.name!r} has the type {result.type}, and the chip works with tensors alone; "
+                "export the network without sequences and optional values"
+            )
 
 
 def _first_line(error: Exception) -> str:

@@ -74,6 +74,26 @@ def with_second_input() -> bytes:
     return saved(model)
 
 
+def without_input() -> bytes:
+    model = good()
+    del model.graph.input[:]
+    return saved(model)
+
+
+def with_sequence() -> bytes:
+    """The good network with a sequence of pictures of two sizes, of which one is taken out again."""
+    model = good()
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0), "first"))
+    model.graph.node.extend(
+        [
+            n("MaxPool", ["image"], ["half"], kernel_shape=[2, 2], strides=[2, 2]),
+            n("SequenceConstruct", ["image", "half"], ["pictures"]),
+            n("SequenceAt", ["pictures", "first"], ["picture"]),
+        ]
+    )
+    return saved(model)
+
+
 def in_a_branch(values: Any) -> bytes:
     """Weights hidden in the body of an operator."""
     constant = n("Constant", [], ["hidden"], value=numpy_helper.from_array(np.asarray(values, np.float32)))
@@ -146,6 +166,13 @@ BROKEN: dict[str, tuple[bytes, str]] = {
         with_node(n("MatMul", ["image", "boxes_value"], ["m"])), "model.onnx: "
     ),
     "outputs that are none of the card's": (constant_model(boxes=[[0, 0, 1, 1]]), "imx500_pp reads 4 outputs"),
+    "no input": (without_input(), "the network has 0 inputs; one picture goes into one"),
+    "a sequence": (
+        with_sequence(),
+        "'pictures' has the type seq(tensor(float)), and the chip works with tensors alone; export the network "
+        "without sequences",
+    ),
+    "an optional value": (with_node(n("Optional", ["image"], ["perhaps"])), "'perhaps' has the type optional(tensor(float))"),
     "two inputs": (
         with_second_input(),
         "the network has 2 inputs",
