@@ -21,7 +21,8 @@ from sensorapp import wire
 class Deployer:
     """Deploys into ``slots``.
 
-    ``check`` is given a package, raises :class:`SensorError` if the chip cannot run it and returns its digest.
+    ``check`` is given a package, raises :class:`SensorError` if the chip cannot run it and returns its digest;
+    whatever else it raises ends the deployment, too.
     ``tell`` is given each step after it is durable, and again after a power loss unless it had returned and that
     was durable, too: it has to keep each number of a journal's name once.
     """
@@ -90,6 +91,10 @@ class Deployer:
             digest = self._check(path)
         except SensorError as error:
             raise FailedError("failed", str(error)) from None
+        except Exception as error:  # else each retry would end here, and the deployment never
+            raise FailedError(
+                "failed", f"{path}: the package cannot be checked: {error!r}; report this, and deploy another"
+            ) from error
         if path == slots.staged:
             slots.keep_staged(request.hash)
         slot = Slot(request.version, request.hash, digest, self._at())

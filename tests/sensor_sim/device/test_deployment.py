@@ -180,6 +180,21 @@ def test_what_the_chip_cannot_run_is_not_installed(device: Device, server: Packa
     assert device.held() == [None, OLD, None, None]
 
 
+def test_a_check_that_breaks_ends_the_deployment(device: Device, server: PackageServer) -> None:
+    """With what nobody thought of; the same asked again is another deployment."""
+
+    def break_down(path: Path) -> str:
+        raise ValueError("odd\nnumbers")
+
+    said = device.fails(request_for(NEW, server.url), break_down)
+    assert r"the package cannot be checked: ValueError('odd\nnumbers'); report this" in said
+    assert device.told == ["request_received", "downloading", "installing", "failed"]
+    assert device.held() == [None, OLD, None, None]
+    device.told.clear()
+    device.deploy(request_for(NEW, server.url))
+    assert device.told == DONE
+
+
 def test_another_request_ends_the_one_under_way(device: Device, server: PackageServer) -> None:
     def lose_power(path: Path) -> str:
         raise KeyboardInterrupt
