@@ -20,7 +20,8 @@ RETRY_S = 2.0
 
 def open_v4l2(device: str) -> cv2.VideoCapture:
     """``device`` is a number ("0") or a device file ("/dev/video0")."""
-    capture = cv2.VideoCapture(int(device) if device.isdecimal() else device, cv2.CAP_V4L2)
+    # By its file also where a number is given, as that may be larger than OpenCV takes.
+    capture = cv2.VideoCapture(f"/dev/video{device}" if device.isdecimal() else device, cv2.CAP_V4L2)
     # Old pictures are worth less than none: keep the driver's queue short.
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return capture

@@ -19,13 +19,17 @@ class ImageFolder:
     """The images of a folder in the order of their names, ``rate`` a second, the first at ``start``.
 
     Without a ``start`` the last one is now. They may differ in size; other files are passed over. Raises
-    :class:`SensorError` for a folder without images or, when its turn comes, an image that is damaged.
+    :class:`SensorError` for a folder without images or, when its turn comes, an image that is damaged or
+    too large.
     """
 
     def __init__(self, path: Path, rate: float, start: float | None = None) -> None:
-        if not path.is_dir():
-            raise SensorError(f"{path}: there is no such folder; --images takes a folder of images")
-        self._paths = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES)
+        try:
+            self._paths = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES)
+        except OSError as error:
+            raise SensorError(
+                f"{path}: cannot be read: {error.strerror}; --images takes a folder of images"
+            ) from None
         if not self._paths:
             raise SensorError(
                 f"{path}: no images in this folder; they are told by their names ({' '.join(sorted(SUFFIXES))})"
@@ -46,7 +50,12 @@ def _read(path: Path) -> Image:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise SensorError(f"{path}: cannot be read: {error.strerror}; check its rights") from None
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error:
+        raise SensorError(
+            f"{path}: the image is too large to be read; make it smaller or take it out of the folder"
+        ) from None
     if image is None:
         raise SensorError(f"{path}: no image, or a damaged one; replace it or take it out of the folder")
     return np.asarray(image, np.uint8)

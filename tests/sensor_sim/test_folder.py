@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import time
+import zlib
 from pathlib import Path
 
 import cv2
@@ -47,8 +49,14 @@ def test_without_a_start_the_last_image_is_now(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_none_or_holds_none(tmp_path: Path) -> None:
-    with pytest.raises(SensorError, match="gone: there is no such folder"):
-        ImageFolder(tmp_path / "gone", rate=1.0)
+    (tmp_path / "file").touch()
+    for name, reason in (
+        ("gone", "No such file or directory"),
+        ("file", "Not a directory"),
+        ("x" * 300, "File name too long"),
+    ):
+        with pytest.raises(SensorError, match=f"{name}: cannot be read: {reason}; --images takes a folder"):
+            ImageFolder(tmp_path / name, rate=1.0)
     with pytest.raises(SensorError, match=r"no images in this folder; .*\.png"):
         ImageFolder(tmp_path, rate=1.0)
 
@@ -63,6 +71,18 @@ def test_a_damaged_image_is_named_after_those_before_it(tmp_path: Path, damage: 
     assert int(next(frames).image.mean().round()) == 10
     with pytest.raises(SensorError, match=r"b\.jpg: no image, or a damaged one"):
         next(frames)
+
+
+def test_an_image_that_states_too_many_pixels(tmp_path: Path) -> None:
+    """A PNG whose head says 70000 x 70000."""
+    head = b"IHDR" + struct.pack(">2I5B", 70_000, 70_000, 8, 2, 0, 0, 0)
+    chunks = b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        for chunk in (head, b"IDAT" + zlib.compress(b""))
+    )
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    with pytest.raises(SensorError, match=r"a\.png: the image is too large to be read; make it smaller"):
+        list(ImageFolder(tmp_path, rate=1.0))
 
 
 def test_an_image_that_cannot_be_read(tmp_path: Path) -> None:

@@ -352,9 +352,10 @@ def test_a_model_that_is_not_what_its_card_says(video: Path, tmp_path: Path, sce
     assert "imx500_pp reads 4 outputs" in refused("--video", video, "--model", wrong, "--scene", scene)
 
 
-def test_a_camera_that_is_not_there(package: Path, scene: Path) -> None:
-    assert "camera /dev/video97: cannot be opened" in refused(
-        "--camera", "/dev/video97", "--model", package, "--scene", scene
+@pytest.mark.parametrize("camera", ["/dev/video97", "97", "9" * 14])
+def test_a_camera_that_is_not_there(package: Path, scene: Path, camera: str) -> None:
+    assert f"camera {camera}: cannot be opened" in refused(
+        "--camera", camera, "--model", package, "--scene", scene
     )
 
 
