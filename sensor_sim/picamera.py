@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 # How long a frame may take, with a margin for the first, before which the network is loaded into the camera.
 PATIENCE_S = 15.0
 RETRY_S = 2.0
+# The first frames may come without what the chip says; that so many do, for some seconds, is a fault.
+MOST_SILENT = 150
 
 MOST_TENSORS, MOST_DIMENSIONS = 16, 16
 # Name of the network, number of tensors; then for each how many values and dimensions, and their sizes.
@@ -73,7 +75,8 @@ class PiCamera:
 
     ``opener`` starts the camera. One that gives no frame for :data:`PATIENCE_S` seconds is started again, every
     ``retry`` seconds until that works; meanwhile None is given out, so that the time is known not to be observed.
-    Raises :class:`SensorError` if it cannot be started at first or closed in between, and for metadata that
+    So it is for the first frames until one tells the temperature. Raises :class:`SensorError` if none of
+    :data:`MOST_SILENT` does, if the camera cannot be started at first or closed in between, and for metadata that
     contradicts itself or the card.
     """
 
@@ -95,6 +98,7 @@ class PiCamera:
         self._labels = labels
         self._least_score = least_score
         self._temperature_c: float | None = None
+        self._silent = 0  # frames before the first temperature
         self._checked = False
 
     def __iter__(self) -> Iterator[Metadata | None]:
@@ -129,11 +133,14 @@ class PiCamera:
             log.warning("--picamera: here again")
             return
 
-    def _metadata(self, result: Result) -> Metadata:
+    def _metadata(self, result: Result) -> Metadata | None:
         if result.temperature_c is not None:
             self._temperature_c = result.temperature_c
         if self._temperature_c is None:
-            raise SensorError("SensorTemperature: the camera does not say it; update its software")
+            self._silent += 1
+            if self._silent >= MOST_SILENT:
+                raise SensorError("SensorTemperature: the camera does not say it; update its software")
+            return None
         found = None if result.outputs is None else self._detections(result.outputs)
         return Metadata(result.at, found, result.dnn_us, result.dsp_us, self._temperature_c)
 

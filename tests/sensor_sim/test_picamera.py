@@ -23,7 +23,7 @@ from sensor_sim.detection import Box, Detection, Metadata
 from sensor_sim.errors import SensorError
 from sensor_sim.package import Card
 from sensor_sim.perception import Perception
-from sensor_sim.picamera import PiCamera, check_intrinsics, open_camera, read, tensors
+from sensor_sim.picamera import MOST_SILENT, PiCamera, check_intrinsics, open_camera, read, tensors
 from sensorapp import wire
 from tests.sensor_sim import networks
 from tests.sensor_sim.people import START, unhurried
@@ -152,8 +152,20 @@ def test_the_last_temperature_stands_until_the_next() -> None:
     del silent["SensorTemperature"]
     camera = PiCamera(Recorded([cold, silent, frame(START + 2, None)]), card(), set(), 0.3)
     assert [metadata.temperature_c for metadata in found(camera, 3)] == [41.0, 41.0, 41.0]
+
+
+def test_first_frames_without_a_temperature_tell_nothing() -> None:
+    """A camera that never tells it is an error, but not at once."""
+    silent = frame(START, None)
+    del silent["SensorTemperature"]
+    frames = [*[silent] * (MOST_SILENT - 1), frame(START + 6, [PERSON])]
+    *before, metadata = islice(PiCamera(Recorded(frames), card(), {"person"}, 0.3), MOST_SILENT)
+    assert set(before) == {None}
+    assert metadata == Metadata(START + 6, [PERSON], 13_960, 12_360, 41.0)
+    never = iter(PiCamera(Recorded([silent] * MOST_SILENT), card(), set(), 0.3))
+    assert set(islice(never, MOST_SILENT - 1)) == {None}
     with pytest.raises(SensorError, match="SensorTemperature: the camera does not say it"):
-        seen(silent, card())
+        next(never)
 
 
 # --- to events -------------------------------------------------------------------------------------
