@@ -168,7 +168,11 @@ def open_camera(network: Path, card: Card) -> Camera:
         chip = IMX500(str(network))
         rate = check_intrinsics(chip.network_intrinsics, card)
         camera = Picamera2(chip.camera_num)
-        camera.start(camera.create_preview_configuration(controls={"FrameRate": rate}, buffer_count=12))
+        try:
+            camera.start(camera.create_preview_configuration(controls={"FrameRate": rate}, buffer_count=12))
+        except BaseException:
+            camera.close()  # else the next try finds it busy
+            raise
     except (RuntimeError, ValueError, OSError, IndexError) as error:
         raise SensorError(f"--picamera: the camera does not start: {error}; is it connected?") from None
     started: Camera = camera

@@ -333,6 +333,89 @@ def test_a_card_that_does_not_fit(says: Any, complaint: str) -> None:
         check_intrinsics(says, card())
 
 
+# --- opening it ------------------------------------------------------------------------------------
+
+
+class Library:
+    """The part of picamera2 that opens a camera, which notes in ``calls`` what is asked of it."""
+
+    def __init__(self, says: Any, **faults: Exception) -> None:
+        self._says = says
+        self._faults = faults
+        self.calls: list[tuple[Any, ...]] = []
+
+    def IMX500(self, network: str) -> Any:  # noqa: N802
+        self._note("IMX500", network)
+        return SimpleNamespace(camera_num=1, network_intrinsics=self._says)
+
+    def Picamera2(self, number: int) -> Library:  # noqa: N802
+        self._note("Picamera2", number)
+        return self
+
+    def create_preview_configuration(self, **asked: Any) -> dict[str, Any]:
+        self._note("configure", asked)
+        return asked
+
+    def start(self, configuration: dict[str, Any]) -> None:
+        self._note("start", configuration)
+
+    def close(self) -> None:
+        self._note("close")
+
+    def _note(self, name: str, *given: Any) -> None:
+        self.calls.append((name, *given))
+        if name in self._faults:
+            raise self._faults[name]
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    (path := tmp_path / "network.rpk").write_bytes(b"9464")
+    return path
+
+
+def install(monkeypatch: pytest.MonkeyPatch, library: Library) -> Library:
+    for name in ("picamera2", "picamera2.devices"):
+        monkeypatch.setitem(sys.modules, name, library)
+    return library
+
+
+@pytest.mark.parametrize(("says", "rate"), [(None, 30.0), (intrinsics(inference_rate=23), 23)])
+def test_the_network_is_loaded_before_the_camera_starts_at_its_rate(
+    monkeypatch: pytest.MonkeyPatch, network: Path, says: Any, rate: float
+) -> None:
+    library = install(monkeypatch, Library(says))
+    assert open_camera(network, card()) is library
+    asked = {"controls": {"FrameRate": rate}, "buffer_count": 12}
+    assert library.calls == [
+        ("IMX500", str(network)),
+        ("Picamera2", 1),
+        ("configure", asked),
+        ("start", asked),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "closed"), [("IMX500", False), ("Picamera2", False), ("configure", True), ("start", True)]
+)
+def test_a_camera_that_does_not_start_is_closed_again(
+    monkeypatch: pytest.MonkeyPatch, network: Path, fault: str, closed: bool
+) -> None:
+    library = install(monkeypatch, Library(None, **{fault: RuntimeError("no cameras")}))
+    with pytest.raises(SensorError, match=r"the camera does not start: no cameras; is it connected\?"):
+        open_camera(network, card())
+    assert library.calls[-1][0] == ("close" if closed else fault)
+
+
+def test_a_network_that_contradicts_the_card_starts_no_camera(
+    monkeypatch: pytest.MonkeyPatch, network: Path
+) -> None:
+    library = install(monkeypatch, Library(intrinsics(bbox_order="xy")))
+    with pytest.raises(SensorError, match=r"decoder\.box_order: the card says yxyx"):
+        open_camera(network, card())
+    assert library.calls == [("IMX500", str(network))]
+
+
 def test_without_picamera2_there_is_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(
         SensorError, match="picamera2 is missing; on Raspberry Pi OS install python3-picamera2"
