@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, W
 from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
 
-from sensor_sim.device.uplink import RefusedError, Token, UnavailableError, read_answer
+from sensor_sim.device.uplink import RefusedError, Token, UnavailableError, at_server, read_answer
 from sensorapp import wire
 
 PATH: Final = "/ingest/v1/stream"
@@ -28,10 +27,7 @@ LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 def address(url: str) -> str:
     """The address of the stream, from a server's address such as ``wss://example.org``."""
-    if not re.match(r"wss?://(\[[0-9a-f:.]+\]|[^/:?#@]+)(:\d{1,5})?(/|$)", url):
-        raise RefusedError(f"address {url!r}: it must begin with ws:// or wss:// and name a host")
-    url = url.rstrip("/")
-    return url if url.endswith(PATH) else url + PATH
+    return at_server(url, "ws", PATH)
 
 
 class StreamUplink:

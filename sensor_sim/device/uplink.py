@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -23,6 +24,8 @@ from sensorapp import wire
 log = logging.getLogger(__name__)
 
 PATH = "/ingest/v1/batches"
+# What follows a scheme. No part of a name may have more than 63 letters, or it cannot be looked up.
+SERVER = r"://(\[[\da-fA-F:.]+\]|[\w-]{1,63}(\.[\w-]{1,63})*\.?)(:\d+)?(/[^\s?#]*)?"
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 # A proxy that the environment names is for other machines.
 DIRECT: dict[str, None] = {"all://localhost": None, "all://127.0.0.1": None, "all://[::1]": None}
@@ -76,10 +79,22 @@ def read_token(path: Path, kind: str = "s") -> Token:
 
 def address(url: str) -> str:
     """The address to post to, from a server's address such as ``https://example.org``."""
-    if not re.match(r"https?://[^/]", url):
-        raise RefusedError(f"address {url!r}: it must begin with http:// or https:// and name a host")
+    return at_server(url, "http", PATH)
+
+
+def at_server(url: str, scheme: str, path: str) -> str:
+    """``path`` at the server ``url``, whose scheme is ``scheme`` or that with an s; raises :class:`RefusedError`."""
+    try:
+        plain = url.isascii() and re.fullmatch(rf"{scheme}s?{SERVER}", url) and urlsplit(url).port != 0
+    except ValueError:  # a port beyond 65535, or brackets around what is no IPv6 address
+        plain = False
+    if not plain:
+        raise RefusedError(
+            f"address {url!r}: it must begin with {scheme}:// or {scheme}s:// and name a host in ASCII"
+            " (other letters as xn--…), followed by at most a port from 1 to 65535 and a path"
+        )
     url = url.rstrip("/")
-    return url if url.endswith(PATH) else url + PATH
+    return url if url.endswith(path) else url + path
 
 
 def headers(token: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from datetime import date, time
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta, Struct
@@ -149,6 +150,14 @@ class Store(Part, frozen=True, dict=True):
     holidays: list[Holiday] = []
     campaigns: list[Campaign] = []
     power_cuts: list[PowerCut] = []
+
+    def __post_init__(self) -> None:
+        try:
+            ZoneInfo(self.time_zone)
+        except (LookupError, OSError, ValueError):  # not there, a folder of them, or no such name
+            raise ValueError(
+                f"time_zone: {self.time_zone!r} is not known; use a name like Europe/Berlin"
+            ) from None
 
     @cached_property
     def lines(self) -> list[tuple[Sensor, Line]]:

@@ -20,6 +20,7 @@ from typing import Protocol
 import msgspec
 import pytest
 
+from sensor_sim.__main__ import main
 from sensor_sim.device.uplink import RefusedError
 from sensor_sim.fleet import plan as p
 from sensor_sim.fleet import sender
@@ -344,6 +345,39 @@ def test_a_plan_that_is_missing_or_of_another_schedule_is_told(tmp_path: Path) -
     p.write(p.Plan(0, 1, ORIGIN, 0, []), path)
     with pytest.raises(p.PlanError, match="it was made for schedule 0 and this program has schedule"):
         p.read(path)
+
+
+def complaint(capsys: pytest.CaptureFixture[str], url: str, path: Path) -> str:
+    """What the command says when it ends at once."""
+    assert main(["fleet", "--url", url, "--plan", str(path)]) == 1
+    output, errors = capsys.readouterr()
+    assert output == ""
+    return errors.removeprefix("sensor_sim: ")
+
+
+@pytest.mark.parametrize("place", ["127.0.0.1:abc", "127.0.0.1:99999", "bücher.example", "a..b", "[1.2.3.4]"])
+def test_an_address_that_cannot_be_one_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    p.write(two_stores(), tmp_path / "fleet.json")
+    assert complaint(capsys, f"http://{place}", tmp_path / "fleet.json") == (
+        f"address 'http://{place}': it must begin with http:// or https:// and name a host in ASCII"
+        " (other letters as xn--…), followed by at most a port from 1 to 65535 and a path\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["Mars/Base", "Europe", "", "../UTC", "/etc/localtime", "x" * 5_000])
+def test_a_time_zone_that_does_not_exist_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    path = tmp_path / "fleet.json"
+    plain = msgspec.to_builtins(two_stores())
+    plain["stores"][1]["time_zone"] = name
+    path.write_bytes(msgspec.json.encode(plain))
+    assert complaint(capsys, "http://127.0.0.1:9", path) == (
+        f"{path}: time_zone: {name!r} is not known; use a name like Europe/Berlin - at `$.stores[1]`;"
+        " give a plan as `manage.py load_demo` or `manage.py create_fleet` writes it\n"
+    )
 
 
 async def test_what_is_put_off_is_sent_again(

@@ -239,7 +239,14 @@ def test_an_address_that_cannot_be_one() -> None:
     assert address("wss://example.org/") == "wss://example.org/ingest/v1/stream"
     assert address("ws://example.org/ingest/v1/stream") == "ws://example.org/ingest/v1/stream"
     assert address("ws://[::1]:8000") == "ws://[::1]:8000/ingest/v1/stream"
-    for url in ("ws:///", "ws://example.org:port", "ws://:8000", "wss//example.org"):
+    for url in (
+        "ws:///",
+        "ws://example.org:port",
+        "ws://:8000",
+        "wss//example.org",
+        "ws://h:99999",
+        "ws://ü",
+    ):
         with pytest.raises(RefusedError, match="it must begin with ws:// or wss:// and name a host"):
             address(url)
 

@@ -245,10 +245,29 @@ def test_leaving_after_an_error_keeps_the_rest(outbox: Outbox) -> None:
 
 
 def test_an_address_that_cannot_be_one() -> None:
-    with pytest.raises(RefusedError, match="it must begin with http:// or https:// and name a host"):
-        address("example.org:8000")
     assert address("http://example.org/") == "http://example.org/ingest/v1/batches"
     assert address("http://example.org/ingest/v1/batches") == "http://example.org/ingest/v1/batches"
+    assert (
+        address("https://Shop_1.example.:65535/a-b") == "https://Shop_1.example.:65535/a-b/ingest/v1/batches"
+    )
+    places = [
+        "",
+        ":8000",
+        "/",
+        "bücher.example",
+        "a..b",
+        "a" * 64,
+        "[1.2.3.4]",
+        "me:word@host",
+        "ho st",
+        "h\n",
+    ]
+    places += [
+        f"127.0.0.1{rest}" for rest in (":", ":abc", ":0", ":99999", ":" + "9" * 5_000, "/ü", "?x", "#x")
+    ]
+    for url in ("example.org:8000", *(f"http://{place}" for place in places)):
+        with pytest.raises(RefusedError, match="it must begin with http:// or https:// and name a host"):
+            address(url)
 
 
 def test_token_files(tmp_path: Path) -> None:
