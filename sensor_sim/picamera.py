@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import struct
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from sensor_sim.decoders.imx500_pp import Imx500PP
 from sensor_sim.detection import Detection, Metadata
 from sensor_sim.errors import SensorError
 from sensor_sim.package import Card
+from sensor_sim.stop import Stop
 
 log = logging.getLogger(__name__)
 
@@ -86,13 +86,13 @@ class PiCamera:
         card: Card,
         labels: Collection[str],
         least_score: float,
-        stop: threading.Event | None = None,
+        stop: Stop | None = None,
         *,
         retry: float = RETRY_S,
     ) -> None:
         self._opener = opener
         self._camera = opener()
-        self._stop = stop or threading.Event()
+        self._stop = stop or Stop()
         self._retry = retry
         self._card = card
         self._labels = labels

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sensor_sim.errors import SensorError
 from sensor_sim.pixels import Rectangle
+from sensor_sim.stop import Stop
 from sensor_sim.streams import first
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def open_world(arguments: argparse.Namespace) -> World | None:
 def open_source(
     arguments: argparse.Namespace,
     world: World | None,
-    stop: threading.Event,
+    stop: Stop,
     tell: Callable[[Happening], None],
 ) -> Source:
     """The frames of what the arguments name; raises :class:`SensorError`."""

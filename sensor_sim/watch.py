@@ -10,7 +10,6 @@ import argparse
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import takewhile
@@ -27,6 +26,7 @@ from sensor_sim.perception import Perception
 from sensor_sim.picamera import PiCamera, open_camera
 from sensor_sim.scene import check_labels, load_scene
 from sensor_sim.sources import add_source_arguments, open_source, open_world, settle_options
+from sensor_sim.stop import Stop
 from sensor_sim.streams import Progress, first
 from sensor_sim.truth import writer
 from sensorapp import wire
@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def start(arguments: argparse.Namespace, stop: threading.Event) -> Watching:
+def start(arguments: argparse.Namespace, stop: Stop) -> Watching:
     """Get everything ready that the arguments name; raises :class:`SensorError`. ``stop`` ends the events."""
     from sensor_sim.pipeline import events
 
@@ -128,7 +128,7 @@ def _metadata(
     world: World | None,
     package: Package,
     perception: Perception,
-    stop: threading.Event,
+    stop: Stop,
     progress: Progress,
 ) -> Iterable[Metadata | None]:
     """What the chip says: a real one, or the simulated one of a source of pixels."""
@@ -163,9 +163,9 @@ def print_event(event: wire.Event) -> None:
         raise SensorError(f"an event could not be written: {error.strerror}; free some space") from None
 
 
-def _stop_on_signals() -> threading.Event:
+def _stop_on_signals() -> Stop:
     """An event that SIGINT and SIGTERM set, so that the last events are still given out."""
-    stop = threading.Event()
+    stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     return stop

@@ -18,6 +18,7 @@ from typing import Protocol
 from sensor_sim.device.outbox import Outbox, OutboxError
 from sensor_sim.device.stream import StreamUplink
 from sensor_sim.device.uplink import Delivery, Link, RefusedError, Token, Uplink, read_token
+from sensor_sim.stop import Stop
 from sensorapp import wire
 
 PATIENCE_AFTER_STOP_S = 5.0
@@ -81,7 +82,7 @@ def deliver(
     config: int,
     interval: float,
     arguments: argparse.Namespace,
-    stop: threading.Event,
+    stop: Stop,
 ) -> int:
     """Keep events as they come, send them meanwhile every ``interval`` seconds, and print totals at the end.
 

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from sensor_sim.device.outbox import Outbox, concerned
+from sensor_sim.stop import Stop
 from sensorapp import wire
 
 log = logging.getLogger(__name__)
@@ -232,7 +233,7 @@ class Delivery:
         self.interval = interval
         self.batch_events = batch_events
         self._totals = Totals()
-        self._stop = threading.Event()
+        self._stop = Stop()
         self._finish = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from sensor_sim.errors import SensorError
 from sensor_sim.pixels import Frame
+from sensor_sim.stop import Stop
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +37,13 @@ class Camera:
     def __init__(
         self,
         device: str,
-        stop: threading.Event | None = None,
+        stop: Stop | None = None,
         *,
         retry: float = RETRY_S,
         opener: Callable[[str], cv2.VideoCapture] = open_v4l2,
     ) -> None:
         self.device = device
-        self._stop = stop or threading.Event()
+        self._stop = stop or Stop()
         self._retry = retry
         self._opener = opener
         self._capture = opener(device)

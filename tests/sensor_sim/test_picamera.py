@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -24,6 +23,7 @@ from sensor_sim.errors import SensorError
 from sensor_sim.package import Card
 from sensor_sim.perception import Perception
 from sensor_sim.picamera import MOST_SILENT, PiCamera, check_intrinsics, open_camera, read, tensors
+from sensor_sim.stop import Stop
 from sensorapp import wire
 from tests.sensor_sim import networks
 from tests.sensor_sim.people import START, unhurried
@@ -208,7 +208,7 @@ def test_a_camera_that_disappears_is_started_again_and_its_time_not_observed() -
             raise SensorError("--picamera: the camera does not start: no cameras; is it connected?")
         return camera
 
-    stop = threading.Event()
+    stop = Stop()
     stream = []
     for metadata in PiCamera(start, card(), {"person"}, 0.3, stop, retry=0.01):
         stream.append(metadata)

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -28,6 +27,7 @@ from sensor_sim.perception import Perception
 from sensor_sim.pixels import Frame, Source
 from sensor_sim.pixels.camera import Camera
 from sensor_sim.pixels.video import VideoFile
+from sensor_sim.stop import Stop
 from sensorapp import wire
 from tests.sensor_sim import networks
 from tests.sensor_sim.people import START
@@ -462,7 +462,7 @@ class Plug:
 
 
 def test_a_camera_that_disappears_is_tried_again(tmp_path: Path, video: Path) -> None:
-    stop = threading.Event()
+    stop = Stop()
     plug = Plug(video, tmp_path / "gone", tmp_path / "gone", video)
     seen: list[bool] = []
     for frame in Camera("0", stop, retry=0.01, opener=plug):
@@ -482,7 +482,7 @@ def test_a_camera_that_opens_but_shows_nothing(video: Path) -> None:
             pass
         return capture
 
-    stop = threading.Event()
+    stop = Stop()
     source = iter(Camera("0", stop, retry=0.05, opener=dead))
     before = time.monotonic()
     assert [next(source) for _ in range(4)] == [None] * 4
@@ -493,7 +493,7 @@ def test_a_camera_that_opens_but_shows_nothing(video: Path) -> None:
 
 def test_time_without_the_camera_is_not_observed(tmp_path: Path, video: Path, network: Network) -> None:
     """Heartbeats cover the frames before and after the loss and not what lies between."""
-    stop = threading.Event()
+    stop = Stop()
     plug = Plug(video, tmp_path / "gone", tmp_path / "gone", video, tmp_path / "gone")
     lost = 0
 
@@ -513,7 +513,7 @@ def test_time_without_the_camera_is_not_observed(tmp_path: Path, video: Path, ne
 
 
 def test_a_camera_gives_the_time_of_each_picture(video: Path) -> None:
-    stop = threading.Event()
+    stop = Stop()
     before = time.time()
     times = []
     for frame in Camera("0", stop, opener=Plug(video)):

@@ -16,6 +16,7 @@ from sensor_sim.device import commands, uplink
 from sensor_sim.device.commands import deliver
 from sensor_sim.device.outbox import Outbox, OutboxError
 from sensor_sim.device.uplink import RefusedError
+from sensor_sim.stop import Stop
 from sensorapp import wire
 from tests.sensor_sim.device.device_server import BROKEN, Ledger, Server, refuse, running
 
@@ -62,7 +63,7 @@ def test_events_leave_at_the_given_interval(
             time.sleep(0.1)
 
     arguments = sending(tmp_path, server.url)
-    assert deliver(events(), MODEL, 1, 0.3, arguments, threading.Event()) == 0
+    assert deliver(events(), MODEL, 1, 0.3, arguments, Stop()) == 0
     assert json.loads(capsys.readouterr().out)["stored"] == 8
     assert 2 <= len(server.arrivals) <= 4
 
@@ -78,7 +79,7 @@ def test_measuring_goes_on_while_the_server_refuses(
         until(lambda: server.ledger.next_seq == 1)
         yield crossing(1)
 
-    assert deliver(events(), MODEL, 1, 0.01, sending(tmp_path, server.url), threading.Event()) == 0
+    assert deliver(events(), MODEL, 1, 0.01, sending(tmp_path, server.url), Stop()) == 0
     assert server.ledger.moments() == [START, START + 1]
     assert len([record for record in caplog.records if "a proxy says no" in record.message]) == 1
 
@@ -95,7 +96,7 @@ def test_a_refusal_that_holds_is_told_at_once_and_again_at_the_end(
 
     arguments = sending(tmp_path, server.url)
     with pytest.raises(RefusedError, match="401: unknown token; check the token"):
-        deliver(events(), MODEL, 1, 0.01, arguments, threading.Event())
+        deliver(events(), MODEL, 1, 0.01, arguments, Stop())
     assert len(server.arrivals) == 2  # at once, and at the end
     assert left(arguments) == 2
 
@@ -106,7 +107,7 @@ def test_stopping_after_the_last_event_does_not_wait_for_a_server_that_is_away(
     monkeypatch.setattr(commands, "PATIENCE_AFTER_STOP_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         arguments = sending(tmp_path, f"http://127.0.0.1:{probe.getsockname()[1]}")
-    stop = threading.Event()
+    stop = Stop()
     threading.Timer(0.5, stop.set).start()  # the events have ended by then
     begin = time.monotonic()
     assert deliver(iter([crossing(0)]), MODEL, 1, 0.01, arguments, stop) == 0
@@ -120,7 +121,7 @@ def test_invalid_events_give_status_1_and_name_the_file(
 ) -> None:
     events = iter([wire.Shelf(START, 0, BROKEN, 1.0)])
     arguments = sending(tmp_path, server.url)
-    assert deliver(events, MODEL, 1, 0.01, arguments, threading.Event()) == 1
+    assert deliver(events, MODEL, 1, 0.01, arguments, Stop()) == 1
     output, errors = capsys.readouterr()
     assert json.loads(output)["invalid"] == 1
     assert errors == (
@@ -132,4 +133,4 @@ def test_invalid_events_give_status_1_and_name_the_file(
 def test_a_broken_clock_ends_measuring_with_what_to_do(server: Server, tmp_path: Path) -> None:
     events = iter([wire.Crossing(1_000, 0, "forward")])
     with pytest.raises(OutboxError, match=r"crossing event: at is 1000: .*; set this machine's clock"):
-        deliver(events, MODEL, 1, 0.01, sending(tmp_path, server.url), threading.Event())
+        deliver(events, MODEL, 1, 0.01, sending(tmp_path, server.url), Stop())

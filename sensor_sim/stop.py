@@ -1,0 +1,35 @@
+"""A wish to stop, which may come with a signal."""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+
+
+class Stop:
+    """Like :class:`threading.Event`, and a signal handler may set it: it takes no lock, for the code that the signal
+    interrupts might hold that."""
+
+    def __init__(self) -> None:
+        self._set = False
+        self._read, self._write = os.pipe()  # may be read from once it is set
+
+    def __del__(self) -> None:
+        os.close(self._read)
+        os.close(self._write)
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def set(self) -> None:
+        if not self._set:
+            self._set = True
+            os.write(self._write, b"!")
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it is set, so long at most; returns whether it is."""
+        waiting = select.poll()
+        waiting.register(self._read, select.POLLIN)
+        waiting.poll(None if seconds is None else math.ceil(seconds * 1000))
+        return self._set

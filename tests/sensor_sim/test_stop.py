@@ -1,0 +1,41 @@
+"""A stop that signal handlers may set."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+from sensor_sim.stop import Stop
+
+# Signals come at every point of the wait, again and again; a handler that needs a lock would wait for itself.
+STORM = """
+import random, signal
+from sensor_sim.stop import Stop
+
+chance = random.Random(1)
+for _ in range(1000):
+    stop = Stop()
+    signal.signal(signal.SIGALRM, lambda *_: stop.set())
+    signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, 6e-5))
+    assert stop.wait(10.0)
+"""
+
+
+def test_a_signal_that_interrupts_the_wait_ends_it() -> None:
+    subprocess.run([sys.executable, "-c", STORM], check=True, timeout=60)
+
+
+def test_it_waits_until_it_is_set_or_for_so_long() -> None:
+    stop = Stop()
+    before = time.monotonic()
+    assert not stop.wait(0.05)
+    assert time.monotonic() - before >= 0.05
+    assert not stop.is_set()
+    threading.Timer(0.05, stop.set).start()
+    assert stop.wait()
+    stop.set()  # again changes nothing
+    assert stop.is_set()
+    assert stop.wait(10.0)
+    assert time.monotonic() - before < 5.0
