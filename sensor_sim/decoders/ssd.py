@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from sensor_sim.decoders.found import Found, Outputs, Size, check_classes, floats, fractions, shapes, tables
-from sensor_sim.decoders.suppression import candidates, suppress
+from sensor_sim.decoders.suppression import candidates, sigmoid, suppress
 from sensor_sim.errors import SensorError
 
 Floats = NDArray[np.float32]
@@ -84,7 +84,7 @@ class Ssd(Struct, tag="ssd", tag_field="layout", frozen=True, forbid_unknown_fie
             weights = np.exp(scores - scores.max(axis=1, keepdims=True))
             scores = floats(weights / weights.sum(axis=1, keepdims=True))
         elif self.activation == "sigmoid":
-            scores = floats(0.5 + 0.5 * np.tanh(scores / 2))
+            scores = sigmoid(scores)
         return scores if self.background is None else np.delete(scores, self.background, axis=1)
 
     def _boxes(self, encoded: Floats, rows: NDArray[np.int64], size: Size) -> Floats:

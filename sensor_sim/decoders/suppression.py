@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor_sim.decoders.found import Found
+from sensor_sim.decoders.found import Found, floats
 from sensor_sim.detection import Box
 from sensor_sim.errors import SensorError
 
@@ -32,6 +32,11 @@ class Candidates(NamedTuple):
     rows: Integers
     labels: Integers
     scores: Floats
+
+
+def sigmoid(scores: Floats) -> Floats:
+    """1 / (1 + exp(-scores)), which is 0 or 1 far out."""
+    return floats(0.5 + 0.5 * np.tanh(scores / 2))
 
 
 def candidates(table: Floats, wanted: Collection[int], least_score: float) -> Candidates:

@@ -371,7 +371,7 @@ FULL = SCENE | {
 }
 LAYOUTS: list[dict[str, Any]] = [
     {"layout": "imx500_pp", "outputs": ["boxes", "scores", "classes", "count"]},
-    {"layout": "nanodet", "strides": [8], "bins": 8},
+    {"layout": "nanodet", "strides": [8], "bins": 8, "origin": "corner", "outputs": "joined"},
     {"layout": "yolox", "strides": [8, 16], "nms_overlap": 0.5},
     {"layout": "yolov8", "transposed": True},
     {"layout": "ssd", "activation": "sigmoid", "maps": [{"cells": [2, 2], "shapes": [[0.5, 1.0]]}]},

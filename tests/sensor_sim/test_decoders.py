@@ -23,7 +23,9 @@ from sensor_sim.decoders.suppression import suppress
 from sensor_sim.detection import Box, overlap
 from sensor_sim.errors import SensorError
 from sensor_sim.network import Network
+from sensor_sim.picamera import tensors
 from tests.sensor_sim.networks import card, constant_model, package, read
+from tests.sensor_sim.test_picamera import info
 
 SIDE = 64
 BLACK = np.zeros((SIDE, SIDE, 3), np.uint8)
@@ -278,6 +280,123 @@ def test_ssd_is_what_the_paper_says(random: np.random.Generator, wanted: set[int
     same(found, best(expected, 0.45))
 
 
+# --- NanoDet-Plus, as the chip runs it: 416 pixels, 80 classes, of each cell 80 + 4 x 8 values ------------
+
+PLUS = {
+    "layout": "nanodet",
+    "strides": [8, 16, 32, 64],
+    "origin": "corner",
+    "outputs": "joined",
+    "activation": "sigmoid",
+}
+FIRST = {8: 0, 16: 2704, 32: 3380, 64: 3549}  # number of each grid's first cell: 52², 26², 13² and 7² cells
+PLUS_CELLS, PLUS_SIZE = 3598, (416, 416)
+Sides = tuple[float, float, float, float]
+
+
+def joined(number: int, label: int, score: float, sides: Sides) -> Any:
+    """One object in the cell of this number, its sides (left, top, right, bottom) in cells."""
+    table = np.full((PLUS_CELLS, 112), -9.0, np.float32)
+    table[number, label] = math.log(score / (1 - score))
+    bins = np.full((4, 8), -60.0, np.float32)
+    for side, row in zip(sides, bins, strict=True):
+        below = min(int(side), 6)
+        row[below : below + 2] = np.log(np.maximum([below + 1 - side, side - below], 1e-26))
+    table[number, 80:] = bins.ravel()
+    return table
+
+
+def found_in(output: Any, **changes: Any) -> list[Found]:
+    plus = decoder(PLUS | changes)
+    plus.check([output], 80, PLUS_SIZE)
+    return plus.decode([output], range(80), 0.3, PLUS_SIZE)
+
+
+@pytest.mark.parametrize("shape", [(402976, 1), (1, 402976), (402976,), (3598, 112), (1, 3598, 112)])
+def test_nanodet_plus_by_hand(shape: tuple[int, ...]) -> None:
+    """Row 3 and column 5 of the cells of 32 pixels begin at 160, 96."""
+    output = joined(3380 + 3 * 13 + 5, 39, 0.75, (1.0, 2.0, 3.0, 2.5)).reshape(shape)
+    [found] = found_in(output)
+    assert (found.label, found.score) == (39, pytest.approx(0.75))
+    assert found.box == pytest.approx((128 / 416, 32 / 416, 256 / 416, 176 / 416))
+    [from_centre] = found_in(output, origin="centre")
+    assert from_centre.box == pytest.approx((144 / 416, 48 / 416, 272 / 416, 192 / 416))
+
+
+side = st.floats(0.1, 7.0)
+
+
+@given(
+    st.sampled_from([*FIRST]),
+    st.floats(0, 1, exclude_max=True),
+    st.floats(0, 1, exclude_max=True),
+    st.integers(0, 79),
+    st.floats(0.31, 0.99),
+    st.tuples(side, side, side, side),
+)
+@settings(deadline=None, max_examples=30)
+def test_nanodet_plus_in_any_cell(
+    stride: int, down: float, across: float, label: int, score: float, sides: Sides
+) -> None:
+    columns = math.ceil(416 / stride)
+    row, column = int(down * columns), int(across * columns)
+    [found] = found_in(joined(FIRST[stride] + row * columns + column, label, score, sides).reshape(-1, 1))
+    left, top, right, bottom = (side * stride for side in sides)
+    x, y = column * stride, row * stride
+    assert (found.label, found.score) == (label, pytest.approx(score, abs=1e-5))
+    expected = ((x - left) / 416, (y - top) / 416, (x + right) / 416, (y + bottom) / 416)
+    assert found.box == pytest.approx(expected, abs=1e-5)
+
+
+def test_nanodet_plus_with_scores_that_are_scores() -> None:
+    """As its ONNX export has them."""
+    table = joined(0, 0, 0.5, (0.0, 0.0, 4.0, 4.0))
+    table[:, :80] = 0.0
+    table[0, 3] = 0.625
+    [found] = found_in(table, activation="none")
+    assert (found.label, found.score) == (3, 0.625)
+
+
+def test_nanodet_plus_as_a_raspberry_pi_gives_it_out() -> None:
+    table = joined(2704, 0, 0.75, (0.0, 0.0, 4.0, 4.0))
+    [output] = tensors(table.ravel(order="F").tolist(), info((3598, 112)))
+    [found] = found_in(output)
+    assert found.box == pytest.approx((0, 0, 64 / 416, 64 / 416))
+
+
+@pytest.mark.parametrize(
+    ("shapes", "complaint"),
+    [
+        ([(402975, 1)], "the network has 402975x1"),
+        ([(2125, 112)], "the network has 2125x112"),  # for 320 pixels
+        ([(112, 3598)], "the network has 112x3598"),
+        ([(3598, 32)], "the network has 3598x32"),
+        ([(3598, 80), (3598, 32)], "the network has 3598x80, 3598x32"),
+        ([()], "the network has a single number"),
+    ],
+)
+def test_nanodet_plus_of_another_size_is_a_sentence(shapes: list[tuple[int, ...]], complaint: str) -> None:
+    outputs: Any = [np.zeros(shape, np.float32) for shape in shapes]
+    expected = (
+        "decoder.outputs: strides 8, 16, 32, 64 with 8 bins, joined, are one output of 3598x(labels + 32) "
+        f"or all its values in a row, {complaint}"
+    )
+    plus = decoder(PLUS)
+    for refused in (
+        lambda: plus.check(outputs, 80, PLUS_SIZE),
+        lambda: plus.decode(outputs, [0], 0.5, PLUS_SIZE),
+    ):
+        with pytest.raises(SensorError) as caught:
+            refused()
+        assert str(caught.value) == expected
+
+
+def test_nanodet_plus_with_other_labels_is_a_sentence() -> None:
+    output: Any = np.zeros((3598 * 113, 1), np.float32)
+    with pytest.raises(SensorError, match="labels: the card has 80, the network scores 81 classes"):
+        decoder(PLUS).check([output], 80, PLUS_SIZE)
+
+
 def test_default_boxes_are_clipped_when_the_card_says_so() -> None:
     wide = [{"cells": [1, 1], "shapes": [[0.8, 4.0]]}]
     outputs: Any = [np.zeros((1, 4)), np.ones((1, 1))]
@@ -325,6 +444,8 @@ SHAPES: dict[str, tuple[dict[str, Any], list[tuple[int, ...]]]] = {
     "imx500_pp": ({"layout": "imx500_pp"}, [(1, 5, 4), (1, 5), (1, 5), (1, 1)]),
     "imx500_pp pixels": ({"layout": "imx500_pp", "box_unit": "pixel"}, [(5, 4), (5,), (5,), (1,)]),
     "nanodet": (NANODET, [(1, 64, 2), (1, 64, 8)]),
+    "nanodet joined": (PLUS | {"strides": [32, 64], "bins": 2}, [(1, 5, 10)]),
+    "nanodet in a row": (PLUS | {"strides": [32, 64], "bins": 2}, [(50, 1)]),
     "yolox": ({"layout": "yolox"}, [(1, 84, 7)]),
     "yolov8": ({"layout": "yolov8"}, [(1, 6, 84)]),
     "ssd": (LAYOUTS["ssd"][0], [(1, 36, 4), (1, 36, 3)]),

@@ -180,7 +180,7 @@ def test_nanodet_thins_out_within_a_label_only() -> None:
         (
             card(decoder=NANODET | {"strides": [8, 16, 32]}),
             nanodet_outputs(),
-            "decoder: nanodet with 3 strides",
+            "decoder.outputs: 3 strides in pairs are 6 outputs, the network has 4 (",
         ),
         (card(decoder=NANODET | {"strides": [8, 32]}), nanodet_outputs(), "decoder: stride 32"),
         (card(decoder=NANODET | {"bins": 16}), nanodet_outputs(), "decoder: stride 8 with 16 bins"),
