@@ -11,13 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from sensor_sim.detection import Box
 from sensor_sim.pixels.rendered import Crossed, Happening, Occupied, Stayed
 from sensor_sim.pixels.rendered.arrivals import RATES, Arrivals, Density
 from sensor_sim.pixels.rendered.crowd import STEP, Leg, State, Walker, step
 from sensor_sim.pixels.rendered.entrance import Entrance, daylight
-from sensor_sim.pixels.rendered.figures import random_look
-from sensor_sim.pixels.rendered.shop import BODY, shop
+from sensor_sim.pixels.rendered.figures import Look, random_look
+from sensor_sim.pixels.rendered.shop import BODY, Shop, shop
 from sensor_sim.pixels.rendered.truth import CLEAR, LineTruth, ZoneTruth
 from sensorapp import wire
 
@@ -27,21 +29,23 @@ SECONDS = 40
 
 
 class Run(NamedTuple):
-    """What happened, and everybody's number and place on the floor at each tenth of a second."""
+    """What happened, everybody's number and place on the floor at each tenth of a second, and who they were."""
 
-    threshold: float
+    shop: Shop
     happenings: list[Happening]
     places: list[dict[int, tuple[float, float]]]
+    people: dict[int, Walker]
 
 
 @cache
 def run(seed: int, density: Density) -> Run:
     """The first ``SECONDS``."""
     world = Entrance(seed, NOON, density)
-    found = Run(world.shop.threshold, [], [])
+    found = Run(world.shop, [], [], {})
     for tenth in range(1, 10 * SECONDS + 1):
         found.happenings.extend(world.advance(NOON + tenth / 10))
         found.places.append({one.number: (one.state.x, one.state.y) for one in world.walkers})
+        found.people.update((one.number, one) for one in world.walkers)
     return found
 
 
@@ -59,7 +63,7 @@ def test_happenings_do_not_depend_on_the_steps(step: float) -> None:
 @pytest.mark.parametrize("density", ["normal", "crowd"])
 @pytest.mark.parametrize("seed", [3, 4, 5])
 def test_nobody_vanishes_where_the_camera_sees_them(seed: int, density: Density) -> None:
-    shop, places = Entrance(seed, NOON, density).shop, run(seed, density).places
+    shop, _, places, _ = run(seed, density)
     raster = shop.camera.raster(400, 300)
     gone = [at for then, now in pairwise(places) for one, at in then.items() if one not in now]
     assert gone
@@ -132,7 +136,8 @@ def test_the_scene_is_one_that_a_sensor_takes() -> None:
 
 @pytest.mark.parametrize(("seed", "density"), [(3, "normal"), (1, "crowd")])
 def test_crossings_account_for_where_people_came_from_and_went(seed: int, density: Density) -> None:
-    threshold, happenings, places = run(seed, density)
+    shop, happenings, places, _ = run(seed, density)
+    threshold = shop.threshold
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     for moment in places:
@@ -302,9 +307,9 @@ def test_boxes_hold_what_was_drawn() -> None:
     assert changed.sum() < 20
 
 
-def standing(number: int, x: float, y: float) -> Walker:
-    look = random_look(np.random.default_rng(1))
-    return Walker(number, look, 1.0, [Leg(x, y, 60.0)], State(x, y, 0.0))
+def standing(number: int, x: float, y: float, look: Look | None = None, heading: float = 0.0) -> Walker:
+    look = look or random_look(np.random.default_rng(1))
+    return Walker(number, look, 1.0, [Leg(x, y, 60.0)], State(x, y, heading))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -359,6 +364,127 @@ def test_who_is_behind_the_wall_is_not_there_to_be_seen() -> None:
     assert not world.shop.room.furniture
     world.walkers = [standing(1, -2.0, world.shop.threshold + 0.6)]
     assert world.view(320, 240).things == []
+
+
+# --- what belongs to an entrance --------------------------------------------------------------------
+
+
+def within(box: Box) -> tuple[slice, slice]:
+    """The box's rows and columns in a picture of 160 x 120 pixels."""
+    left, top, right, bottom = np.rint(np.array(box) * (160, 120, 160, 120)).astype(int)
+    return slice(top, bottom), slice(left, right)
+
+
+def crowds() -> list[Walker]:
+    """Everybody who comes to one of three entrances."""
+    return [one for seed in (3, 4, 5) for one in run(seed, "crowd").people.values()]
+
+
+def test_a_crowd_pushes_trolleys_and_prams() -> None:
+    assert {one.cart.label for one in crowds() if one.cart} == {"trolley", "pram"}
+
+
+@pytest.mark.parametrize("label", ["trolley", "pram"])
+def test_what_somebody_pushes_is_seen(label: str) -> None:
+    cart = next(one.cart for one in crowds() if one.cart and one.cart.label == label)
+    world = Entrance(9, NOON, "low")
+    pushing = standing(1, 0.4, world.shop.threshold - 0.6, heading=np.pi / 2)
+    world.walkers = [pushing]
+    without = world.view(160, 120)
+    pushing.cart = cart
+    view = world.view(160, 120)
+    assert [(thing.number, thing.label) for thing in without.things] == [(1, "person")]
+    [thing] = [thing for thing in view.things if thing.number == 2]
+    assert (thing.label, thing.visible) == (label, pytest.approx(1.0, abs=0.03))
+    changed = np.abs(view.image.astype(int) - without.image).max(axis=2) > 12
+    assert changed[within(thing.box)].mean() > 0.4
+
+
+def test_children_come_with_somebody_who_is_none() -> None:
+    children = [one for one in crowds() if one.look.height < 1.45]
+    together = [one for one in children if one.group]
+    assert 0 < len(together) <= len(children) < len(crowds()) / 2
+    for child in together:
+        assert max(one.look.height for one in child.group) > 1.45
+
+
+def test_a_child_is_seen_as_the_smaller_person() -> None:
+    child = next(one.look for one in crowds() if one.look.height < 1.45)
+    world = Entrance(9, NOON, "low")
+    inside = world.shop.threshold - 0.6
+    world.walkers = [standing(1, -0.5, inside, child), standing(3, 0.5, inside)]
+    heights = {thing.number: thing.box.height for thing in world.view(160, 120).things}
+    assert heights[1] < 0.85 * heights[3]
+
+
+def test_staff_and_nobody_else_wear_the_uniform() -> None:
+    assert any(one.staff for one in crowds())
+    for seed in (3, 4, 5):
+        shop, _, _, people = run(seed, "crowd")
+        for one in people.values():
+            assert (one.look.top.colour == shop.uniform) == one.staff
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_the_uniform_is_seen(seed: int) -> None:
+    """A good part of somebody in it has its colour, however lit, and nothing of others."""
+    world = Entrance(seed, NOON, "low")
+    empty = world.view(160, 120).image
+    uniform = np.array(world.shop.uniform) / np.linalg.norm(world.shop.uniform)
+    shares = []
+    for colour in (world.shop.uniform, None):
+        look = random_look(np.random.default_rng(1), uniform=colour)
+        world.walkers = [standing(1, 0.0, world.shop.threshold - 0.6, look)]
+        view = world.view(160, 120)
+        area = within(view.things[0].box)
+        pixels = view.image[area][(view.image != empty)[area].any(axis=2)].astype(float)
+        shares.append((pixels @ uniform / np.linalg.norm(pixels, axis=1) > 0.97).mean())
+    assert shares[0] > 0.1
+    assert shares[1] < 0.02
+
+
+@pytest.mark.parametrize("seed", [4, 6, 7])
+def test_the_doors_leaves_open_for_somebody_and_close_again(seed: int) -> None:
+    world = Entrance(seed, NOON, "low")
+    assert world.shop.doors
+    door, threshold = world.shop.door, world.shop.threshold
+    ends = np.array([[door.left, threshold, 1.5], [door.right, threshold, 0.0]])
+    corners = world.shop.camera.project(ends, world.shop.camera.raster(160, 120))
+    (left, top), (right, bottom) = np.maximum(corners, 0).astype(int)
+
+    def doorway(seconds: float, walkers: list[Walker]) -> NDArray[np.int_]:
+        """What is seen in it then, without anybody, if these walkers have been there in the meantime."""
+        world.walkers = walkers
+        world.advance(NOON + seconds)
+        world.walkers = []
+        return world.view(160, 120).image[top:bottom, left:right].astype(int)
+
+    somebody = standing(1, 0.0, threshold - 0.5)
+    closed = doorway(1.0, [])
+    opening, opened = doorway(1.5, [somebody]), doorway(3.0, [somebody])
+    for a, b in itertools.combinations([closed, opening, opened], 2):
+        assert (np.abs(a - b).max(axis=2) > 8).mean() > 0.1
+    assert np.array_equal(closed, doorway(4.5, []))
+
+
+@pytest.mark.parametrize("seed", [2, 3, 9])
+def test_the_floor_is_darker_where_a_shadow_falls(seed: int) -> None:
+    """Beside somebody, away from the light; on the other side it stays as it is."""
+    world = Entrance(seed, NOON, "low")
+    shop, (towards_x, towards_y, _) = world.shop, world.shop.look.sun
+    floor = world.view(160, 120).image.astype(float)
+    x, y, high = 0.0, shop.threshold - 0.6, 1.0
+    world.walkers = [standing(1, x, y)]
+    view = world.view(160, 120)
+    kept = []
+    for sign in (-1, 1):
+        spot = np.array([[x + sign * high * towards_x, y + sign * high * towards_y, 0.0]])
+        [(column, row)] = shop.camera.project(spot, shop.camera.raster(160, 120)).astype(int)
+        rows, columns = within(view.things[0].box)
+        assert not (rows.start <= row < rows.stop and columns.start <= column < columns.stop)
+        around = np.s_[row - 1 : row + 2, column - 1 : column + 2]
+        kept.append(view.image[around].sum() / floor[around].sum())
+    assert kept == [pytest.approx(1 - shop.look.shadow, abs=0.05), pytest.approx(1.0, abs=0.02)]
 
 
 def test_night_is_dark_and_noon_is_light() -> None:
