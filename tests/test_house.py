@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -134,6 +134,30 @@ WRITES_ANYTHING: Final = re.compile(
     + r"|open|print|write\w*|save|dumps?|copyfile\w*|symlink_to|rename|environ\w*|getenv|breakpoint"
     r"|exec|eval|compile|__import__|import_module|globals|vars|\w*Handler|basicConfig|addHandler|lastResort"
 )
+# Frames pass through these too, and what they write is told one statement after the other: events and what is
+# true of a rendered scene, progress and sentences.
+PASSED: Final = {
+    "sensor_sim.watch": {
+        "import os",
+        "import sys",
+        "from sensor_sim.truth import writer",
+        "print(f'sensor_sim: {error}', file=sys.stderr)",
+        "progress = Progress(sys.stderr)",
+        "source = progress.follow(open_source(arguments, world, stop, writer(arguments.truth)))",
+        "os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())",
+        "sys.stdout.buffer.write(wire.encode(event) + b'\\n')",
+        "sys.stdout.buffer.flush()",
+    },
+    "sensor_sim.streams": {
+        "print(f'{ERASE}{text}', end='', file=self._output, flush=True)",
+    },
+    "sensor_sim.truth": {
+        "file = path.open('wb', buffering=0)",
+        "file.write(wire.encode(as_event(happening)) + b'\\n')",
+        "return write",
+    },
+}
+TELLS: Final = re.compile(WRITES_ANYTHING.pattern + r"|os|sys|log|logging|warnings")
 # What of a camera may be logged.
 LOGGED: Final = {"self.device", "self._retry"}
 
@@ -146,10 +170,10 @@ def only_reads(call: ast.Call) -> bool:
     return False
 
 
-def names(tree: ast.AST) -> Iterator[str]:
+def names(nodes: Collection[ast.AST]) -> Iterator[str]:
     """All that code calls by name: variables, attributes, imports, and strings, which ``getattr`` could take."""
-    reading = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call) and only_reads(node)}
-    for node in ast.walk(tree):
+    reading = {node.func for node in nodes if isinstance(node, ast.Call) and only_reads(node)}
+    for node in nodes:
         match node:
             case ast.Attribute() if node in reading:
                 continue
@@ -162,7 +186,24 @@ def names(tree: ast.AST) -> Iterator[str]:
 
 
 def called(tree: ast.AST, pattern: re.Pattern[str]) -> set[str]:
-    return {name for name in names(tree) if pattern.fullmatch(name)}
+    return {name for name in names([*ast.walk(tree)]) if pattern.fullmatch(name)}
+
+
+def own(statement: ast.AST) -> Iterator[ast.AST]:
+    """What a statement consists of, but for the statements within it."""
+    yield statement
+    for child in ast.iter_child_nodes(statement):
+        if not isinstance(child, ast.stmt):
+            yield from own(child)
+
+
+def telling(tree: ast.AST) -> set[str]:
+    """The statements, or their first lines, that could let something out."""
+    return {
+        ast.unparse(node).splitlines()[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.stmt) and any(map(TELLS.fullmatch, names([*own(node)])))
+    }
 
 
 def where_pixels_are() -> list[str]:
@@ -203,6 +244,37 @@ def test_where_pixels_are_nothing_is_written() -> None:
     assert {room for room in PIXELS if room in MODULES} == set(PIXELS)
     found = {module: called(MODULES[module], WRITES_ANYTHING) for module in where_pixels_are()}
     assert {module: names for module, names in found.items() if names} == {}
+
+
+def test_where_frames_pass_only_this_is_written() -> None:
+    assert {module: telling(MODULES[module]) for module in PASSED} == PASSED
+
+
+def test_where_frames_pass_there_is_no_other_way_out() -> None:
+    found = {
+        name
+        for module in PASSED
+        for name in imports(module)
+        if name.split(".")[0] not in HARMLESS or any(within(name, way) for way in WAYS_OUT)
+    }
+    assert found == {
+        *("os", "signal", "sys", "operator", "sensorapp.wire", "sensor_sim.truth"),
+        *("sensor_sim.pipeline", "sensor_sim.device.commands", "sensor_sim.device.slots"),
+        *("sensor_sim.device.outbox", "sensor_sim.device.uplink"),
+    }
+
+
+def test_no_other_module_knows_where_pixels_are() -> None:
+    """But for training, and for what looks at a network without any picture."""
+    known = {
+        module: {name for name in imports(module) if any(within(name, room) for room in PIXELS)}
+        for module in MODULES
+        if module not in (*PASSED, *where_pixels_are()) and not within(module, "sensor_sim.training")
+    }
+    assert {module: rooms for module, rooms in known.items() if rooms} == {
+        "sensor_sim.deploy": {"sensor_sim.network"},
+        "sensor_sim.report": {"sensor_sim.network"},
+    }
 
 
 def test_no_log_tells_of_pixels() -> None:
@@ -270,6 +342,28 @@ def test_training_sees_no_real_picture() -> None:
 )
 def test_a_violation_would_be_found(violation: str) -> None:
     assert called(ast.parse(violation), WRITES_ANYTHING)
+
+
+@pytest.mark.parametrize("module", PASSED)
+@pytest.mark.parametrize(
+    "violation",
+    [
+        "path.open('wb').write(frame.image)",
+        "pickle.dump(frame, file)",
+        "with path.open('wb') as file:\n    pass",
+        "for frame in dump(source):\n    pass",
+        "np.save('frame', frame.image)",
+        "cv2.imwrite('frame.png', frame.image)",
+        "sys.stdout.buffer.write(frame.image)",
+        "os.pwrite(2, frame.image, 0)",
+        "print(frame)",
+        "log.warning('%s', frame)",
+        "if os.environ.get('DEBUG_FRAMES'):\n    keep(frame)",
+    ],
+)
+def test_a_violation_where_frames_pass_would_be_found(module: str, violation: str) -> None:
+    known = ast.unparse(MODULES[module])
+    assert telling(ast.parse(known + "\n" + violation)) - PASSED[module]
 
 
 @pytest.mark.parametrize(

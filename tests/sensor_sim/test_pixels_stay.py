@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import signal
 import subprocess
@@ -10,11 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args, get_type_hints
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
 
 import sensor_sim
+from sensor_sim import watch
 from sensor_sim.detection import Box, Detection, Metadata
 from sensor_sim.pixels import Frame, Raw, Rectangle
 from sensorapp import wire
@@ -101,6 +104,21 @@ def test_what_the_chip_lets_out_is_words_and_numbers() -> None:
     assert get_type_hints(Box) == dict.fromkeys(("left", "top", "right", "bottom"), float)
 
 
+OPTIONS = """
+    --help -h --video --camera --images --world --picamera --start --seconds --rate --region --threads --ambient
+    --seed --density --mode --truth --model --slots --weights --scene --uplink --token-file --outbox
+"""
+
+
+def test_a_new_option_has_to_be_looked_at() -> None:
+    """Could a picture get out by it? If it means something to a simulated source, it belongs into ``SETTINGS``."""
+    commands = argparse.ArgumentParser().add_subparsers()
+    watch.add_parser(commands)
+    arguments = commands.choices["watch"]._actions
+    words = [word for one in arguments for word in one.option_strings or [one.dest]]
+    assert sorted(words) == sorted(OPTIONS.split())
+
+
 # --- at work ---------------------------------------------------------------------------------------
 
 # Before anything else is loaded: writing to any file, by whatever library, is deadly, and so are connections
@@ -159,23 +177,62 @@ def test_the_prison_holds(tmp_path: Path, escape: str, status: int) -> None:
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 0
 
 
-def test_watching_a_video_writes_and_sends_nothing(tmp_path: Path) -> None:
-    package = networks.write_package(tmp_path / "package", networks.SPOT_CARD, networks.bright_spot_model())
-    video = networks.write_video(tmp_path / "walk.mp4", networks.walk_down())
-    scene = tmp_path / "scene.json"
-    scene.write_text(
-        '{"version": 1, "lines": [{"id": 0, "name": "d", "points": [[0.1, 0.55], [0.9, 0.55]]}]}'
-    )
-    ran = imprisoned(WATCH, "watch", "--video", video, "--model", package, "--scene", scene)
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    return networks.write_package(tmp_path / "package", networks.SPOT_CARD, networks.bright_spot_model())
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    path = tmp_path / "scene.json"
+    path.write_text('{"version": 1, "lines": [{"id": 0, "name": "d", "points": [[0.1, 0.55], [0.9, 0.55]]}]}')
+    return path
+
+
+def told(*words: object) -> list[str]:
+    """The types of the events that the imprisoned command prints, and it does nothing else."""
+    ran = imprisoned(WATCH, "watch", *words)
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert [msgspec.json.decode(line)["type"] for line in ran.stdout.splitlines()] == [
-        "crossing",
-        "heartbeat",
-    ]
+    return [type(msgspec.json.decode(line, type=wire.Event)).__name__ for line in ran.stdout.splitlines()]
 
 
-def test_raw_frames_in_every_mode_end_in_the_chip(tmp_path: Path) -> None:
-    package = networks.write_package(tmp_path / "package", networks.SPOT_CARD, networks.bright_spot_model())
+# Other settings than usual, as far as they mean something to all simulated sources.
+SETTINGS = ("--region", "8,8,4000,3000", "--threads", "2", "--ambient", "30")
+START = "2026-03-01T09:00:00Z"
+
+
+@pytest.mark.parametrize("others", [(), (*SETTINGS, "--start", START, "--seconds", "10")])
+def test_watching_a_video_writes_and_sends_nothing(
+    tmp_path: Path, package: Path, scene: Path, others: Sequence[str]
+) -> None:
+    video = networks.write_video(tmp_path / "walk.mp4", networks.walk_down())
+    weights = package / "model.onnx"
+    words = ("--video", video, "--model", package, "--weights", weights, "--scene", scene)
+    assert told(*words, *others) == ["Crossing", "Heartbeat"]
+
+
+@pytest.mark.parametrize("others", [(), (*SETTINGS, "--start", START, "--seconds", "20")])
+def test_watching_images_writes_and_sends_nothing(
+    tmp_path: Path, package: Path, scene: Path, others: Sequence[str]
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number, image in enumerate(networks.walk_down()):
+        cv2.imwrite(str(folder / f"{number:02}.png"), image)
+    words = ("--images", folder, "--rate", "10", "--model", package, "--scene", scene)
+    assert told(*words, *others) == ["Crossing", "Heartbeat"]
+
+
+def test_watching_worlds_writes_and_sends_nothing(package: Path, scene: Path) -> None:
+    """Three frames of the entrance's own scene, and one whole one of a shelf."""
+    plain = ("--world", "entrance", "--seconds", "0.1", "--model", package)
+    assert told(*plain)[-1] == "Heartbeat"
+    words = ("--world", "shelf", "--seconds", "0.1", "--model", package, "--scene", scene)
+    world = ("--mode", "full", "--seed", "3", "--density", "crowd", "--start", START)
+    assert told(*words, *world, *SETTINGS)[-1] == "Heartbeat"
+
+
+def test_raw_frames_in_every_mode_end_in_the_chip(package: Path) -> None:
     ran = imprisoned(RAW_FRAMES, package)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert [float(line) for line in ran.stdout.splitlines()] == [START_MS / 1000] * 3
