@@ -3,9 +3,9 @@
 A person counts when the foot has come clear of the line on the other side: farther than a dead band of a
 few hundredths of the person's own size, and for more than a moment. Inside the band the person may jitter or turn
 round without effect; only who lingers in its outer part counts all the same, later. Where somebody nearer hides the
-feet, the detected box ends higher or takes in the other person's, so the foot must stay clear for longer. Whoever the
-picture's edge cuts off may be gone in the next frame and counts at once. A way round the end of the line is no
-crossing.
+feet, the detected box ends higher or takes in the other person's, so the foot must stay clear for longer; so it must
+where the picture's edge cuts somebody off, who counts as well if they are gone before. A way round the end of the line
+is no crossing.
 
 Some come into sight only when they have all but crossed. Who does so on the line itself and walks on has come over
 it, unless it is somebody found again; so has who comes towards the camera and into sight beyond the line, beside
@@ -24,13 +24,13 @@ from sensor_sim.perception.track import Track
 from sensor_sim.perception.tracking import Sighting
 from sensorapp import wire
 
-# Half the width of the dead band in units of the box: about 12 cm on a standing person.
-DEAD_BAND = 0.07
+# Half the width of the dead band in units of the box: about 10 cm on a standing person.
+DEAD_BAND = 0.06
 # The part of it in which somebody may linger without effect, and for how long (seconds) in the rest.
-INNER_BAND, LINGER = 0.045, 1.0
+INNER_BAND, LINGER = 0.045, 1.5
 # For a person who has only been seen in part, both are so many times as wide, up and down.
 UNSURE = 3
-# Seconds for which the foot must stay clear of the line; the longer ones where somebody hides it.
+# Seconds for which the foot must stay clear of the line; the longer ones where it is hidden or cut off.
 HOLD, HIDDEN_HOLD = 0.2, 0.6
 ROUNDING = 1e-3  # times of frames are rounded: 0.2 s are 3 frames of 15 a second
 # Whether who came into sight came over the line is judged so much later (seconds).
@@ -122,7 +122,8 @@ class LineCounter:
         # Whoever came into sight is judged a second later, or when they are seen again after that.
         self._lost = [lost for lost in self._lost if track.at - lost.at <= LOST_FOR + 2 * CAME_SINCE]
         self._lost.append(way)
-        if way.clear.side not in (0, way.side) and way.clear.lasts(way.at) >= HOLD:
+        stood_clear = track.cut_off or way.clear.lasts(way.at) >= HOLD
+        if way.clear.side not in (0, way.side) and stood_clear:
             yield from self._crossing(way, way.clear.side)
 
     def _go(self, track: Track) -> _Way:
@@ -151,9 +152,8 @@ class LineCounter:
         if not way.side or way.nearly_clear.lasts(track.at) >= LINGER:
             return nearly
         stays = way.clear.lasts(track.at)
-        if track.cut_off or stays >= HIDDEN_HOLD:
-            return side
-        return side if stays >= HOLD and not sighting.hides_foot(track) else 0
+        unseen = track.cut_off or sighting.hides_foot(track)
+        return side if stays >= (HIDDEN_HOLD if unseen else HOLD) else 0
 
     def _clearance(self, track: Track, distance: float) -> float:
         """How far from the line somebody is beyond doubt; 0 if that is not even known of the side.

@@ -22,7 +22,7 @@ BESIDE = 0.2
 PATIENCE = 0.8  # an unseen track is kept for so many seconds: somebody walking past hides it
 # Clear detections make a track real when there are at least so many, and their scores add up to so many times the one
 # from which on they are clear: what is seen poorly, as second boxes on somebody are, must be seen more often.
-CLEAR_SIGHTINGS, EVIDENCE = 2, 4.0
+CLEAR_SIGHTINGS, EVIDENCE = 2, 6.0
 GATE = 5.0  # a detection farther from the prediction than so many standard deviations is another's
 DUPLICATE = 0.5  # a box that covers a tracked one this much (intersection over union) is the same person
 MOST_TRACKS = 256

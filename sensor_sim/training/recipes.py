@@ -77,7 +77,7 @@ PEOPLE = Recipe(
     ),
     thinning=Thinning(100, 0.3, mark=0.8),
     score=0.35,
-    rescored=(1.4, -0.62),
+    rescored=(1.4, -0.85),
 )
 
 PRODUCTS = (*LABELS, "gap")

@@ -211,7 +211,7 @@ def test_feet_that_somebody_hides_must_stay_clear_for_longer() -> None:
         (0.10, 0.4, ["forward", "backward"]),
         # Half in the dead band: a crossing only for whoever stays there.
         (0.05, 0.4, []),
-        (0.05, 1.4, ["forward", "backward"]),
+        (0.05, 1.9, ["forward", "backward"]),
         # Nearly on the line.
         (0.03, 5.0, []),
     ],

@@ -75,7 +75,7 @@ def test_suppression_is_inside_and_shapes_are_fixed(name: str) -> None:
         value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
         for value in (*graph(name).input, *graph(name).output)
     }
-    most, width, height = {"people": (100, 320, 240), "shelf": (300, 480, 360)}[name]
+    most, width, height = {"people": (100, 384, 288), "shelf": (300, 480, 360)}[name]
     assert shapes == {
         "bytes": [1, height, width, 3],
         "boxes": [most, 4],

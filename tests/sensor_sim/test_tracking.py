@@ -51,7 +51,7 @@ def test_where_every_score_counts_so_does_none_at_all() -> None:
     assert [track.number for track in sighting.seen] == [0]
 
 
-@pytest.mark.parametrize(("score", "needed"), [(0.36, 4), (0.5, 3), (0.95, 2)])
+@pytest.mark.parametrize(("score", "needed"), [(0.36, 6), (0.5, 5), (0.95, 3)])
 def test_the_dimmer_somebody_is_seen_the_oftener_before_they_are_believed(score: float, needed: int) -> None:
     tracker = Tracker(0.35)
     boxes = [seen(0.5)._replace(score=score)] * 6

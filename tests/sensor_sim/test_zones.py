@@ -132,7 +132,7 @@ def test_when_the_view_is_lost_visits_end_and_occupancy_is_not_known() -> None:
     assert again[1].at / 1000 - START - 60 <= SETTLE + 0.11
 
 
-@pytest.mark.parametrize(("clear_frames", "visits"), [(3, 0), (4, 1)])
+@pytest.mark.parametrize(("clear_frames", "visits"), [(5, 0), (6, 1)])
 def test_a_stay_is_somebodys_once_they_were_seen_clearly_enough(clear_frames: int, visits: int) -> None:
     """Then it counts from when they were first seen, though only dimly."""
     perception = Perception(wire.Scene(version=1, zones=[ZONE]))
