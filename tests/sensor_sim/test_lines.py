@@ -241,6 +241,20 @@ def test_who_is_beyond_the_line_when_the_view_is_lost_has_crossed_it(seconds: fl
     assert told_at(((0.1, 0.5), (0.9, 0.5)), Detector(1, tremble=0.0), people, tail=0.0) == told
 
 
+@pytest.mark.parametrize(
+    ("seconds", "comes_back", "told"),
+    [(0.4, True, []), (1.0, True, ["forward", "backward"]), (0.4, False, ["forward"])],
+)
+def test_whom_the_edge_cuts_off_beyond_the_line_has_crossed_it_if_for_long_or_for_good(
+    seconds: float, comes_back: bool, told: list[str]
+) -> None:
+    """Where feet are that are not seen is a guess, wrong for a moment now and then: it leaps there and back."""
+    before, edge = (0.4, 0.94), (0.4, 0.995)
+    then = (before, 2.0, True) if comes_back else (edge, 2.0, False)
+    person = Person(1.0, [(before, 1.0, True), (edge, seconds, True), then], speed=5.0)
+    assert told_at(((0.1, 0.96), (0.9, 0.96)), Detector(1, tremble=0.0), [person]) == told
+
+
 ADULT = Person(1.0, [((0.4, 0.35), 1.0, True), ((0.4, 0.65), 2.0, True)])
 AWAY = Person(1.0, [((0.4, 0.65), 1.0, True), ((0.4, 0.35), 2.0, True)])
 
