@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 import os
 import select
+import time
+
+# A signal that comes just before the wait is heard only after it: so it is waited in slices of so many seconds.
+SLICE_S = 0.25
 
 
 class Stop:
@@ -27,9 +31,11 @@ class Stop:
             self._set = True
             os.write(self._write, b"!")
 
-    def wait(self, seconds: float | None = None) -> bool:
+    def wait(self, seconds: float = math.inf) -> bool:
         """Wait until it is set, so long at most; returns whether it is."""
         waiting = select.poll()
         waiting.register(self._read, select.POLLIN)
-        waiting.poll(None if seconds is None else math.ceil(seconds * 1000))
+        end = time.monotonic() + seconds
+        while not self._set and (left := end - time.monotonic()) > 0:
+            waiting.poll(math.ceil(min(left, SLICE_S) * 1000))
         return self._set
