@@ -38,6 +38,8 @@ class Recipe:
         return Input(self.shape.width, self.shape.height, "BGR", "letterbox", layout="NHWC", dtype="uint8")
 
 
+# People nearly as a sensor sees them.
+PEOPLE_AS_SEEN = Changes(zoom=(0.95, 1.3), aspect=1.1, strength=0.5, patches=0.1)
 PEOPLE = Recipe(
     name="people",
     title="People at an entrance",
@@ -59,7 +61,7 @@ PEOPLE = Recipe(
             rate=2.5e-3,
             settle=6,
             changes=Changes(zoom=(0.8, 2.0)),
-            last_changes=Changes(zoom=(0.95, 1.3), aspect=1.1, strength=0.5, patches=0.1),
+            last_changes=PEOPLE_AS_SEEN,
             crop=(320, 240),
         ),
         # What people are is learnt faster from small pictures, where they stand better from large ones.
@@ -70,7 +72,7 @@ PEOPLE = Recipe(
             rate=1.5e-3,
             settle=8,
             changes=Changes(zoom=(0.8, 1.6)),
-            last_changes=Changes(zoom=(0.95, 1.3), aspect=1.1, strength=0.5, patches=0.1),
+            last_changes=PEOPLE_AS_SEEN,
             crop=PEOPLE_SIZE,
             ends=5.0,
         ),

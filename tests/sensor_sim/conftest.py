@@ -1,17 +1,24 @@
-"""The command, run in this process: a new one takes seconds to load what it needs."""
+"""A package that finds bright spots, and the command, run in this process: a new one takes seconds to load."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from sensor_sim.__main__ import main
+from tests.sensor_sim import networks
 
 Ran = subprocess.CompletedProcess[str]
 Command = Callable[..., Ran]
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    return networks.write_package(tmp_path / "package", networks.SPOT_CARD, networks.bright_spot_model())
 
 
 @pytest.fixture

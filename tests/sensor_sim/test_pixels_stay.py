@@ -178,11 +178,6 @@ def test_the_prison_holds(tmp_path: Path, escape: str, status: int) -> None:
 
 
 @pytest.fixture
-def package(tmp_path: Path) -> Path:
-    return networks.write_package(tmp_path / "package", networks.SPOT_CARD, networks.bright_spot_model())
-
-
-@pytest.fixture
 def scene(tmp_path: Path) -> Path:
     path = tmp_path / "scene.json"
     path.write_text('{"version": 1, "lines": [{"id": 0, "name": "d", "points": [[0.1, 0.55], [0.9, 0.55]]}]}')

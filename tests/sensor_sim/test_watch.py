@@ -40,11 +40,6 @@ SCENE: dict[str, Any] = {
 
 
 @pytest.fixture
-def package(tmp_path: Path) -> Path:
-    return networks.write_package(tmp_path / "package", networks.SPOT_CARD, networks.bright_spot_model())
-
-
-@pytest.fixture
 def scene(tmp_path: Path) -> Path:
     path = tmp_path / "scene.json"
     path.write_text(json.dumps(SCENE))
