@@ -39,7 +39,7 @@ CAME_SINCE = 1.0
 LOST_FOR, LOST_NEAR = 3.0, 1.0
 # Who came into sight so near beyond the line (in units of the box), so shortly after somebody crossed it towards the
 # camera (seconds), and is then so near them (in units of the box), came with them.
-CAME_NEAR, CAME_AFTER, CAME_BESIDE = 0.4, (-0.3, 1.5), 1.2
+CAME_NEAR, CAME_AFTER, CAME_BESIDE = 0.4, (-0.3, 1.5), 0.9
 MOST_WAITING = 16
 
 

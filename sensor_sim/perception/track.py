@@ -38,6 +38,11 @@ class Motion:
     coasting: float = 0.5  # an unseen object keeps its velocity for about this long
     least_leap: float = 0.05  # when matching, the position's uncertainty counts at most so much,
     leap: float = 1.0  # or so much a second between two frames: what is hidden for long waits for its own
+    found: float = 0.15  # somebody hidden is found again so far, in heights, from where the filter has them,
+    found_speed: float = 0.6  # and so much farther a second,
+    most_found: float = 1.0  # yet no farther than this,
+    found_taller: float = 0.25  # if the logarithms of the heights differ by no more than this
+    slender: float = 0.35  # a standing person's width in heights
 
 
 PEOPLE = Motion()
@@ -143,6 +148,21 @@ class Track:
         feet = min(bottom * bottom / (unsure + m.feet**2), m.most_feet**2)
         width = wider * wider / (self._ss + m.size**2)
         return Innovation(place + feet + width, x, y, wider, taller, doubt)
+
+    def recognise(self, seen: Box) -> Innovation | None:
+        """How a detected box that is nobody else's differs from the one of somebody hidden, who may have turned and
+        walked on meanwhile; None if it cannot be them. ``distance`` is that of the heads, squared, and 1 at most.
+        """
+        old_left, old_top, old_right, old_bottom = self.box
+        width, height = max(old_right - old_left, 1e-9), max(old_bottom - old_top, 1e-9)
+        taller = math.log(max(seen.height, 1e-9) / height)
+        if self.cut_off or cut(seen) or abs(taller) > PEOPLE.found_taller:
+            return None
+        x = (seen.left - old_left + seen.right - old_right) / 2 / width * PEOPLE.slender
+        y = (seen.top - old_top) / height
+        reach = min(PEOPLE.found + PEOPLE.found_speed * (self.at - self.last_seen), PEOPLE.most_found)
+        distance = (x * x + y * y) / (reach * reach)
+        return self.compare(seen)._replace(distance=distance) if distance <= 1 else None
 
     def correct(self, detection: Detection, innovation: Innovation, clear_score: float) -> None:
         """Take in a detection of the time that was predicted last; the dimmer it is, the less it moves."""

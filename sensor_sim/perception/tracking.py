@@ -1,14 +1,15 @@
 """Detections of single frames → tracks of people over time.
 
 Association in two stages after ByteTrack (Zhang et al., ECCV 2022): clear detections first, then the dim
-ones, because a person who is blurred, cut off or half hidden scores low and is still there.
+ones, because a person who is blurred, cut off or half hidden scores low and is still there. A third one finds those
+again who were hidden for a while.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from sensor_sim.detection import Detection, overlap
 from sensor_sim.perception.geometry import Point
@@ -19,13 +20,18 @@ DIM_SHARE = 0.3
 # A box so many of its widths beside a foot still hides it: feet and arms reach out of boxes.
 BESIDE = 0.2
 
-PATIENCE = 0.8  # an unseen track is kept for so many seconds: somebody walking past hides it
+# A hidden track takes what is seen where it must be for so many seconds: somebody walking past hides it.
+PATIENCE = 0.8
+# For so long a real one may be found again farther off: who went behind somebody has walked on.
+FOUND_FOR = 1.5
 # Clear detections make a track real when there are at least so many, and their scores add up to so many times the one
 # from which on they are clear: what is seen poorly, as second boxes on somebody are, must be seen more often.
 CLEAR_SIGHTINGS, EVIDENCE = 2, 6.0
 GATE = 5.0  # a detection farther from the prediction than so many standard deviations is another's
 DUPLICATE = 0.5  # a box that covers a tracked one this much (intersection over union) is the same person
 MOST_TRACKS = 256
+
+_Pair: TypeAlias = tuple[float, int, int, Innovation]  # squared distance, track, detection
 
 
 @dataclass(frozen=True)
@@ -58,17 +64,19 @@ class Tracker:
     def update(self, at: float, detections: Iterable[Detection]) -> Sighting:
         """Take in all detections of one frame at the time ``at`` (seconds, growing)."""
         clear, dim = self._by_score(detections)
+        waiting = [track for track in self._tracks if track.at - track.last_seen <= PATIENCE]
+        gone = [track for track in self._tracks if track not in waiting]
+        tentative = [track for track in waiting if not track.confirmed]
         for track in self._tracks:
             track.predict(at)
-        real = [track for track in self._tracks if track.confirmed]
-        tentative = [track for track in self._tracks if not track.confirmed]
 
-        real, clear = self._match(real, clear)
-        real, dim = self._match(real, dim)
+        lost, clear = self._match([track for track in waiting if track.confirmed], clear)
+        lost, dim = self._match(lost, dim)
         clear = [detection for detection in clear if not self._is_tracked(at, detection)]
         tentative, clear = self._match(tentative, clear)
         self._match(tentative, dim)
-        for detection in clear:
+        clear = [detection for detection in clear if not self._is_tracked(at, detection)]
+        for detection in self._find_again(lost + gone, clear):
             if not self._is_tracked(at, detection):
                 self._begin(at, detection)
         return self._sort_out(at)
@@ -89,9 +97,24 @@ class Tracker:
         return clear, dim
 
     def _match(self, tracks: list[Track], detections: list[Detection]) -> tuple[list[Track], list[Detection]]:
-        """Pair tracks with detections, most alike first; returns those left over."""
+        """Pair tracks with detections near them, most alike first; returns those left over."""
+        return self._assign(tracks, detections, self._pairs(tracks, detections))
+
+    def _find_again(self, tracks: list[Track], detections: list[Detection]) -> list[Detection]:
+        """Pair hidden tracks with detections farther off that are like nobody else; returns those left over."""
+        pairs = (
+            (innovation.distance, t, d, innovation)
+            for t, track in enumerate(tracks)
+            for d, detection in enumerate(detections)
+            if (innovation := track.recognise(detection.box))
+        )
+        return self._assign(tracks, detections, pairs)[1]
+
+    def _assign(
+        self, tracks: list[Track], detections: list[Detection], pairs: Iterable[_Pair]
+    ) -> tuple[list[Track], list[Detection]]:
         free_tracks, free_detections = set(range(len(tracks))), set(range(len(detections)))
-        for _, t, d, innovation in sorted(self._pairs(tracks, detections)):
+        for _, t, d, innovation in sorted(pairs):
             if t in free_tracks and d in free_detections:
                 free_tracks.remove(t)
                 free_detections.remove(d)
@@ -99,10 +122,8 @@ class Tracker:
                 self._count_if_clear(tracks[t], detections[d])
         return [tracks[t] for t in sorted(free_tracks)], [detections[d] for d in sorted(free_detections)]
 
-    def _pairs(
-        self, tracks: list[Track], detections: list[Detection]
-    ) -> Iterator[tuple[float, int, int, Innovation]]:
-        """(distance, track, detection, innovation) of all that may be the same object."""
+    def _pairs(self, tracks: list[Track], detections: list[Detection]) -> Iterator[_Pair]:
+        """All that may be the same object."""
         boxes = [detection.box for detection in detections]
         for t, track in enumerate(tracks):
             left, top, right, bottom = track.reach(GATE)
@@ -141,6 +162,7 @@ class Tracker:
         }
         for track in self._tracks:
             unseen = at - track.last_seen
-            groups["seen" if not unseen else "hidden" if unseen <= PATIENCE else "ended"].append(track)
+            patience = FOUND_FOR if track.confirmed else PATIENCE
+            groups["seen" if not unseen else "hidden" if unseen <= patience else "ended"].append(track)
         self._tracks = groups["seen"] + groups["hidden"]
         return Sighting(**groups)

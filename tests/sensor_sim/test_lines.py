@@ -142,6 +142,17 @@ def test_somebody_lost_and_found_as_somebody_else(where: Where, detector: Detect
 
 
 @unhurried
+@given(wheres, detectors.filter(lambda d: d.rate >= 10), st.floats(0.7, 1.0), st.sampled_from([-0.25, 0.25]))
+def test_who_walks_over_the_line_unseen_is_found_again_beyond_it(
+    where: Where, detector: Detector, hidden: float, side: float
+) -> None:
+    """Behind somebody, for less time than a track is kept."""
+    a, b = where.place(0.5, -side), where.place(0.5, side)
+    person = Person(1.0, [(a, STAY, True), (b, hidden, False), (b, STAY, True)], speed=50.0)
+    assert crossings(where, detector, [person]) == [DIRECTIONS[-1 if side > 0 else 1, 1 if side > 0 else -1]]
+
+
+@unhurried
 @given(wheres, detectors, st.integers(0, 30))
 def test_lingering_and_trembling_on_the_line_is_nothing(
     where: Where, detector: Detector, seconds: int

@@ -64,11 +64,72 @@ def test_an_unseen_track_coasts_to_a_stop_and_is_given_up() -> None:
     walk(tracker, 10.0, 1.0, speed=0.2)
     [track] = tracker.update(1.1, []).hidden
     before = track.box.centre[0]
-    for i in range(12, 18):
+    for i in range(12, 25):
         assert tracker.update(i / 10, []).hidden == [track]
     assert 0.05 < track.box.centre[0] - before < 0.2 * 0.5
-    assert tracker.update(1.9, []) == Sighting([], [], [track])
-    assert tracker.update(2.0, []) == Sighting([], [], [])
+    assert tracker.update(2.6, []) == Sighting([], [], [track])
+    assert tracker.update(2.7, []) == Sighting([], [], [])
+    walk(tracker, 10.0, 0.1, speed=0.2)
+    assert [track.number for track in tracker.update(1.0, []).ended] == [1], (
+        "who was hardly seen is not waited for"
+    )
+
+
+def numbers(sighting: Sighting) -> list[int]:
+    return [track.number for track in sighting.seen]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "across", "down", "height", "found"),
+    [
+        # Across in widths, down in heights of the person.
+        (1.0, 0.0, 0.7, 1.0, True),
+        (1.0, 0.0, -0.7, 1.0, True),
+        (1.0, 2.0, 0.0, 1.0, True),
+        (0.4, 0.0, 0.35, 1.0, True),
+        (1.0, 0.0, 0.7, 1.2, True),
+        # Too far for the time, too large or too small, or too late.
+        (1.0, 0.0, 0.8, 1.0, False),
+        (1.0, 2.3, 0.0, 1.0, False),
+        (0.4, 0.0, 0.45, 1.0, False),
+        (1.0, 0.0, 0.7, 1.4, False),
+        (1.0, 0.0, 0.7, 0.7, False),
+        (1.7, 0.0, 0.0, 1.0, False),
+    ],
+)
+def test_who_walks_on_behind_somebody_is_found_again(
+    hidden: float, across: float, down: float, height: float, found: bool
+) -> None:
+    tracker = Tracker(0.35)
+    for i in range(11):
+        tracker.update(i / 10, [seen(0.2, y=0.6)])
+    x, top, tall = 0.2 + across * WIDTH, 0.6 + (down - 1) * HEIGHT, height * HEIGHT
+    box = Box(x - WIDTH / 2, top, x + WIDTH / 2, top + tall)
+    for i in range(1, round(10 * hidden)):
+        tracker.update(1.0 + i / 10, [])
+    sighting = tracker.update(1.0 + hidden, [Detection("person", 0.8, box)])
+    assert numbers(sighting) == [0 if found else 1]
+
+
+def test_of_two_who_are_found_again_each_is_the_nearest() -> None:
+    tracker = Tracker(0.35)
+    for i in range(10):
+        assert numbers(tracker.update(i / 10, [seen(0.2), seen(0.6)])) in ([0, 1], [1, 0])
+    left, right = sorted(tracker.update(1.0, []).hidden, key=lambda track: track.box.left)
+    sighting = tracker.update(1.7, [seen(0.45), seen(0.25)])
+    assert {track.number: track.detected_foot[0] for track in sighting.seen} == {
+        left.number: pytest.approx(0.25),
+        right.number: pytest.approx(0.45),
+    }
+
+
+def test_a_second_box_on_somebody_is_nobody_found_again() -> None:
+    tracker = Tracker(0.35)
+    for i in range(10):
+        tracker.update(i / 10, [seen(0.5), seen(0.7)])
+    for i in range(10, 20):
+        sighting = tracker.update(i / 10, [seen(0.5), seen(0.52, score=0.5)])
+        assert numbers(sighting) == [0], i
 
 
 def test_a_second_box_on_somebody_is_not_somebody_else() -> None:
