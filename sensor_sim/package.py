@@ -13,11 +13,11 @@ import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from sensor_sim.decoders import Decoder
+from sensor_sim.decoders import LAYOUTS, Decoder
 from sensor_sim.decoders.found import Outputs
 from sensor_sim.detection import Detection
 from sensor_sim.documents import LARGEST_MODEL, MAX_BYTES, parse, read_file
@@ -27,7 +27,6 @@ CARD, WEIGHTS = "model.json", "model.onnx"
 # Bytes that are read of each at most.
 MOST = {CARD: MAX_BYTES, WEIGHTS: LARGEST_MODEL}
 CHECK_PATH = "check the path and its rights"
-LAYOUTS = sorted(str(layout.__struct_config__.tag) for layout in get_args(Decoder))
 # What systems add to a zip by themselves, and a way out of a folder: no packages are there.
 NO_FOLDERS = {"__MACOSX", "..", "."}
 

@@ -1,25 +1,26 @@
 """The output layouts of networks, one file each.
 
-How to add one: a file with a frozen msgspec struct whose tag is the layout's name in model cards and whose
-fields are its settings, with the two methods below; then its name in ``Decoder``. Nothing else changes.
+How to add one: a file here with a :class:`~sensor_sim.decoders.found.Layout`. Nothing else changes.
 
-``check(outputs, labels, size)`` is given the outputs of a trial run and raises ``SensorError`` saying what
-does not fit the card. ``decode(outputs, wanted, least_score, size)`` turns the outputs of one inference
-into ``Found``: for each object its class number, score and box, in fractions of the input tensor.
-``outputs`` come in the network's order, with a batch dimension or without, ``labels`` is the number of labels in
-the card, ``size`` the tensor's (width, height), ``wanted`` the class numbers asked for. An output may hold
-anything: NaN, infinity, no rows, other shapes than in the trial run (``SensorError``).
-
-Shared by layouts: ``suppression`` picks scores before boxes are decoded and keeps the best of those that
-overlap, ``grids`` numbers cells, ``found`` has the types and the words for shapes.
+Shared by layouts: ``found`` has the types and the words for shapes, ``suppression`` picks scores before boxes are
+decoded and keeps the best of those that overlap, ``grids`` numbers cells.
 """
 
 from __future__ import annotations
 
-from sensor_sim.decoders.imx500_pp import Imx500PP
-from sensor_sim.decoders.nanodet import NanoDet
-from sensor_sim.decoders.ssd import Ssd
-from sensor_sim.decoders.yolov8 import YoloV8
-from sensor_sim.decoders.yolox import YoloX
+from functools import reduce
+from importlib import import_module
+from operator import or_
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, TypeAlias
 
-Decoder = Imx500PP | NanoDet | Ssd | YoloV8 | YoloX
+from sensor_sim.decoders.found import Layout
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
+LAYOUTS = {str(layout.__struct_config__.tag): layout for layout in Layout.__subclasses__()}
+
+if TYPE_CHECKING:
+    Decoder: TypeAlias = Layout
+else:
+    Decoder = reduce(or_, LAYOUTS.values())

@@ -1,10 +1,12 @@
-"""What every decoder takes in and gives out."""
+"""What every decoder is, takes in and gives out."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from sensor_sim.detection import Box
@@ -20,6 +22,26 @@ class Found(NamedTuple):
     label: int
     score: float
     box: Box
+
+
+class Layout(Struct, tag_field="layout", frozen=True, forbid_unknown_fields=True):
+    """An output layout of networks. Its tag is its name in model cards, its fields are its settings there.
+
+    ``outputs`` come in the network's order, with a batch dimension or without; ``size`` is the tensor's (width,
+    height). An output may hold anything: NaN, infinity, no rows, other shapes than in the trial run.
+    """
+
+    def check(self, outputs: Outputs, labels: int, size: Size) -> None:
+        """Raises :class:`SensorError` saying what in the outputs of a trial run does not fit the card, which has so
+        many ``labels``."""
+        raise NotImplementedError
+
+    def decode(
+        self, outputs: Outputs, wanted: Collection[int], least_score: float, size: Size
+    ) -> list[Found]:
+        """The objects of the class numbers ``wanted`` in the outputs of one inference, boxes in fractions of the
+        tensor; raises :class:`SensorError` if they have other shapes than the layout's."""
+        raise NotImplementedError
 
 
 def floats(output: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -10,10 +10,9 @@ from collections.abc import Collection
 from typing import Literal
 
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
-from sensor_sim.decoders.found import Found, Outputs, Size, floats, fractions, shapes
+from sensor_sim.decoders.found import Found, Layout, Outputs, Size, floats, fractions, shapes
 from sensor_sim.decoders.suppression import possible
 from sensor_sim.detection import Box
 from sensor_sim.errors import SensorError
@@ -22,7 +21,7 @@ Floats = NDArray[np.float32]
 Part = Literal["boxes", "scores", "classes", "count"]
 
 
-class Imx500PP(Struct, tag="imx500_pp", tag_field="layout", frozen=True, forbid_unknown_fields=True):
+class Imx500PP(Layout, tag="imx500_pp", frozen=True):
     """Settings in the card.
 
     ``box_order``: ``yxyx`` is top, left, bottom, right; ``xyxy`` is left, top, right, bottom.

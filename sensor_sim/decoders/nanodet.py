@@ -13,18 +13,28 @@ from collections.abc import Collection
 from typing import Annotated, Literal
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from sensor_sim.decoders import grids
-from sensor_sim.decoders.found import Found, Outputs, Size, check_classes, floats, fractions, shapes, tables
+from sensor_sim.decoders.found import (
+    Found,
+    Layout,
+    Outputs,
+    Size,
+    check_classes,
+    floats,
+    fractions,
+    shapes,
+    tables,
+)
 from sensor_sim.decoders.suppression import candidates, sigmoid, suppress
 from sensor_sim.errors import SensorError
 
 Floats = NDArray[np.float32]
 
 
-class NanoDet(Struct, tag="nanodet", tag_field="layout", frozen=True, forbid_unknown_fields=True):
+class NanoDet(Layout, tag="nanodet", frozen=True):
     """Settings in the card.
 
     ``strides``: cell sizes in pixels. ``bins``: values per side. ``origin``: where in a cell distances begin.

@@ -19,7 +19,17 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from sensor_sim.decoders.found import Found, Outputs, Size, check_classes, floats, fractions, shapes, tables
+from sensor_sim.decoders.found import (
+    Found,
+    Layout,
+    Outputs,
+    Size,
+    check_classes,
+    floats,
+    fractions,
+    shapes,
+    tables,
+)
 from sensor_sim.decoders.suppression import candidates, sigmoid, suppress
 from sensor_sim.errors import SensorError
 
@@ -41,7 +51,7 @@ class FeatureMap(Struct, frozen=True, forbid_unknown_fields=True):
     step: Positive | None = None
 
 
-class Ssd(Struct, tag="ssd", tag_field="layout", frozen=True, forbid_unknown_fields=True):
+class Ssd(Layout, tag="ssd", frozen=True):
     """Settings in the card.
 
     ``maps``: the default boxes; without them the boxes come decoded, as corners. ``clip``: default boxes

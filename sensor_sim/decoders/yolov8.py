@@ -12,17 +12,17 @@ from collections.abc import Collection
 from typing import Annotated
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import Meta
 from numpy.typing import NDArray
 
-from sensor_sim.decoders.found import Found, Outputs, Size, check_classes, fractions, shapes, tables
+from sensor_sim.decoders.found import Found, Layout, Outputs, Size, check_classes, fractions, shapes, tables
 from sensor_sim.decoders.suppression import candidates, suppress
 from sensor_sim.errors import SensorError
 
 Floats = NDArray[np.float32]
 
 
-class YoloV8(Struct, tag="yolov8", tag_field="layout", frozen=True, forbid_unknown_fields=True):
+class YoloV8(Layout, tag="yolov8", frozen=True):
     """Settings in the card.
 
     ``transposed``: the table stands upright, with a row for each anchor: 1 x anchors x (4 + classes).

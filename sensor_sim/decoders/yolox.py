@@ -12,18 +12,18 @@ from collections.abc import Collection
 from typing import Annotated
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from sensor_sim.decoders import grids
-from sensor_sim.decoders.found import Found, Outputs, Size, check_classes, fractions, shapes, tables
+from sensor_sim.decoders.found import Found, Layout, Outputs, Size, check_classes, fractions, shapes, tables
 from sensor_sim.decoders.suppression import candidates, suppress
 from sensor_sim.errors import SensorError
 
 Floats = NDArray[np.float32]
 
 
-class YoloX(Struct, tag="yolox", tag_field="layout", frozen=True, forbid_unknown_fields=True):
+class YoloX(Layout, tag="yolox", frozen=True):
     """Settings in the card: cell sizes in pixels, overlap from which on boxes are one."""
 
     strides: grids.Strides = (8, 16, 32)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import sensor_sim
 from sensor_sim.decoders import Decoder
 from sensor_sim.decoders.found import Found
 from sensor_sim.decoders.suppression import suppress
@@ -457,6 +462,30 @@ ODD = [0.0, 0.5, 1.0, -1.0, 7.3, 1e9, -1e38, 1e300, math.inf, -math.inf, math.na
 
 def test_all_layouts_are_tried() -> None:
     assert {type(decoder(plain)) for plain, _ in SHAPES.values()} == set(get_args(Decoder))
+
+
+def test_another_layout_is_one_file(tmp_path: Path) -> None:
+    room = Path(sensor_sim.__file__).parent
+    shutil.copytree(room, tmp_path / room.name, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / room.name / "decoders" / "rows.py").write_text(
+        "from sensor_sim.decoders.found import Found, Layout\n"
+        "from sensor_sim.detection import Box\n"
+        "class Rows(Layout, tag='rows', frozen=True):\n"
+        "    scale: float = 1.0\n"
+        "    def decode(self, outputs, wanted, least_score, size):\n"
+        "        return [Found(0, row[0] * self.scale, Box(*row[1:])) for row in outputs[0].tolist()]\n"
+    )
+    (tmp_path / "model.json").write_text(json.dumps(card(decoder={"layout": "rows", "scale": 0.5})))
+    program = (
+        "import sys, numpy; from pathlib import Path; from sensor_sim.package import read_card;"
+        "card = read_card(Path('model.json').read_bytes(), Path('.'));"
+        "[found] = card.detections([numpy.array([[1, 0, 0, 0.5, 1]])], ['person'], 0);"
+        "print(found.label, found.score, *found.box)"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{room.parent}"}
+    command = [sys.executable, "-c", program]
+    said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["person", "0.5", "0.0", "0.0", "0.5", "1.0"]
 
 
 @pytest.mark.parametrize("name", SHAPES)
