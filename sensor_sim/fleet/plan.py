@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import date, time
 from functools import cached_property
 from pathlib import Path
@@ -152,6 +153,8 @@ class Store(Part, frozen=True, dict=True):
     power_cuts: list[PowerCut] = []
 
     def __post_init__(self) -> None:
+        if not re.fullmatch("[!-~]+", self.token):  # not told: it is a secret
+            raise ValueError("token: it is empty or holds spaces or letters beyond ASCII, as no token does")
         try:
             ZoneInfo(self.time_zone)
         except (LookupError, OSError, ValueError):  # not there, a folder of them, or no such name

@@ -380,6 +380,20 @@ def test_a_time_zone_that_does_not_exist_is_told(
     )
 
 
+@pytest.mark.parametrize("token", ["", "g-test0000.gehëim", "g-test0000.secret\r\nHost: elsewhere"])
+def test_a_token_that_cannot_be_one_is_told_without_telling_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], token: str
+) -> None:
+    path = tmp_path / "fleet.json"
+    plain = msgspec.to_builtins(two_stores())
+    plain["stores"][0]["token"] = token
+    path.write_bytes(msgspec.json.encode(plain))
+    assert complaint(capsys, "http://127.0.0.1:9", path) == (
+        f"{path}: token: it is empty or holds spaces or letters beyond ASCII, as no token does - at `$.stores[0]`;"
+        " give a plan as `manage.py load_demo` or `manage.py create_fleet` writes it\n"
+    )
+
+
 async def test_what_is_put_off_is_sent_again(
     server: Server, ledgers: Ledgers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -346,6 +346,7 @@ class Library:
 
     def IMX500(self, network: str) -> Any:  # noqa: N802
         self._note("IMX500", network)
+        print("progress")
         return SimpleNamespace(camera_num=1, network_intrinsics=self._says)
 
     def Picamera2(self, number: int) -> Library:  # noqa: N802
@@ -382,7 +383,11 @@ def install(monkeypatch: pytest.MonkeyPatch, library: Library) -> Library:
 
 @pytest.mark.parametrize(("says", "rate"), [(None, 30.0), (intrinsics(inference_rate=23), 23)])
 def test_the_network_is_loaded_before_the_camera_starts_at_its_rate(
-    monkeypatch: pytest.MonkeyPatch, network: Path, says: Any, rate: float
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    network: Path,
+    says: Any,
+    rate: float,
 ) -> None:
     library = install(monkeypatch, Library(says))
     assert open_camera(network, card()) is library
@@ -393,6 +398,7 @@ def test_the_network_is_loaded_before_the_camera_starts_at_its_rate(
         ("configure", asked),
         ("start", asked),
     ]
+    assert capsys.readouterr().out == "", "only events go there"
 
 
 @pytest.mark.parametrize(
