@@ -10,10 +10,8 @@ from __future__ import annotations
 import logging
 import math
 import struct
-import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -167,8 +165,7 @@ def open_camera(network: Path, card: Card) -> Camera:
     if not network.is_file():
         raise SensorError(f"{network}: there is no such file; --picamera takes the network as an .rpk file")
     try:
-        with redirect_stdout(sys.stderr):  # where picamera2 tells its progress; stdout is for events
-            chip = IMX500(str(network))
+        chip = IMX500(str(network))
         rate = check_intrinsics(chip.network_intrinsics, card)
         camera = Picamera2(chip.camera_num)
         try:

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -21,9 +22,9 @@ from sensor_sim.device.outbox import OutboxError
 from sensor_sim.device.slots import active_package
 from sensor_sim.device.uplink import RefusedError
 from sensor_sim.errors import SensorError
-from sensor_sim.package import Package, load_package
+from sensor_sim.package import Card, Package, load_package
 from sensor_sim.perception import Perception
-from sensor_sim.picamera import PiCamera, open_camera
+from sensor_sim.picamera import Camera, PiCamera, open_camera
 from sensor_sim.scene import check_labels, load_scene
 from sensor_sim.sources import add_source_arguments, open_source, open_world, settle_options
 from sensor_sim.stop import Stop
@@ -133,7 +134,7 @@ def _metadata(
 ) -> Iterable[Metadata | None]:
     """What the chip says: a real one, or the simulated one of a source of pixels."""
     if arguments.picamera is not None:
-        opener = partial(open_camera, arguments.picamera, package.card)
+        opener = partial(_open_camera, arguments.picamera, package.card)
         chip = PiCamera(opener, package.card, perception.labels, perception.least_score, stop)
         return chip if arguments.seconds is None else first(chip, arguments.seconds)
     from sensor_sim.chip import Chip, Thermometer
@@ -144,6 +145,12 @@ def _metadata(
     network = Network(package, arguments.threads, arguments.region or ARRAY)
     thermometer = Thermometer(arguments.ambient)
     return Chip(network, perception.labels, perception.least_score, thermometer).watch(source)
+
+
+def _open_camera(network: Path, card: Card) -> Camera:
+    """What picamera2 prints meanwhile goes to stderr, as stdout is for events."""
+    with redirect_stdout(sys.stderr):
+        return open_camera(network, card)
 
 
 def _forget_output() -> None:

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensor_sim import pipeline
+from sensor_sim.__main__ import main
 from sensor_sim.detection import Box, Detection, Metadata
 from sensor_sim.errors import SensorError
 from sensor_sim.package import Card
@@ -383,11 +384,7 @@ def install(monkeypatch: pytest.MonkeyPatch, library: Library) -> Library:
 
 @pytest.mark.parametrize(("says", "rate"), [(None, 30.0), (intrinsics(inference_rate=23), 23)])
 def test_the_network_is_loaded_before_the_camera_starts_at_its_rate(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    network: Path,
-    says: Any,
-    rate: float,
+    monkeypatch: pytest.MonkeyPatch, network: Path, says: Any, rate: float
 ) -> None:
     library = install(monkeypatch, Library(says))
     assert open_camera(network, card()) is library
@@ -398,7 +395,6 @@ def test_the_network_is_loaded_before_the_camera_starts_at_its_rate(
         ("configure", asked),
         ("start", asked),
     ]
-    assert capsys.readouterr().out == "", "only events go there"
 
 
 @pytest.mark.parametrize(
@@ -429,15 +425,27 @@ def test_without_picamera2_there_is_a_remedy(tmp_path: Path) -> None:
         open_camera(tmp_path / "network.rpk", card())
 
 
-def test_the_command_needs_only_the_card_and_the_network(tmp_path: Path) -> None:
-    package = networks.write_package(tmp_path / "package", networks.card(), b"")
+def words(folder: Path, network: Path) -> list[str]:
+    """To watch a door by the network of a package without weights."""
+    package = networks.write_package(folder / "package", networks.card(), b"")
     (package / "model.onnx").unlink()
-    (network := tmp_path / "network.rpk").write_bytes(b"9464")
-    scene = tmp_path / "scene.json"
+    scene = folder / "scene.json"
     scene.write_text('{"version": 1, "lines": [{"id": 0, "name": "d", "points": [[0, 0.5], [1, 0.5]]}]}')
-    words = ("--picamera", network, "--model", package, "--scene", scene)
+    return ["watch", "--picamera", str(network), "--model", str(package), "--scene", str(scene)]
+
+
+def test_what_picamera2_prints_is_no_event(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, network: Path
+) -> None:
+    install(monkeypatch, Library(None, start=RuntimeError("no cameras")))
+    assert main(words(tmp_path, network)) == 1
+    sentence = "sensor_sim: --picamera: the camera does not start: no cameras; is it connected?"
+    assert capsys.readouterr() == ("", f"progress\n{sentence}\n")
+
+
+def test_the_command_needs_only_the_card_and_the_network(tmp_path: Path, network: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "sensor_sim", "watch", *map(str, words)],
+        [sys.executable, "-m", "sensor_sim", *words(tmp_path, network)],
         cwd=ROOT,
         capture_output=True,
         text=True,

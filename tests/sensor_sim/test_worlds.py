@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from sensor_sim import sources, watch
-from sensor_sim.pixels.rendered import World
+from sensor_sim.pixels.imx500 import BINNED
+from sensor_sim.pixels.rendered import Happening, World
+from sensor_sim.stop import Stop
 from sensorapp import wire
 from tests.sensor_sim import networks
 from tests.sensor_sim.people import START
@@ -21,12 +23,16 @@ WHEN = "2026-03-01T09:00:00Z"
 worlds = pytest.mark.parametrize("name", ["entrance", "shelf"])
 
 
-def opened(name: str, *words: str) -> World:
+def asked(name: str, *words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     watch.add_parser(parser.add_subparsers())
     arguments = parser.parse_args(["watch", "--model", "none", "--world", name, "--start", WHEN, *words])
     sources.settle_options(arguments)
-    world = sources.open_world(arguments)
+    return arguments
+
+
+def opened(name: str, *words: str) -> World:
+    world = sources.open_world(asked(name, *words))
     assert world is not None
     return world
 
@@ -70,3 +76,22 @@ def test_density_reaches_the_world() -> None:
     for world in (quiet, crowd):
         world.advance(START + 20)
     assert len(crowd.view(320, 240).things) > len(quiet.view(320, 240).things)
+
+
+def test_frames_are_exposed_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of a frame show the world one after the other, as long as its readout takes."""
+    arguments = asked("entrance", "--mode", "binned")
+    world = sources.open_world(arguments)
+    assert world is not None
+    times: list[float] = []
+
+    def advance(at: float) -> list[Happening]:
+        times.append(at)
+        return []
+
+    monkeypatch.setattr(world, "advance", advance)
+    next(iter(sources.open_source(arguments, world, Stop(), lambda happening: None)))
+    readout = BINNED.delay(BINNED.size[1]) - BINNED.delay(0)
+    steps = np.diff(times)
+    assert steps == pytest.approx(np.full(7, readout / 8), rel=1e-3)
+    assert np.mean(times) == pytest.approx(START, abs=1e-4)
