@@ -29,7 +29,7 @@ DENSITIES = {"low": 0.3, "normal": 1.0, "crowd": 3.0}
 # What the contract takes as an event's time, but for the century's last year, so that there is time to watch.
 EARLIEST, LATEST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2000, 2099))
 WORLD_S = 60.0  # how long a rendered scene is watched if nobody says it
-BANDS = 8  # parts of a rendered frame that the rolling shutter exposes one after the other
+BANDS = 3  # parts of a rendered frame that the rolling shutter exposes one after the other
 
 SOURCES = ("video", "camera", "images", "world", "picamera")
 PIXELS = ("video", "camera", "images", "world")

@@ -12,6 +12,8 @@ from sensorapp import wire
 
 # A shorter stay is walking past, and a shorter step over the edge does not end one: seconds.
 SETTLE = 1.0
+# Somebody takes so long to be told at most, so that nobody is told only after it: seconds.
+FIRST_LOOK = 2.0
 
 
 @dataclass
@@ -31,15 +33,19 @@ class ZoneCounter:
     def __init__(self, zone: wire.Zone) -> None:
         self.zone = zone
         self._stays: dict[int, _Stay] = {}
+        self._first: float | None = None  # frame
         self._reported: int | None = None
 
     def observe(self, at: float, sighting: Sighting) -> Iterable[wire.Event]:
+        if self._first is None:
+            self._first = at
         for track in sighting.seen:
             yield from self._note(at, track)
         for track in sighting.ended:
             yield from self._close(track.number)
         count = sum(stay.counts for stay in self._stays.values())
-        if count != self._reported:
+        known = self._reported is not None or count or at - self._first >= FIRST_LOOK
+        if known and count != self._reported:
             self._reported = count
             yield wire.Occupancy(at=round(at * 1000), zone=self.zone.id, count=count)
 

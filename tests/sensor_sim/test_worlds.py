@@ -93,5 +93,5 @@ def test_frames_are_exposed_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
     next(iter(sources.open_source(arguments, world, Stop(), lambda happening: None)))
     readout = BINNED.delay(BINNED.size[1]) - BINNED.delay(0)
     steps = np.diff(times)
-    assert steps == pytest.approx(np.full(7, readout / 8), rel=1e-3)
+    assert steps == pytest.approx(np.full(2, readout / 3), rel=1e-3)
     assert np.mean(times) == pytest.approx(START, abs=1e-4)

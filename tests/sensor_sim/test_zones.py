@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sensor_sim.detection import Box, Detection
 from sensor_sim.perception import Perception
-from sensor_sim.perception.zones import SETTLE
+from sensor_sim.perception.zones import FIRST_LOOK, SETTLE
 from sensorapp import wire
 from tests.sensor_sim.people import START, Detector, Person, unhurried
 
@@ -115,7 +115,7 @@ def test_a_zone_that_reaches_the_edge_holds_whom_the_edge_cuts_off(box: Box) -> 
     perception = Perception(wire.Scene(version=1, zones=[whole]))
     found = [Detection("person", 0.9, box)]
     events = [event for i in range(20) for event in perception.observe(START + i / 10, found)]
-    assert [event.count for event in events if isinstance(event, wire.Occupancy)] == [0, 1]
+    assert [event.count for event in events if isinstance(event, wire.Occupancy)] == [1]
 
 
 def test_when_the_view_is_lost_visits_end_and_occupancy_is_not_known() -> None:
@@ -123,13 +123,21 @@ def test_when_the_view_is_lost_visits_end_and_occupancy_is_not_known() -> None:
     person = Person(0.0, [(INSIDE, 5.0, True)])
     frames = list(Detector(1, rate=10.0, tremble=0.0).frames([person], tail=0.0))
     before = [event for at, found in frames for event in perception.observe(at, found)]
-    assert [type(event) for event in before] == [wire.Occupancy, wire.Occupancy]
+    assert [event.count for event in before if isinstance(event, wire.Occupancy)] == [1]
     at_loss = list(perception.interrupt())
     assert at_loss == [wire.Visit(at=round(START * 1000) + 4900, zone=3, dwell_ms=4900)]
-    # Seen again, the same person is new, and the count starts from what is seen.
+    # Seen again, the same person is new, and nobody is said to be there before they are known.
     again = [event for at, found in frames for event in perception.observe(at + 60, found)]
-    assert [event.count for event in again if isinstance(event, wire.Occupancy)] == [0, 1]
-    assert again[1].at / 1000 - START - 60 <= SETTLE + 0.11
+    assert [event.count for event in again if isinstance(event, wire.Occupancy)] == [1]
+    assert again[0].at / 1000 - START - 60 <= SETTLE + 0.11
+
+
+def test_that_nobody_is_there_is_told_when_it_is_known() -> None:
+    perception = Perception(wire.Scene(version=1, zones=[ZONE]))
+    for begin in (START, START + 60):
+        told = [event for i in range(40) for event in perception.observe(begin + i / 10, [])]
+        assert told == [wire.Occupancy(at=round(1000 * (begin + FIRST_LOOK)), zone=3, count=0)]
+        assert list(perception.interrupt()) == []
 
 
 @pytest.mark.parametrize(("clear_frames", "visits"), [(5, 0), (6, 1)])
