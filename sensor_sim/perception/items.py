@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import heapq
 import math
+from bisect import bisect, insort
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from sensor_sim.detection import Box, Detection, overlap
 from sensor_sim.perception.geometry import Point
@@ -31,6 +33,8 @@ HIDDEN_TOGETHER = 2  # so many of them are not seen either; a hand takes two at 
 TALL = 0.35
 MEMORY = 5.0  # for so many seconds is remembered how an item was called, and where exactly it was seen
 MOST_PLACES = 512  # and so many detections of a frame are looked at, the surest
+
+_Middle: TypeAlias = tuple[float, int]  # of a box, across; the number of the box
 
 
 @dataclass(eq=False)
@@ -155,10 +159,23 @@ class Places:
 def _distinct(found: Sequence[Detection]) -> list[Detection]:
     """Without second boxes around the same item, the surest first, of at most ``MOST_PLACES``."""
     kept: list[Detection] = []
+    middles: list[_Middle] = []
     for detection in sorted(found, key=lambda d: -d.score)[:MOST_PLACES]:
-        if not any(_duplicates(detection.box, other.box) for other in kept):
+        middle, width = detection.box.centre[0], detection.box.width
+        near = _between(
+            middles, middle - width / 2, middle + width / 2
+        )  # farther apart they share too little
+        if not any(_duplicates(detection.box, kept[number].box) for number in near):
+            insort(middles, (middle, len(kept)))
             kept.append(detection)
     return kept
+
+
+def _between(middles: Sequence[_Middle], least: float, most: float) -> Iterator[int]:
+    """The numbers of those whose middles, in order, are from ``least`` to ``most``."""
+    return (
+        number for _, number in middles[bisect(middles, (least, -1)) : bisect(middles, (most, MOST_PLACES))]
+    )
 
 
 def _duplicates(box: Box, other: Box) -> bool:
@@ -174,16 +191,17 @@ def _alike(places: Sequence[Place], found: Sequence[Detection]) -> Iterator[tupl
 
     That is the most of their shift and half their change of size, across or down, in units of the place's box.
     """
+    middles = sorted((detection.box.centre[0], j) for j, detection in enumerate(found))
     for i, place in enumerate(places):
         left, top, right, bottom = place.box
         width, height = max(right - left, 1e-9), max(bottom - top, 1e-9)
-        least, most = left + right - 2 * SAME_PLACE * width, left + right + 2 * SAME_PLACE * width
-        for j, (_, _, box) in enumerate(found):
-            if least < box[0] + box[2] < most:  # so far in one line, as most are elsewhere
-                across = _off(box[0] - left, box[2] - right) / width
-                away = max(across, _off(box[1] - top, box[3] - bottom) / height)
-                if away < SAME_PLACE:
-                    yield away, i, j
+        middle, most = place.box.centre[0], SAME_PLACE * width
+        for j in _between(middles, middle - most, middle + most):
+            box = found[j].box
+            across = _off(box.left - left, box.right - right) / width
+            away = max(across, _off(box.top - top, box.bottom - bottom) / height)
+            if away < SAME_PLACE:
+                yield away, i, j
 
 
 def _within(point: Point, box: Box) -> bool:
