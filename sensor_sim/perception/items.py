@@ -161,10 +161,11 @@ def _distinct(found: Sequence[Detection]) -> list[Detection]:
     kept: list[Detection] = []
     middles: list[_Middle] = []
     for detection in sorted(found, key=lambda d: -d.score)[:MOST_PLACES]:
-        middle, width = detection.box.centre[0], detection.box.width
-        near = _between(
-            middles, middle - width / 2, middle + width / 2
-        )  # farther apart they share too little
+        middle, reach = (
+            detection.box.centre[0],
+            detection.box.width / 2,
+        )  # farther apart, they share too little
+        near = _between(middles, middle - reach, middle + reach)
         if not any(_duplicates(detection.box, kept[number].box) for number in near):
             insort(middles, (middle, len(kept)))
             kept.append(detection)
@@ -173,9 +174,8 @@ def _distinct(found: Sequence[Detection]) -> list[Detection]:
 
 def _between(middles: Sequence[_Middle], least: float, most: float) -> Iterator[int]:
     """The numbers of those whose middles, in order, are from ``least`` to ``most``."""
-    return (
-        number for _, number in middles[bisect(middles, (least, -1)) : bisect(middles, (most, MOST_PLACES))]
-    )
+    first, end = bisect(middles, (least, -1)), bisect(middles, (most, MOST_PLACES))
+    return (number for _, number in middles[first:end])
 
 
 def _duplicates(box: Box, other: Box) -> bool:
