@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,42 @@ def test_what_follows_from_weights_alone_takes_no_working_memory() -> None:
         {"q": (500,), "s": ()},
     )
     assert memory_report(quantised) == MemoryReport(working=17, input=10, model=501)
+
+
+def test_a_result_that_is_left_out_takes_none() -> None:
+    dropout = helper.make_node("Dropout", ["image"], ["y", ""])
+    pool = helper.make_node("MaxPool", ["y"], ["z", ""], kernel_shape=[2, 2], strides=[2, 2])
+    found = examined([dropout, pool], {}, "z")
+    assert memory_report(found) == MemoryReport(working=3 * (64**2 + 32**2), input=3 * 64**2, model=0)
+
+
+MEASURED = """
+from pathlib import Path
+from sensor_sim.network import examine
+from sensor_sim.package import load_package
+
+def most() -> int:
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
+
+package, before = load_package(Path({folder!r})), most()
+examine(package)
+print(most() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the process's own peak in /proc")
+def test_measuring_takes_no_more_memory_than_running(tmp_path: Path) -> None:
+    """Of thirty results of 16 MiB each, two at a time are needed."""
+    nodes = [helper.make_node("MaxPool", [f"r{i}"], [f"r{i + 1}"], kernel_shape=[1, 1]) for i in range(30)]
+    first = helper.make_node("Conv", ["image", "w"], ["r0"])
+    wide = networks.model([first, *nodes], ["r30"], {"w": zeros(1024, 3, 1, 1)})
+    folder = networks.write_package(tmp_path / "wide", networks.card(), wide)
+    program = MEASURED.format(folder=str(folder))
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert int(ran.stdout) < 150 * MIB
 
 
 # --- published figures -----------------------------------------------------------------------------
