@@ -26,11 +26,15 @@ NO_WEIGHTS = (TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING)
 
 
 class Node(NamedTuple):
-    """One operator; optional inputs and outputs that are left out have the name ``""``."""
+    """One operator; optional inputs and outputs that are left out have the name ``""``.
+
+    ``equation`` says what an ``Einsum`` multiplies.
+    """
 
     operator: str
     inputs: Sequence[str]
     outputs: Sequence[str]
+    equation: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def read_graph(model: onnx.ModelProto, measure: Measure) -> Graph:
     own = {tensor.name for tensor in model.graph.initializer}
     input_name = next(value.name for value in model.graph.input if value.name not in own)
     return Graph(
-        [Node(node.op_type, tuple(node.input), tuple(node.output)) for node in model.graph.node],
+        [_node(node) for node in model.graph.node],
         input_name,
         [output.name for output in model.graph.output],
         {name: Shape(t.dims) for name, t in tensors.items() if t.data_type not in NO_WEIGHTS},
@@ -107,6 +111,11 @@ def read_graph(model: onnx.ModelProto, measure: Measure) -> Graph:
         | {input_name: of_input}
         | dict(zip(names, measured, strict=True)),
     )
+
+
+def _node(node: onnx.NodeProto) -> Node:
+    equation = next((one.s.decode() for one in node.attribute if one.name == "equation"), "")
+    return Node(node.op_type, tuple(node.input), tuple(node.output), equation)
 
 
 def _giving_shapes(model: onnx.ModelProto, names: Sequence[str]) -> bytes:

@@ -220,6 +220,17 @@ def zeros(*shape: int, dtype: Any = np.float32) -> Any:
             64 * 64 * 3 * 5 * 4,
         ),
         (helper.make_node("MatMul", ["image", "w"], ["y"]), {"w": zeros(64, 7)}, 3 * 64 * 64 * 7),
+        (
+            helper.make_node("Einsum", ["image", "w"], ["y"], equation="nchw, cd -> ndhw"),
+            {"w": zeros(3, 5)},
+            64 * 64 * 3 * 5,
+        ),
+        (
+            helper.make_node("Einsum", ["image", "w"], ["y"], equation="...hw,...wk->...hk"),
+            {"w": zeros(1, 1, 64, 7)},
+            3 * 64 * 64 * 7,
+        ),
+        (helper.make_node("Einsum", ["image"], ["y"], equation="nchw->nhwc"), {}, 0),
         (helper.make_node("Relu", ["image"], ["y"]), {}, 0),
     ],
 )  # fmt: skip
@@ -233,6 +244,18 @@ def test_a_gemm_of_either_orientation() -> None:
         gemm = helper.make_node("Gemm", ["flat", "w"], ["y"], transA=transposed)
         found = examined([flat, gemm], {"shape": np.array(shape), "w": zeros(3072, 5)}, "y")
         assert cost(found).macs == 4 * 3072 * 5
+
+
+@pytest.mark.parametrize(("operator", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_a_recurrent_layer_costs_all_its_weights_at_each_step(operator: str, gates: int) -> None:
+    """48 steps of 2 sequences, 128 values wide, in both directions; the sequences of states are left out."""
+    n = helper.make_node
+    steps = n("Reshape", ["image", "shape"], ["steps"])
+    layer = n(operator, ["steps", "w", "r"], ["", "last"], hidden_size=5, direction="bidirectional")
+    constants = {"shape": np.array([48, 2, 128]), "w": zeros(2, gates * 5, 128), "r": zeros(2, gates * 5, 5)}
+    assert cost(examined([steps, layer], constants, "last")) == Cost(
+        macs=48 * 2 * 2 * gates * 5 * (128 + 5), values=2 * 2 * 5
+    )
 
 
 def test_quantised_and_float_cost_the_same() -> None:
