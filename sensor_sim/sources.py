@@ -164,7 +164,12 @@ def open_source(
     if arguments.images is not None:
         source = ImageFolder(arguments.images, arguments.rate, arguments.start)
     elif arguments.video is not None:
-        source = VideoFile(arguments.video, arguments.start)
+        source = video = VideoFile(arguments.video, arguments.start)
+        if not EARLIEST <= video.start < LATEST:
+            raise SensorError(
+                f"{video.path}: the file states a length of {video.duration:.0f} s, so it cannot have begun in time to "
+                "end now; say with --start when it began"
+            )
     else:
         source = Camera(arguments.camera, stop)
     return source if arguments.seconds is None else first(source, arguments.seconds)
