@@ -102,7 +102,10 @@ def _add_world_arguments(parser: argparse.ArgumentParser) -> None:
         help="readout mode: 4056x3040 at 10 frames a second, 2028x1520 at 30, 3840x2160 at 60 (default binned)",
     )
     group.add_argument(
-        "--truth", type=Path, metavar="FILE", help="write what truly happened, as events are printed"
+        "--truth",
+        type=Path,
+        metavar="FILE",
+        help="write what truly happened, as events are printed; not with --scene",
     )
 
 
