@@ -16,6 +16,7 @@ second (38 ms).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -61,7 +62,7 @@ def _head_values(graph: Graph, layers: set[int]) -> int:
         node = graph.nodes[i]
         goes_on = not leads_on.isdisjoint(node.outputs)
         if i in layers and not goes_on:
-            values += sum(graph.elements(name) for name in node.outputs)
+            values += sum(graph.elements(name) for name in node.outputs if name)
         if i in layers or goes_on:
             leads_on.update(name for name in node.inputs if name)
     return values
@@ -94,6 +95,23 @@ def _gemm(graph: Graph, node: Node) -> int:
     return graph.elements(node.inputs[0]) * graph.shapes[node.outputs[0]][-1]
 
 
+def _recurrent(graph: Graph, node: Node) -> int:
+    """Each step of each sequence needs one MAC per weight of the input and of the state, in all directions."""
+    read, *weights = node.inputs[:3]
+    return elements(graph.shapes[read][:-1]) * sum(map(graph.elements, weights))
+
+
+def _einsum(graph: Graph, node: Node) -> int:
+    """For each combination of all indices one MAC less than there are factors; what ``...`` stands for is numbered."""
+    sizes: dict[str | int, int] = {}
+    for term, name in zip(node.equation.replace(" ", "").split("->")[0].split(","), node.inputs, strict=True):
+        before, _, after = term.partition("...")
+        shape = graph.shapes[name]
+        indices = [*before, *range(len(shape) - len(before) - len(after)), *after]
+        sizes |= {i: max(size, sizes.get(i, 0)) for i, size in zip(indices, shape, strict=True)}
+    return math.prod(sizes.values()) * (len(node.inputs) - 1)
+
+
 COUNTS: dict[str, Callable[[Graph, Node], int]] = {
     "Conv": _convolution(1),
     "ConvInteger": _convolution(1),
@@ -103,4 +121,8 @@ COUNTS: dict[str, Callable[[Graph, Node], int]] = {
     "MatMulInteger": _product,
     "QLinearMatMul": _product,
     "Gemm": _gemm,
+    "Einsum": _einsum,
+    "LSTM": _recurrent,
+    "GRU": _recurrent,
+    "RNN": _recurrent,
 }

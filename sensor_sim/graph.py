@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from sensor_sim.errors import SensorError
 
 Shape = tuple[int, ...]
-Measure = Callable[[bytes], Mapping[str, Shape]]
+Measure = Callable[[bytes], tuple[Shape, Sequence[Shape]]]
 STANDARD = ("", "ai.onnx")
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 # The converter turns sizes, indices and switches into instructions; they are no weights.
@@ -26,11 +26,15 @@ NO_WEIGHTS = (TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING)
 
 
 class Node(NamedTuple):
-    """One operator; optional inputs and outputs that are left out have the name ``""``."""
+    """One operator; optional inputs and outputs that are left out have the name ``""``.
+
+    ``equation`` says what an ``Einsum`` multiplies.
+    """
 
     operator: str
     inputs: Sequence[str]
     outputs: Sequence[str]
+    equation: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,10 @@ class Graph:
 
     def constants(self) -> set[str]:
         """The names of weights and of all that follows from them alone: it is worked out beforehand."""
-        known = {"", *self.shapes} - {self.input}
-        for node in reversed(self.nodes):
+        known = set(self.shapes) - {self.input}
+        for node in self.nodes:
             known.difference_update(node.outputs)
+        known.add("")
         for node in self.nodes:
             if known.issuperset(node.inputs):
                 known.update(node.outputs)
@@ -88,30 +93,41 @@ def read_model(weights: bytes) -> onnx.ModelProto:
 def read_graph(model: onnx.ModelProto, measure: Measure) -> Graph:
     """The operators and sizes of ``model``.
 
-    ``measure`` runs a model once and gives the shapes of its input and of all its outputs: many networks
-    work their sizes out while they run, and what depends on the picture is as large as it was on that run.
-    Of the bodies of ``If`` and ``Loop`` only the weights count.
+    ``measure`` runs a model whose outputs are shapes once, and gives the shape of its input and those: many
+    networks work their sizes out while they run, and what depends on the picture is as large as it was on that
+    run. Of the bodies of ``If`` and ``Loop`` only the weights count.
     """
-    measured = dict(measure(_giving_out_all(model)))  # refuses a network without an input
+    names = [name for node in model.graph.node for name in node.output if name]
+    of_input, measured = measure(_giving_shapes(model, names))  # refuses a network without an input
     tensors = dict(_tensors(model.graph))
     own = {tensor.name for tensor in model.graph.initializer}
+    input_name = next(value.name for value in model.graph.input if value.name not in own)
     return Graph(
-        [Node(node.op_type, tuple(node.input), tuple(node.output)) for node in model.graph.node],
-        next(value.name for value in model.graph.input if value.name not in own),
+        [_node(node) for node in model.graph.node],
+        input_name,
         [output.name for output in model.graph.output],
         {name: Shape(t.dims) for name, t in tensors.items() if t.data_type not in NO_WEIGHTS},
-        {name: Shape(t.dims) for name, t in tensors.items()} | measured,
+        {name: Shape(t.dims) for name, t in tensors.items()}
+        | {input_name: of_input}
+        | dict(zip(names, measured, strict=True)),
     )
 
 
-def _giving_out_all(model: onnx.ModelProto) -> bytes:
-    """The same network with the results of all its operators as outputs."""
-    talkative = onnx.ModelProto()
-    talkative.CopyFrom(model)
-    names = {name for node in model.graph.node for name in node.output if name}
-    names -= {output.name for output in model.graph.output}
-    talkative.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(names))
-    return bytes(talkative.SerializeToString())
+def _node(node: onnx.NodeProto) -> Node:
+    equation = next((one.s.decode() for one in node.attribute if one.name == "equation"), "")
+    return Node(node.op_type, tuple(node.input), tuple(node.output), equation)
+
+
+def _giving_shapes(model: onnx.ModelProto, names: Sequence[str]) -> bytes:
+    """The same network with the shapes of these results as its outputs, so that no result has to be kept."""
+    measuring = onnx.ModelProto()
+    measuring.CopyFrom(model)
+    del measuring.graph.output[:]
+    for name in names:
+        shape = f"shape of {name}"
+        measuring.graph.node.append(helper.make_node("Shape", [name], [shape]))
+        measuring.graph.output.append(onnx.ValueInfoProto(name=shape))
+    return bytes(measuring.SerializeToString())
 
 
 def _names(graph: onnx.GraphProto) -> Iterator[str | bytes]:
@@ -171,6 +187,16 @@ def _check_operator(node: onnx.NodeProto) -> None:
             f"model.onnx: the operator {node.op_type!r}{domain} is none of ONNX's own, and the chip runs no "
             "other; export the network without custom operators"
         )
+    if not all(map(_is_tensor, onnx.defs.get_schema(node.op_type).outputs)):
+        raise SensorError(
+            f"model.onnx: the operator {node.op_type!r} makes a sequence or an optional value, and the chip works "
+            "with tensors alone; export the network without those"
+        )
+
+
+def _is_tensor(output: onnx.defs.OpSchema.FormalParameter) -> bool:
+    """Whether it can be one."""
+    return any(kind.startswith("tensor(") for kind in output.types)
 
 
 def _check_tensor(name: str, tensor: onnx.TensorProto) -> None:

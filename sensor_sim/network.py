@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -56,7 +56,7 @@ class Network:
         return Inference(detections, self.cost.dnn_us, self.cost.dsp_us)
 
     def _run(self, tensor: Tensor) -> Outputs:
-        return _run(self._session, None, self._input_name, tensor)
+        return _run(self._session, self._input_name, tensor)
 
 
 def examine(package: Package) -> Graph:
@@ -65,14 +65,11 @@ def examine(package: Package) -> Graph:
     return read_graph(model, partial(_measure, card=package.card.input))
 
 
-def _measure(weights: bytes, card: Input) -> Mapping[str, Shape]:
-    """The shapes of the input and of all outputs, on a black picture."""
-    session = _session(weights, threads=1, optimised=False)
+def _measure(weights: bytes, card: Input) -> tuple[Shape, Sequence[Shape]]:
+    """The shape of the input, and those that the outputs are, on a black picture."""
+    session = _session(weights, threads=1, measuring=True)
     name, tensor = _check_input(session, card), _black(card)
-    _check_results(session)
-    names = [output.name for output in session.get_outputs()]
-    outputs = _run(session, names, name, tensor)
-    return {name: tensor.shape} | {name: output.shape for name, output in zip(names, outputs, strict=True)}
+    return tensor.shape, [tuple(shape.tolist()) for shape in _run(session, name, tensor)]
 
 
 def _black(card: Input) -> Tensor:
@@ -80,20 +77,19 @@ def _black(card: Input) -> Tensor:
     return tensor
 
 
-def _run(
-    session: onnxruntime.InferenceSession, outputs: list[str] | None, name: str, tensor: Tensor
-) -> Outputs:
+def _run(session: onnxruntime.InferenceSession, name: str, tensor: Tensor) -> Outputs:
     try:
-        found = session.run(outputs, {name: tensor})
+        found = session.run(None, {name: tensor})
     except Exception as error:  # ONNX Runtime has no common base class for its errors
         raise SensorError(f"model.onnx: the network does not run: {_first_line(error)}") from None
     return [np.asarray(output) for output in found]
 
 
-def _session(weights: bytes, threads: int, *, optimised: bool = True) -> onnxruntime.InferenceSession:
+def _session(weights: bytes, threads: int, *, measuring: bool = False) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    if not optimised:  # so that all operators are left, and their results
+    if measuring:  # all operators are left, and each result's shape is taken as soon as it is there
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what matters comes as an exception
@@ -125,15 +121,6 @@ def _check_input(session: onnxruntime.InferenceSession, card: Input) -> str:
     if tensor.type != f"tensor({card.dtype})":
         raise SensorError(f"input.dtype: the card says {card.dtype}, the network takes {tensor.type}")
     return str(tensor.name)
-
-
-def _check_results(session: onnxruntime.InferenceSession) -> None:
-    for result in session.get_outputs():
-        if not result.type.startswith("tensor("):
-            raise SensorError(
-                f"model.onnx: {result.name!r} has the type {result.type}, and the chip works with tensors alone; "
-                "export the network without sequences and optional values"
-            )
 
 
 def _first_line(error: Exception) -> str:

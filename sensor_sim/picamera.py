@@ -204,7 +204,8 @@ def read(metadata: Mapping[str, Any]) -> Result:
     outputs = None if values is None else tensors(values, metadata.get("CnnOutputTensorInfo"))
     dnn_us, dsp_us = _runtimes(metadata.get("CnnKpiInfo")) if outputs else (0, 0)
     celsius = metadata.get("SensorTemperature")
-    return Result(_moment(metadata), outputs, dnn_us, dsp_us, None if celsius is None else float(celsius))
+    temperature_c = None if celsius is None else _finite("SensorTemperature", celsius)
+    return Result(_moment(metadata), outputs, dnn_us, dsp_us, temperature_c)
 
 
 def tensors(values: Sequence[float], info: bytes | None) -> Outputs:
@@ -212,7 +213,10 @@ def tensors(values: Sequence[float], info: bytes | None) -> Outputs:
 
     The first dimension runs fastest: boxes come as all tops, then all left sides and so on.
     """
-    flat = np.asarray(values, np.float32)
+    try:
+        flat = np.asarray(values, np.float32)
+    except (TypeError, ValueError):
+        raise SensorError("CnnOutputTensor: it holds something else than numbers; update picamera2") from None
     shapes = _shapes(info)
     counts = [math.prod(shape) for shape in shapes]
     if sum(counts) != flat.size:
@@ -255,13 +259,20 @@ def _runtimes(kpi: Sequence[int] | None) -> tuple[int, int]:
         return 0, 0
     if len(kpi) != 2:
         raise SensorError(f"CnnKpiInfo: {len(kpi)} numbers where two are running times; update picamera2")
-    return int(kpi[0]), int(kpi[1])
+    return int(_finite("CnnKpiInfo", kpi[0])), int(_finite("CnnKpiInfo", kpi[1]))
 
 
 def _moment(metadata: Mapping[str, Any]) -> float:
     """Seconds since 1970. Older software says only the time since the computer was started."""
     if (wall_clock := metadata.get("FrameWallClock")) is not None:
-        return float(wall_clock) / 1e9
+        return _finite("FrameWallClock", wall_clock) / 1e9
     if (since_start := metadata.get("SensorTimestamp")) is not None:
-        return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + float(since_start) / 1e9
+        since_start_s = _finite("SensorTimestamp", since_start) / 1e9
+        return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + since_start_s
     raise SensorError("SensorTimestamp: the camera does not say when a frame was taken; update picamera2")
+
+
+def _finite(key: str, value: object) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise SensorError(f"{key}: {value!r} where a finite number must be; update picamera2")
+    return float(value)

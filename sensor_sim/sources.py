@@ -102,7 +102,10 @@ def _add_world_arguments(parser: argparse.ArgumentParser) -> None:
         help="readout mode: 4056x3040 at 10 frames a second, 2028x1520 at 30, 3840x2160 at 60 (default binned)",
     )
     group.add_argument(
-        "--truth", type=Path, metavar="FILE", help="write what truly happened, as events are printed"
+        "--truth",
+        type=Path,
+        metavar="FILE",
+        help="write what truly happened, as events are printed; not with --scene",
     )
 
 
@@ -164,7 +167,12 @@ def open_source(
     if arguments.images is not None:
         source = ImageFolder(arguments.images, arguments.rate, arguments.start)
     elif arguments.video is not None:
-        source = VideoFile(arguments.video, arguments.start)
+        source = video = VideoFile(arguments.video, arguments.start)
+        if not EARLIEST <= video.start < LATEST:
+            raise SensorError(
+                f"{video.path}: the file states a length of {video.duration:.0f} s, so it cannot have begun in time to "
+                "end now; say with --start when it began"
+            )
     else:
         source = Camera(arguments.camera, stop)
     return source if arguments.seconds is None else first(source, arguments.seconds)

@@ -104,7 +104,7 @@ def start(arguments: argparse.Namespace, stop: Stop) -> Watching:
 
     settle_options(arguments)
     world = open_world(arguments)
-    scene = _scene(arguments.scene, world)
+    scene = _scene(arguments, world)
     model = arguments.model or active_package(arguments.slots)
     package = load_package(model, arguments.picamera or arguments.weights)
     check_labels(scene, package.card.labels)
@@ -116,9 +116,14 @@ def start(arguments: argparse.Namespace, stop: Stop) -> Watching:
     return Watching(told, package.digest, scene.version, scene.upload_interval_ms / 1000)
 
 
-def _scene(path: Path | None, world: World | None) -> wire.Scene:
-    if path is not None:
-        return load_scene(path)
+def _scene(arguments: argparse.Namespace, world: World | None) -> wire.Scene:
+    if arguments.scene is not None:
+        if arguments.truth is not None:
+            raise SensorError(
+                "--truth: it is of the lines, zones and slots that a rendered scene has of its own; "
+                "leave it or --scene out"
+            )
+        return load_scene(arguments.scene)
     if world is not None:
         return wire.convert(dict(world.scene), wire.Scene)
     raise SensorError("--scene: say what to measure, and where, in a JSON file")

@@ -70,7 +70,7 @@ def _fetch(request: Request, target: Path, wait: Callable[[float], object]) -> b
                 reason = str(error) or type(error).__name__
             except httpx.HTTPError as error:
                 raise FailedError("failed", f"{request.url}: {error}; check the address") from None
-            except httpx.InvalidURL as error:
+            except (httpx.InvalidURL, UnicodeError) as error:  # the latter of a name that IDNA does not know
                 raise FailedError("failed_invalid_argument", f"url: {error}; check the address") from None
             if back_off is not None:
                 log.warning("%s: %s; trying again in %d s", request.url, reason, back_off)

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sensor_sim.device.durable import make_folder, replace_file, sync_folder
+from sensor_sim.device.uplink import HOST
 from sensor_sim.documents import LARGEST_MODEL
 from sensor_sim.errors import SensorError
 from sensorapp import wire
@@ -34,7 +35,7 @@ class Request(Struct, frozen=True, forbid_unknown_fields=True):
     """What to install where: ``hash`` is the SHA-256 of the package in base64, ``size`` its bytes."""
 
     rollout: Annotated[int, Meta(ge=0, lt=2**31)]
-    url: Annotated[str, Meta(pattern="^https?://[^/]", max_length=320)]
+    url: Annotated[str, Meta(pattern=rf"^https?://([^/?#@\s]*@)?{HOST}([/?#]|$)", max_length=320)]
     hash: Hash
     size: Annotated[int, Meta(ge=1, le=LARGEST_MODEL)]
     version: Annotated[str, Meta(min_length=1, max_length=44)]
@@ -42,19 +43,19 @@ class Request(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Slot(Struct, frozen=True):
-    """What a slot holds; ``digest`` names the model in batches, ``updated`` is in milliseconds since 1970."""
+    """What a slot holds since ``updated``; ``digest`` names the model in batches."""
 
     version: str
     hash: Hash
     digest: wire.PackageDigest
-    updated: int
+    updated: wire.Milliseconds
 
 
 class Step(Struct, frozen=True):
     """A change of a deployment's state, while ``model`` was the active model's digest."""
 
     number: int
-    at: int
+    at: wire.Milliseconds
     rollout: int
     state: wire.DeploymentState
     model: wire.PackageDigest
@@ -75,6 +76,10 @@ class Journal(Struct, frozen=True):
     request: Request | None = None
     steps: tuple[Step, ...] = ()
     told: int = -1
+
+    def __post_init__(self) -> None:
+        if self.active is not None and self.slots[self.active] is None:
+            raise ValueError(f"active: slot {self.active} holds no model")
 
     @property
     def unfinished(self) -> Request | None:

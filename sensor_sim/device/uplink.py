@@ -25,8 +25,9 @@ from sensorapp import wire
 log = logging.getLogger(__name__)
 
 PATH = "/ingest/v1/batches"
-# What follows a scheme. No part of a name may have more than 63 letters, or it cannot be looked up.
-SERVER = r"://(\[[\da-fA-F:.]+\]|[\w-]{1,63}(\.[\w-]{1,63})*\.?)(:\d+)?(/[^\s?#]*)?"
+# No part of a name may have more than 63 letters, or it cannot be looked up.
+HOST = r"(\[[\da-fA-F:.]+\]|[\w-]{1,63}(\.[\w-]{1,63})*\.?)(:\d+)?"
+SERVER = rf"://{HOST}(/[^\s?#]*)?"
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 # A proxy that the environment names is for other machines.
 DIRECT: dict[str, None] = {"all://localhost": None, "all://127.0.0.1": None, "all://[::1]": None}
@@ -150,7 +151,7 @@ def failures(address: str) -> Iterator[None]:
         yield
     except httpx.HTTPError as error:
         raise UnavailableError(f"{address}: {error or type(error).__name__}") from None
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, UnicodeError) as error:  # the latter of a name that IDNA does not know
         raise RefusedError(f"address {address}: {error}") from None
 
 

@@ -27,7 +27,9 @@ START_ANEW = "load the demo into an empty database, or create the fleet anew"
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, Meta(gt=0.0)]
-OpeningHours = tuple[time, time]
+Weight = Annotated[float, Meta(ge=0.0)]
+LocalTime = Annotated[time, Meta(tz=False)]
+OpeningHours = tuple[LocalTime, LocalTime]
 
 
 class PlanError(Exception):
@@ -99,14 +101,15 @@ class Sensor(Part, frozen=True):
 class Demand(Part, frozen=True):
     """How many visitors a normal day has, and how they spread.
 
-    ``weekdays`` are seven factors from Monday on; ``hours`` and ``weekend_hours`` 24 weights each.
+    ``weekdays`` are seven factors from Monday on; ``hours`` and ``weekend_hours`` 24 weights each:
+    nobody comes on a day whose open hours all weigh 0.
     ``buyers`` is the share of visitors who buy, ``stops`` the mean number of zones a visitor stops at.
     """
 
     visitors: Positive
     weekdays: Annotated[list[Positive], Meta(min_length=7, max_length=7)]
-    hours: Annotated[list[float], Meta(min_length=24, max_length=24)]
-    weekend_hours: Annotated[list[float], Meta(min_length=24, max_length=24)]
+    hours: Annotated[list[Weight], Meta(min_length=24, max_length=24)]
+    weekend_hours: Annotated[list[Weight], Meta(min_length=24, max_length=24)]
     buyers: Share = 0.4
     stops: Annotated[float, Meta(ge=1.0, le=4.0)] = 2.0
 
@@ -140,7 +143,10 @@ class PowerCut(Part, frozen=True):
 
 
 class Store(Part, frozen=True, dict=True):
-    """A store with its gateway's ``token``. ``opening_hours`` are seven from Monday on, None where closed."""
+    """A store with its gateway's ``token``. ``opening_hours`` are seven from Monday on, None where closed.
+
+    Visitors come to all of it: without lines or zones nothing sees them come, or stop.
+    """
 
     slug: str
     token: str
@@ -161,6 +167,12 @@ class Store(Part, frozen=True, dict=True):
             raise ValueError(
                 f"time_zone: {self.time_zone!r} is not known; use a name like Europe/Berlin"
             ) from None
+        for opens, closes in filter(None, self.opening_hours):
+            if opens >= closes:
+                raise ValueError(
+                    f"opening_hours: {opens:%H:%M} to {closes:%H:%M} does not end on the day on which it begins; "
+                    "close at 23:59 at the latest"
+                )
 
     @cached_property
     def lines(self) -> list[tuple[Sensor, Line]]:

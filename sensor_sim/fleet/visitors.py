@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sensor_sim.fleet.demand import Day, expected_visitors, random
-from sensor_sim.fleet.plan import Store
+from sensor_sim.fleet.plan import Store, Zone
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -28,6 +28,8 @@ WALK_S, WALK_SPREAD = 22.0, 0.5
 SHORTEST_STAY_S, LONGEST_STAY_S = 1.5, 45 * 60.0
 SAME_DOOR = 0.7
 TURN_BACK = 0.02
+# Where people stop if no sensor looks at any zone.
+UNSEEN = Zone(0, "unseen", weight=1.0, dwell_s=60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ def arrivals(store: Store, day: Day, expected: float, rng: np.random.Generator) 
     hour = opening.hour + opening.minute / 60 + (edges - opens) / 3_600_000
     rate = np.interp(hour, np.arange(24) + 0.5, hours)
     cumulative = np.concatenate(([0.0], np.cumsum((rate[1:] + rate[:-1]) / 2)))
+    if cumulative[-1] == 0:  # too short a day, or one of hours in which nobody comes
+        return np.empty(0, np.int64)
     chance = np.sort(rng.random(rng.poisson(expected))) * cumulative[-1]
     moments: Ints = np.interp(chance, cumulative, edges).astype(np.int64)
     return moments
@@ -101,7 +105,7 @@ def paths(
     store: Store, day: Day, arrive: Ints, buys: Bools, rng: np.random.Generator
 ) -> tuple[Stops, Ints, Ints]:
     """The stops of all visitors, when each visitor leaves, and whose each stop is."""
-    zones = [zone for _, zone in store.zones]
+    zones = [zone for _, zone in store.zones] or [UNSEEN]
     count = np.minimum(1 + rng.poisson(store.demand.stops - 1, arrive.size) + buys, MOST_STOPS)
     chosen = choose([0.0 if z.checkout else z.weight for z in zones], (arrive.size, MOST_STOPS), rng)
     tills = choose([z.weight if z.checkout else 0.0 for z in zones], arrive.size, rng)
@@ -129,7 +133,7 @@ def paths(
 
 def passages(store: Store, arrive: Ints, leave: Ints, rng: np.random.Generator) -> Passages:
     """Everybody comes in and goes out once; a few turn back in the door."""
-    shares = [line.share for _, line in store.lines]
+    shares = [line.share for _, line in store.lines] or [1.0]
     come = choose(shares, arrive.size, rng)
     go = np.where(rng.random(arrive.size) < SAME_DOOR, come, choose(shares, arrive.size, rng))
     turning = np.nonzero(rng.random(arrive.size) < TURN_BACK)[0]

@@ -13,6 +13,8 @@ from sensorapp import wire
 # behind, and how far the rows' middles are apart at least, from the front to the back.
 HEADS = 0.06
 LEAST_ROOM = 0.1
+# Fractions of the picture that a slot reaches at its corners, too.
+NARROWEST = 1e-9
 
 
 class Spot(NamedTuple):
@@ -44,7 +46,7 @@ def _extent(polygon: Sequence[Point], y: float) -> tuple[float, float]:
     """From where to where a polygon reaches across at a height at which it has points inside."""
     edges = zip(polygon, [*polygon[1:], polygon[0]], strict=True)
     met = [x0 + (y - y0) / (y1 - y0) * (x1 - x0) for (x0, y0), (x1, y1) in edges if (y0 > y) != (y1 > y)]
-    return min(met), max(met)
+    return min(met), max(max(met), min(met) + NARROWEST)
 
 
 def _limited(place: int, count: int) -> int:

@@ -1,7 +1,7 @@
 """Where light comes from.
 
 A source is an iterable of frames in order of time; ``None`` in their place means that there is nothing to
-see just now. How to add one: one file with such an iterable, and its option in ``sensor_sim.watch``.
+see just now. How to add one: one file with such an iterable, and its option in ``sensor_sim.sources``.
 """
 
 from __future__ import annotations

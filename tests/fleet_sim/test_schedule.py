@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import date, time, timedelta
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -200,6 +201,45 @@ def test_a_closed_day_has_heartbeats_only() -> None:
     of = store(holidays=[holiday])
     for events in report(of, date(2026, 9, 5)).values():
         assert len(events) == len(only(wire.Heartbeat, events)) == 96
+
+
+NIGHT = [1.0, *[0.0] * 22, 1.0]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"opening_hours": [(time(9), time(9, 4))] * 7},
+        {"demand": p.Demand(300.0, [1.0] * 7, [0.0] * 24, [0.0] * 24)},
+        {"demand": p.Demand(300.0, [1.0] * 7, NIGHT, NIGHT)},
+    ],
+    ids=["four minutes", "no hours", "the closed hours only"],
+)
+def test_to_a_store_that_opens_for_nobody_nobody_comes(parts: dict[str, Any]) -> None:
+    of = store(**parts)
+    found = report(of, ORIGIN)
+    assert [len(only(wire.Heartbeat, events)) for events in found.values()] == [96] * 5
+    others = [event for events in found.values() for event in events if not isinstance(event, wire.Heartbeat)]
+    assert {type(event) for event in others} == {wire.Shelf}  # filled in the morning
+
+
+def without(of: p.Store, missing: str) -> p.Store:
+    sensors = [msgspec.structs.replace(one, **{missing: []}) for one in of.sensors]
+    return msgspec.structs.replace(of, sensors=sensors)
+
+
+def test_where_no_sensor_looks_at_a_door_the_others_see_the_same() -> None:
+    of = store()
+    whole, part = report(of, ORIGIN), report(without(of, "lines"), ORIGIN)
+    for door in ("front", "back"):
+        assert {type(event) for event in part[door]} == {wire.Heartbeat}
+    assert part | {door: whole[door] for door in ("front", "back")} == whole
+
+
+def test_where_no_sensor_looks_at_a_zone_people_come_and_go_all_the_same() -> None:
+    of = store()
+    part = without(of, "zones")
+    assert len(entering(part, truth(part, ORIGIN))) == len(entering(of, truth(of, ORIGIN))) > 300
 
 
 def test_campaigns_and_holidays_change_the_number_of_visitors() -> None:

@@ -380,6 +380,34 @@ def test_a_time_zone_that_does_not_exist_is_told(
     )
 
 
+@pytest.mark.parametrize(
+    "hours", [("20:00:00", "02:00:00"), ("18:00:00", "00:00:00"), ("09:00:00", "09:00:00")]
+)
+def test_opening_hours_that_pass_midnight_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], hours: tuple[str, str]
+) -> None:
+    path = tmp_path / "fleet.json"
+    plain = msgspec.to_builtins(two_stores())
+    plain["stores"][0]["opening_hours"][6] = hours
+    path.write_bytes(msgspec.json.encode(plain))
+    opens, closes = (hour.removesuffix(":00") for hour in hours)
+    assert complaint(capsys, "http://127.0.0.1:9", path) == (
+        f"{path}: opening_hours: {opens} to {closes} does not end on the day on which it begins; close at 23:59 at"
+        " the latest - at `$.stores[0]`; give a plan as `manage.py load_demo` or `manage.py create_fleet` writes it\n"
+    )
+
+
+def test_hours_of_less_than_nothing_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "fleet.json"
+    plain = msgspec.to_builtins(two_stores())
+    plain["stores"][1]["demand"]["hours"][9] = -1.0
+    path.write_bytes(msgspec.json.encode(plain))
+    assert complaint(capsys, "http://127.0.0.1:9", path) == (
+        f"{path}: Expected `float` >= 0.0 - at `$.stores[1].demand.hours[9]`;"
+        " give a plan as `manage.py load_demo` or `manage.py create_fleet` writes it\n"
+    )
+
+
 @pytest.mark.parametrize("token", ["", "g-test0000.gehëim", "g-test0000.secret\r\nHost: elsewhere"])
 def test_a_token_that_cannot_be_one_is_told_without_telling_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], token: str

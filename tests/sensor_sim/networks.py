@@ -147,8 +147,8 @@ def walker(y: float) -> Image:
     return image
 
 
-def write_video(path: Path, images: Sequence[Image], rate: float = 10.0) -> Path:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, images[0].shape[1::-1])
+def write_video(path: Path, images: Sequence[Image], rate: float = 10.0, codec: str = "mp4v") -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), rate, images[0].shape[1::-1])
     assert writer.isOpened()
     for image in images:
         writer.write(image)

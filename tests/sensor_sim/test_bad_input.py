@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import wave
 import zipfile
 from collections.abc import Callable
@@ -313,6 +314,22 @@ def test_an_mp4_without_its_end_is_no_video(folder: Path, tmp_path: Path) -> Non
     assert "cut.mp4: this is no video that FFmpeg can read, or it is cut off" in refusal(
         folder, video=tmp_path / "cut.mp4"
     )
+
+
+def test_a_length_that_cannot_be_needs_a_start(folder: Path, tmp_path: Path) -> None:
+    """Two thousand million frames of a second each, of which there are two."""
+    path = networks.write_video(tmp_path / "long.avi", networks.walk_down()[:2], rate=1.0, codec="MJPG")
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, content.index(b"avih") + 8 + 16, 2**31 - 1)
+    struct.pack_into("<I", content, content.index(b"strh") + 8 + 32, 2**31 - 1)
+    path.write_bytes(content)
+    assert refusal(folder, video=path) == (
+        f"sensor_sim: {path}: the file states a length of 2147483647 s, so it cannot have begun in time to end now; "
+        "say with --start when it began"
+    )
+    seen, said = times(path)
+    assert seen == [0.0, 1.0]
+    assert "the file is cut off" in said
 
 
 def times(path: Path) -> tuple[list[float], str]:

@@ -169,10 +169,10 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "no input": (without_input(), "the network has 0 inputs; one picture goes into one"),
     "a sequence": (
         with_sequence(),
-        "'pictures' has the type seq(tensor(float)), and the chip works with tensors alone; export the network "
-        "without sequences",
+        "the operator 'SequenceConstruct' makes a sequence or an optional value, and the chip works with tensors "
+        "alone; export the network without those",
     ),
-    "an optional value": (with_node(n("Optional", ["image"], ["perhaps"])), "'perhaps' has the type optional(tensor(float))"),
+    "an optional value": (with_node(n("Optional", ["image"], ["perhaps"])), "the operator 'Optional' makes a sequence or"),
     "two inputs": (
         with_second_input(),
         "the network has 2 inputs",

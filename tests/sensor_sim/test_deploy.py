@@ -113,6 +113,12 @@ def test_what_does_not_fit_leaves_the_old_model(deploy: Command, tmp_path: Path,
         ({"version": ""}, "--version: '' is not valid; give the package's version, 1 to 44 characters"),
         ({"version": "v" * 45}, f"--version: '{'v' * 45}' is not valid; give the package's version, 1 to 44"),
         ({"url": "ftp://127.0.0.1/m"}, "--url: 'ftp://127.0.0.1/m' is not valid; give http or https address"),
+        ({"url": "http://a b/"}, "--url: 'http://a b/' is not valid; give http or https address"),
+        ({"url": "http://a..b/"}, "--url: 'http://a..b/' is not valid; give http or https address"),
+        (
+            {"url": f"http://{'a' * 64}.de/"},
+            f"--url: 'http://{'a' * 64}.de/' is not valid; give http or https",
+        ),
         ({"url": "http://h/" + "a" * 320}, f"--url: 'http://h/{'a' * 320}' is not valid; give http or https"),
     ],
 )

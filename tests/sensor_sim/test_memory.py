@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,42 @@ def test_what_follows_from_weights_alone_takes_no_working_memory() -> None:
         {"q": (500,), "s": ()},
     )
     assert memory_report(quantised) == MemoryReport(working=17, input=10, model=501)
+
+
+def test_a_result_that_is_left_out_takes_none() -> None:
+    dropout = helper.make_node("Dropout", ["image"], ["y", ""])
+    pool = helper.make_node("MaxPool", ["y"], ["z", ""], kernel_shape=[2, 2], strides=[2, 2])
+    found = examined([dropout, pool], {}, "z")
+    assert memory_report(found) == MemoryReport(working=3 * (64**2 + 32**2), input=3 * 64**2, model=0)
+
+
+MEASURED = """
+from pathlib import Path
+from sensor_sim.network import examine
+from sensor_sim.package import load_package
+
+def most() -> int:
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
+
+package, before = load_package(Path({folder!r})), most()
+examine(package)
+print(most() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the process's own peak in /proc")
+def test_measuring_takes_no_more_memory_than_running(tmp_path: Path) -> None:
+    """Of thirty results of 16 MiB each, two at a time are needed."""
+    nodes = [helper.make_node("MaxPool", [f"r{i}"], [f"r{i + 1}"], kernel_shape=[1, 1]) for i in range(30)]
+    first = helper.make_node("Conv", ["image", "w"], ["r0"])
+    wide = networks.model([first, *nodes], ["r30"], {"w": zeros(1024, 3, 1, 1)})
+    folder = networks.write_package(tmp_path / "wide", networks.card(), wide)
+    program = MEASURED.format(folder=str(folder))
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert int(ran.stdout) < 150 * MIB
 
 
 # --- published figures -----------------------------------------------------------------------------
@@ -182,6 +220,17 @@ def zeros(*shape: int, dtype: Any = np.float32) -> Any:
             64 * 64 * 3 * 5 * 4,
         ),
         (helper.make_node("MatMul", ["image", "w"], ["y"]), {"w": zeros(64, 7)}, 3 * 64 * 64 * 7),
+        (
+            helper.make_node("Einsum", ["image", "w"], ["y"], equation="nchw, cd -> ndhw"),
+            {"w": zeros(3, 5)},
+            64 * 64 * 3 * 5,
+        ),
+        (
+            helper.make_node("Einsum", ["image", "w"], ["y"], equation="...hw,...wk->...hk"),
+            {"w": zeros(1, 1, 64, 7)},
+            3 * 64 * 64 * 7,
+        ),
+        (helper.make_node("Einsum", ["image"], ["y"], equation="nchw->nhwc"), {}, 0),
         (helper.make_node("Relu", ["image"], ["y"]), {}, 0),
     ],
 )  # fmt: skip
@@ -195,6 +244,18 @@ def test_a_gemm_of_either_orientation() -> None:
         gemm = helper.make_node("Gemm", ["flat", "w"], ["y"], transA=transposed)
         found = examined([flat, gemm], {"shape": np.array(shape), "w": zeros(3072, 5)}, "y")
         assert cost(found).macs == 4 * 3072 * 5
+
+
+@pytest.mark.parametrize(("operator", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_a_recurrent_layer_costs_all_its_weights_at_each_step(operator: str, gates: int) -> None:
+    """48 steps of 2 sequences, 128 values wide, in both directions; the sequences of states are left out."""
+    n = helper.make_node
+    steps = n("Reshape", ["image", "shape"], ["steps"])
+    layer = n(operator, ["steps", "w", "r"], ["", "last"], hidden_size=5, direction="bidirectional")
+    constants = {"shape": np.array([48, 2, 128]), "w": zeros(2, gates * 5, 128), "r": zeros(2, gates * 5, 5)}
+    assert cost(examined([steps, layer], constants, "last")) == Cost(
+        macs=48 * 2 * 2 * gates * 5 * (128 + 5), values=2 * 2 * 5
+    )
 
 
 def test_quantised_and_float_cost_the_same() -> None:

@@ -272,7 +272,18 @@ GARBAGE: list[tuple[dict[str, Any], str]] = [
     ),
     ({"CnnOutputTensorInfo": info((601,))}, "imx500_pp reads 4 outputs"),
     ({"CnnOutputTensorInfo": info((400, 1), (100,), (100,), (1,))}, "decoder.outputs: boxes, scores"),
+    ({"CnnOutputTensor": ["a"] * 601}, "CnnOutputTensor: it holds something else than numbers; update"),
+    (
+        {"CnnOutputTensor": [[0.0], [0.0, 1.0]]},
+        "CnnOutputTensor: it holds something else than numbers; update",
+    ),
     ({"CnnKpiInfo": [1]}, "CnnKpiInfo: 1 numbers where two"),
+    ({"CnnKpiInfo": [float("nan"), 2]}, "CnnKpiInfo: nan where a finite number must be; update"),
+    ({"SensorTemperature": "N/A"}, "SensorTemperature: 'N/A' where a finite number must be; update"),
+    ({"SensorTemperature": float("nan")}, "SensorTemperature: nan where a finite number must be; update"),
+    ({"SensorTemperature": float("inf")}, "SensorTemperature: inf where a finite number must be; update"),
+    ({"FrameWallClock": "now"}, "FrameWallClock: 'now' where a finite number must be; update"),
+    ({"FrameWallClock": None, "SensorTimestamp": float("nan")}, "SensorTimestamp: nan where a finite"),
     ({"FrameWallClock": None, "SensorTimestamp": None}, "SensorTimestamp: the camera does not say"),
 ]
 

@@ -233,6 +233,15 @@ def test_what_stands_in_front_of_a_facing_tells_of_what_is_behind(
     assert [e.units for e in events if isinstance(e, wire.Shelf) and e.slot == 1] == [units]
 
 
+def test_an_item_whose_middle_is_at_the_corner_of_its_slot_counts() -> None:
+    polygon = [(0.25, 0.5), (0.75, 0.25), (0.75, 0.75)]
+    slot = wire.Slot(id=1, name="A-01", item="jar", polygon=polygon, facings=2, deep=2)
+    perception = Perception(wire.Scene(version=1, slots=[slot]))
+    found = [Detection("jar", 0.9, Box(0.1875, 0.4375, 0.3125, 0.5625))]
+    events = [e for i in range(30) for e in perception.observe(START + i / 10, found)]
+    assert [e.units for e in events if isinstance(e, wire.Shelf)] == [1]
+
+
 def test_a_name_for_the_product_is_kept_until_its_own_is_heard_as_often() -> None:
     other = wire.Slot(id=2, name="B-01", item="can", polygon=[(0.8, 0.1), (0.9, 0.1), (0.9, 0.2)])
     perception = Perception(wire.Scene(version=1, slots=[GRID, other]))

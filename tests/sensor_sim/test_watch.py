@@ -296,6 +296,15 @@ def test_only_a_rendered_scene_has_a_truth(tmp_path: Path, video: Path, package:
     assert not (tmp_path / "truth").exists()
 
 
+def test_a_truth_is_of_the_rendered_scene_s_own_lines(tmp_path: Path, package: Path, scene: Path) -> None:
+    words = ("--world", "entrance", "--model", package, "--truth", tmp_path / "truth")
+    assert refused(*words, "--scene", scene) == (
+        "sensor_sim: --truth: it is of the lines, zones and slots that a rendered scene has of its own; "
+        "leave it or --scene out"
+    )
+    assert not (tmp_path / "truth").exists()
+
+
 def test_seconds_end_a_video_and_a_folder_of_images(tmp_path: Path, package: Path, scene: Path) -> None:
     """Two seconds of ten frames each: the figure is not at the line yet."""
     (folder := tmp_path / "images").mkdir()

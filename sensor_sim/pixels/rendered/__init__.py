@@ -5,8 +5,9 @@ draws what the camera sees at any size. The same seed gives the same world, happ
 pixel, whatever the steps and the size of the pictures.
 
 The worlds: ``entrance.Entrance(seed, start, density)``, a shop's door with everything that is counted there;
-``varied.Varied(seed, start)``, places of every kind with people in them, for training (a seed is a place; its
-people move on, so that several moments of one place are cheap). Their arguments stay as they are.
+``shelf.Shelf(seed, start, pace, varied)``, a shelf of which every item is known; ``varied.Varied(seed, start)``,
+places of every kind with people in them, for training (a seed is a place; its people move on, so that several
+moments of one place are cheap). Their arguments stay as they are.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def test_a_server_that_is_not_there(device: Device, server: PackageServer) -> No
         (servers.endless, {}, "failed", "the package is larger than stated"),
         (status(206), {}, "failed", "the server answers with another part"),
         (servers.other_part, {}, "failed", "the server answers with another part"),
-        (None, {"url": "http://127.0.0.1:http/"}, "failed_invalid_argument", "url: "),
+        (None, {"url": "http://xn--/"}, "failed_invalid_argument", "url: "),
     ],
 )
 def test_a_failure_leaves_the_old_model(
@@ -259,10 +259,23 @@ def test_one_process_at_a_time(device: Device) -> None:
         Slots(device.folder)
 
 
-def test_a_damaged_journal_is_named(device: Device) -> None:
-    (device.folder / "journal.json").write_text("{")
-    with pytest.raises(SensorError, match=r"journal\.json: not readable: .*; move the folder away"):
-        Slots(device.folder)
+@pytest.mark.parametrize(
+    ("kept", "broken", "complaint"),
+    [
+        ('"name"', '"nam"', "Object missing required field `name`"),
+        ('"active":1', '"active":2', "active: slot 2 holds no model"),
+        ('"updated":1', '"updated":9999', r"Expected `int` .* - at `\$\.slots\[1\]\.updated`"),
+        ('"at":1', '"at":-1', r"Expected `int` .* - at `\$\.steps\[0\]\.at`"),
+        (":", "", "JSON is malformed"),
+    ],
+)
+def test_a_damaged_journal_is_named(device: Device, kept: str, broken: str, complaint: str) -> None:
+    journal = device.folder / "journal.json"
+    journal.write_text(journal.read_text().replace(kept, broken, 1))
+    with pytest.raises(
+        SensorError, match=rf"journal\.json: not readable: {complaint}.*; move the folder away"
+    ):
+        read_journal(device.folder)
 
 
 def test_without_a_model_there_is_nothing_to_run(tmp_path: Path) -> None:
