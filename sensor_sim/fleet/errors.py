@@ -21,9 +21,9 @@ from sensor_sim.errors import SensorError
 
 FILE: Final = Path(__file__).with_name("errors.json")
 LEVELS: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
-# People a minute at a door, where low density ends and where a crowd begins: the geometric means of the
-# densities 4, 15 and 60 that the accuracy benchmark renders.
-NORMAL_FROM, CROWD_FROM = 8, 30
+# People a minute at a door, where low density ends and where a crowd begins: beyond the geometric means of the
+# densities 3.3, 20 and 67 that the accuracy benchmark renders (``pixels/rendered/arrivals.py``).
+NORMAL_FROM, CROWD_FROM = 9, 37
 MINUTE: Final = 60_000
 # A second count of the same person follows while they are still near the line.
 SECOND_COUNT_MS: Final = (200, 1_500)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from sensor_sim.errors import SensorError
 from sensor_sim.fleet import errors
 from sensor_sim.fleet.demand import random
+from sensor_sim.pixels.rendered.arrivals import RATES
 
 DELAYS = [10, 20, 40, 80, 160]
 
@@ -90,6 +92,12 @@ def test_draws_have_the_quantiles() -> None:
     drawn = errors.draw((-100.0, 0.0, 50.0, 400.0, 1_000.0), 50_000, random("draws"))
     assert np.quantile(drawn, errors.LEVELS) == pytest.approx([-100, 0, 50, 400, 1_000], abs=12)
     assert (drawn.min(), drawn.max()) == (-100, 1_000)
+
+
+def test_densities_part_between_those_that_are_rendered() -> None:
+    low, normal, crowd = (RATES[density].people / 60 for density in ("low", "normal", "crowd"))
+    assert math.ceil(math.sqrt(low * normal)) == errors.NORMAL_FROM
+    assert math.ceil(math.sqrt(normal * crowd)) == errors.CROWD_FROM
 
 
 def test_a_doors_density_is_that_of_its_minute() -> None:

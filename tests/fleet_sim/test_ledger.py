@@ -29,7 +29,7 @@ DAYS = [ORIGIN + timedelta(days=number) for number in range(10)]
 
 def days(sensor: str, model: ErrorModel) -> Iterator[tuple[list[wire.Event], list[wire.Event]]]:
     """A sensor's days: what it reports of each, and the truth."""
-    of = store(visitors=2_000.0)
+    of = store(visitors=2_500.0)
     schedule = Schedule(plan(of), of, model)
     one = next(one for one in of.sensors if one.name == sensor)
     for day in DAYS:
