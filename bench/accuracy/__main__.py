@@ -24,8 +24,9 @@ DENSITIES: tuple[Place, ...] = tuple(place for place in get_args(Place) if place
 
 
 def main() -> None:
-    arguments = _parser().parse_args()
-    seconds, seeds = arguments.minutes * 60, range(arguments.seeds[0], arguments.seeds[1] + 1)
+    arguments = _arguments()
+    (first, last), seconds = arguments.seeds, arguments.minutes * 60
+    seeds = range(first, last + 1)
     shelved = Shelved(arguments.folder, arguments.people, arguments.shelf)
     # Seed by seed, so that whatever is done when time is up covers all places.
     jobs = [Job(place, seed, seconds) for seed in seeds for place in arguments.places]
@@ -34,7 +35,20 @@ def main() -> None:
     _print(places, seconds)
     print(f"\n## Real clips\n\n{clips(arguments.folder, supervision=arguments.supervision)}")
     if arguments.error_model:
-        _write_error_model(arguments.error_model, places, len(seeds) * arguments.minutes)
+        minutes = len(seeds) * arguments.minutes
+        measured_with = f"python -m bench.accuracy, seeds {first} to {last}, {minutes:g} minutes a density"
+        _write_error_model(arguments.error_model, measured_with, places)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = _parser()
+    arguments = parser.parse_args()
+    first, last = arguments.seeds
+    if first > last:
+        parser.error(f"argument --seeds: {first} comes after {last}; give the lower one first")
+    if arguments.error_model and set(arguments.places) != set(get_args(Place)):
+        parser.error("argument --error-model: it is of all places; leave out --places")
+    return arguments
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,13 +109,9 @@ def _print(places: dict[Place, report.Counters], seconds: float) -> None:
         print(f"\n## Shelf units\n\n{report.shelves(places['shelf'])}")
 
 
-def _write_error_model(path: Path, places: dict[Place, report.Counters], minutes: float) -> None:
+def _write_error_model(path: Path, measured_with: str, places: dict[Place, report.Counters]) -> None:
     ours = {place: found[OURS] for place, found in places.items()}
-    model = error_model(
-        f"python -m bench.accuracy, seeds {HELD_OUT[0]} to {HELD_OUT[-1]}, {minutes:g} minutes a density",
-        {density: ours[density] for density in DENSITIES},
-        ours["shelf"],
-    )
+    model = error_model(measured_with, {density: ours[density] for density in DENSITIES}, ours["shelf"])
     path.write_text(json.dumps(model, indent=2) + "\n")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.accuracy import figures
-from bench.accuracy.figures import Compared
+from bench.accuracy.figures import Compared, Matched
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_UNITS = 5  # errors of a reading beyond so many units are counted as so many
@@ -28,19 +28,13 @@ def error_model(
 
 
 def _crossing(compared: list[Compared]) -> dict[str, Any]:
-    matched = figures.crossings(compared)
-    late = [told.at - true.at for true, told in matched.pairs]
-    return {
-        "missed": _share(len(matched.missed), matched.true),
-        "double": _share(len(matched.extra), matched.true),
-        "delay_ms": _quantiles(late),
-    }
+    return _shares(figures.crossings(compared))
 
 
 def _visit(compared: list[Compared]) -> dict[str, Any]:
     matched = figures.stays(compared)
     off = [told.what[2] - true[2] for true, told in matched.pairs]
-    return {"missed": _share(len(matched.missed), matched.true), "dwell_error_ms": _quantiles(off)}
+    return _shares(matched) | {"dwell_error_ms": _quantiles(off)}
 
 
 def _shelf(compared: list[Compared]) -> dict[str, Any]:
@@ -51,6 +45,14 @@ def _shelf(compared: list[Compared]) -> dict[str, Any]:
     return {
         "error_units": {str(unit): _share(count, len(off)) for unit, count in zip(units, times, strict=True)},
         "delay_ms": _quantiles(late),
+    }
+
+
+def _shares(matched: Matched) -> dict[str, Any]:
+    """What is told too often is taken to be something that was told twice."""
+    return {
+        "missed": _share(len(matched.missed), matched.true),
+        "double": _share(len(matched.extra), matched.true),
     }
 
 

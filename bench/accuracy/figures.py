@@ -71,12 +71,12 @@ def counts(compared: Iterable[Compared], direction: str) -> Counts:
     )
 
 
-def bias(counted: Counts) -> Estimate:
+def bias(counted: Counts) -> Estimate | None:
     """What was counted too much (positive) or too little, as a share of what happened."""
     return _bootstrap(counted, lambda sample: float((sample[:, 1] - sample[:, 0]).sum() / sample[:, 0].sum()))
 
 
-def absolute_error(counted: Counts, seconds: float) -> Estimate:
+def absolute_error(counted: Counts, seconds: float) -> Estimate | None:
     """By a quarter of an hour, as a share of what happened in it, mean of all quarters of an hour."""
     many = min(math.ceil(QUARTER_S / seconds), len(counted))
     rng = np.random.default_rng(0)
@@ -89,10 +89,13 @@ def absolute_error(counted: Counts, seconds: float) -> Estimate:
     return _bootstrap(counted, mean_error)
 
 
-def _bootstrap(counted: Counts, figure: Callable[[Counts], float]) -> Estimate:
+def _bootstrap(counted: Counts, figure: Callable[[Counts], float]) -> Estimate | None:
+    """Of samples in which something happened; None if there can be no such sample."""
+    if not counted[:, 0].any():
+        return None
     rng = np.random.default_rng(1)
-    drawn = [figure(counted[rng.integers(len(counted), size=len(counted))]) for _ in range(DRAWS)]
-    low, high = np.quantile(drawn, (0.025, 0.975))
+    samples = (counted[rng.integers(len(counted), size=len(counted))] for _ in range(DRAWS))
+    low, high = np.quantile([figure(sample) for sample in samples if sample[:, 0].any()], (0.025, 0.975))
     return Estimate(figure(counted), float(low), float(high))
 
 

@@ -76,7 +76,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def _percent(estimate: Estimate, *, signed: bool = False) -> str:
+def _percent(estimate: Estimate | None, *, signed: bool = False) -> str:
+    if estimate is None:
+        return "–"
     sign = "+" if signed else ""
     return "{:{s}.2%} ({:{s}.2%} … {:{s}.2%})".format(*estimate, s=sign)
 

@@ -159,11 +159,12 @@ class Look:
     def seen_stays(self, position: int) -> tuple[Ints, Ints]:
         """When each stay begins and ends to the sensor. A zone's visits and occupancy err together."""
         stops: Stops = self.stream.stops
-        here = stops.zone == position
-        enter, leave = stops.enter[here], stops.leave[here]
-        leave = leave + errors.draw(self.model.visit.dwell_error_ms, leave.size, self.faults)
-        noticed = self.faults.random(leave.size) >= self.model.visit.missed
-        return enter[noticed], self.within_the_day(np.maximum(leave, enter + 1))[noticed]
+        here = np.nonzero(stops.zone == position)[0]
+        visit = self.model.visit
+        stay = here[errors.noticed(visit.missed, visit.double, here.size, self.faults)]
+        enter = stops.enter[stay]
+        leave = stops.leave[stay] + errors.draw(visit.dwell_error_ms, stay.size, self.faults)
+        return enter, self.within_the_day(np.maximum(leave, enter + 1))
 
     # --- shelves ---
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,11 @@ import pytest
 from sensor_sim.errors import SensorError
 from sensor_sim.fleet import errors
 from sensor_sim.fleet.demand import random
-
-DELAYS = [10, 20, 40, 80, 160]
+from sensor_sim.pixels.rendered.arrivals import RATES
 
 
 def document() -> dict[str, Any]:
-    crossing = {"missed": 0.1, "double": 0.05, "delay_ms": DELAYS}
+    crossing = {"missed": 0.1, "double": 0.05}
     return {
         "measured_with": "a test",
         "crossing": {
@@ -25,8 +25,8 @@ def document() -> dict[str, Any]:
             "normal": crossing | {"missed": 0.2},
             "crowd": crossing | {"missed": 0.3, "double": 0.0},
         },
-        "visit": {"missed": 0.1, "dwell_error_ms": [-400, -200, 0, 200, 400]},
-        "shelf": {"error_units": {"-1": 0.1, "0": 0.7, "1": 0.2}, "delay_ms": DELAYS},
+        "visit": {"missed": 0.1, "double": 0.05, "dwell_error_ms": [-400, -200, 0, 200, 400]},
+        "shelf": {"error_units": {"-1": 0.1, "0": 0.7, "1": 0.2}, "delay_ms": [10, 20, 40, 80, 160]},
     }
 
 
@@ -39,11 +39,8 @@ def model(path: Path) -> errors.ErrorModel:
     ("where", "value", "reason"),
     [
         (("crossing", "low", "missed"), 1.5, "Expected `float` <= 1.0 - at `$.crossing.low.missed`"),
-        (
-            ("crossing", "crowd", "delay_ms"),
-            [1, 2],
-            "Expected `array` of length 5 - at `$.crossing.crowd",
-        ),
+        (("shelf", "delay_ms"), [1, 2], "Expected `array` of length 5 - at `$.shelf.delay_ms`"),
+        (("visit", "double"), -0.1, "Expected `float` >= 0.0 - at `$.visit.double`"),
         (("visit", "dwell_error_ms"), [0, 2, 1, 3, 4], "dwell_error_ms: the quantiles"),
         (("shelf", "error_units"), {"0": 0.5}, "error_units: the shares sum to 0.500, not to 1"),
         (("shelf", "error_units"), {"few": 1.0}, "Expected `int`, got `str`"),
@@ -82,7 +79,7 @@ def test_the_fingerprint_is_of_the_figures(monkeypatch: pytest.MonkeyPatch, tmp_
 
     first = fingerprint()
     assert fingerprint(measured_with="another day") == first
-    assert fingerprint(visit={"missed": 0.2, "dwell_error_ms": [0, 0, 0, 0, 0]}) != first
+    assert fingerprint(visit={"missed": 0.2, "double": 0.05, "dwell_error_ms": [0, 0, 0, 0, 0]}) != first
     errors.fingerprint.cache_clear()
 
 
@@ -90,6 +87,12 @@ def test_draws_have_the_quantiles() -> None:
     drawn = errors.draw((-100.0, 0.0, 50.0, 400.0, 1_000.0), 50_000, random("draws"))
     assert np.quantile(drawn, errors.LEVELS) == pytest.approx([-100, 0, 50, 400, 1_000], abs=12)
     assert (drawn.min(), drawn.max()) == (-100, 1_000)
+
+
+def test_densities_part_between_those_that_are_rendered() -> None:
+    low, normal, crowd = (RATES[density].people / 60 for density in ("low", "normal", "crowd"))
+    assert math.ceil(math.sqrt(low * normal)) == errors.NORMAL_FROM
+    assert math.ceil(math.sqrt(normal * crowd)) == errors.CROWD_FROM
 
 
 def test_a_doors_density_is_that_of_its_minute() -> None:
@@ -109,7 +112,7 @@ def test_a_doors_density_is_that_of_its_minute() -> None:
     [(2, 0.1, 0.05), (15, 0.2, 0.05), (60, 0.3, 0.0)],
     ids=["low", "normal", "crowd"],
 )
-def test_crossings_are_missed_doubled_and_late_as_often_as_the_model_says(
+def test_crossings_are_missed_and_doubled_as_often_as_the_model_says(
     tmp_path: Path, people: int, missed: float, double: float
 ) -> None:
     at = np.repeat(np.arange(30_000 // people) * 60_000, people)
@@ -119,8 +122,10 @@ def test_crossings_are_missed_doubled_and_late_as_often_as_the_model_says(
     assert np.mean(times == 2) == pytest.approx(double, abs=0.005)
     assert times.max() <= 2
     first = np.append(True, passage[1:] != passage[:-1])
-    late = (counted - at[passage])[first]
-    assert np.quantile(late, errors.LEVELS) == pytest.approx(DELAYS, abs=6)
+    later = counted - at[passage]
+    assert not later[first].any()
+    earliest, latest = errors.SECOND_COUNT_MS
+    assert ((earliest <= later[~first]) & (later[~first] < latest)).all()
 
 
 def test_a_shelf_is_misread_within_what_can_stand_there(tmp_path: Path) -> None:
