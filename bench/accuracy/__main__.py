@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import get_args
 
@@ -46,8 +47,14 @@ def _arguments() -> argparse.Namespace:
     first, last = arguments.seeds
     if first > last:
         parser.error(f"argument --seeds: {first} comes after {last}; give the lower one first")
+    if not 0 < arguments.minutes < inf:
+        parser.error("argument --minutes: give more than 0")
     if arguments.error_model and set(arguments.places) != set(get_args(Place)):
         parser.error("argument --error-model: it is of all places; leave out --places")
+    if arguments.error_model and not arguments.error_model.parent.is_dir():
+        parser.error(
+            f"argument --error-model: there is no folder {arguments.error_model.parent}; make it first"
+        )
     return arguments
 
 

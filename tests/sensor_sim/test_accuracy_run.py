@@ -110,6 +110,12 @@ def test_the_error_model_says_which_seeds_it_is_of(run: Run, tmp_path: Path) -> 
             ("--places", "low", "shelf", "--error-model", "errors.json"),
             "argument --error-model: it is of all places; leave out --places",
         ),
+        (
+            ("--error-model", "nowhere/errors.json"),
+            "argument --error-model: there is no folder nowhere; make it first",
+        ),
+        (("--minutes", 0), "argument --minutes: give more than 0"),
+        (("--minutes", "nan"), "argument --minutes: give more than 0"),
     ],
 )
 def test_what_cannot_be_measured_is_told_at_once(
