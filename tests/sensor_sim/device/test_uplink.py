@@ -274,7 +274,7 @@ def test_a_name_that_cannot_be_looked_up_is_refused(outbox: Outbox) -> None:
     append(outbox, 0, 1)
     batch = outbox.pending()
     assert batch is not None
-    with pytest.raises(RefusedError, match="^address http://xn--/ingest/v1/batches: Malformed A-label"):
+    with pytest.raises(RefusedError, match=r"^address http://xn--/ingest/v1/batches: Malformed A-label"):
         Uplink("http://xn--/", TOKEN).post(batch)
 
 
