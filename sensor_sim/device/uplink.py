@@ -151,7 +151,7 @@ def failures(address: str) -> Iterator[None]:
         yield
     except httpx.HTTPError as error:
         raise UnavailableError(f"{address}: {error or type(error).__name__}") from None
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, UnicodeError) as error:  # the latter of a name that IDNA does not know
         raise RefusedError(f"address {address}: {error}") from None
 
 

@@ -270,6 +270,14 @@ def test_an_address_that_cannot_be_one() -> None:
             address(url)
 
 
+def test_a_name_that_cannot_be_looked_up_is_refused(outbox: Outbox) -> None:
+    append(outbox, 0, 1)
+    batch = outbox.pending()
+    assert batch is not None
+    with pytest.raises(RefusedError, match=r"^address http://xn--/ingest/v1/batches: Malformed A-label"):
+        Uplink("http://xn--/", TOKEN).post(batch)
+
+
 def test_token_files(tmp_path: Path) -> None:
     path = tmp_path / "token"
     with pytest.raises(RefusedError, match="No such file"):
