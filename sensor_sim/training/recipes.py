@@ -88,8 +88,8 @@ SHELF = Recipe(
     title="Products on a shelf",
     classes=PRODUCTS,
     training=(
-        Order(varied_shelf, PRODUCTS, SHELF_SIZE, 2400, 4, TRAINING, most=200),
-        Order(shelf, PRODUCTS, SHELF_SIZE, 1200, 4, TRAINING, most=200),
+        Order(varied_shelf, PRODUCTS, SHELF_SIZE, 4800, 4, TRAINING, most=200),
+        Order(shelf, PRODUCTS, SHELF_SIZE, 3600, 4, TRAINING, most=200),
     ),
     unseen=(
         Order(varied_shelf, PRODUCTS, SHELF_SIZE, 200, 4, UNSEEN, most=200),
@@ -99,9 +99,10 @@ SHELF = Recipe(
     plans=(
         Plan(
             seed=2,
-            epochs=12,
+            epochs=20,
             batch=24,
             rate=2e-3,
+            settle=4,
             changes=Changes(zoom=(1.1, 2.1), aspect=1.15, strength=0.7, patches=0.1),
             last_changes=Changes(zoom=(1.3, 1.7), aspect=1.05, strength=0.4, patches=0.0),
             crop=(320, 240),
@@ -109,6 +110,7 @@ SHELF = Recipe(
     ),
     thinning=Thinning(300, 0.65),
     score=0.35,
+    rescored=(1.0, -0.3),
 )
 
 RECIPES = {recipe.name: recipe for recipe in (PEOPLE, SHELF)}
