@@ -35,6 +35,8 @@ def parse(text: bytes, kind: type[T], name: str) -> T:
 
     A field that is given twice is refused: of two contradicting ones, one would silently not count.
     """
+    if not text.strip():
+        raise SensorError(f"{name}: the file is empty")
     try:
         plain = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Which fields a document may have: the remedy for one that is not known."""
+"""Which fields and words a document may have: the remedy for one that is not known."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 
 
 def known_fields(error: msgspec.ValidationError, kind: type, plain: Any = None) -> str:
-    """For a field that is not known those that are, as in ``"; known are version and lines"``; else nothing.
+    """For a field or a word that is not known those that are, as in ``"; known are version and lines"``; else nothing.
 
     ``plain`` is the document as dicts and lists; it tells which of several tagged structs was meant.
     """
     reason, _, path = str(error).partition(" - at `$")
-    if not reason.startswith("Object contains unknown field"):
+    if not reason.startswith(("Object contains unknown field", "Invalid enum value")):
         return ""
     node = _meant(inspect.type_info(kind), plain)
     for name, index in STEP.findall(path):
         plain = _value_below(plain, name or index)
         node = _meant(_type_below(node, name or index), plain)
-    if not isinstance(node, inspect.StructType):
-        return ""
-    names = [field.encode_name for field in node.fields]
-    *most, last = [node.tag_field, *names] if node.tag_field else names
+    match node:
+        case inspect.StructType():
+            names = [field.encode_name for field in node.fields]
+            *most, last = [node.tag_field, *names] if node.tag_field else names
+        case inspect.LiteralType():
+            *most, last = map(str, node.values)
+        case _:
+            return ""
     return f"; known are {', '.join(most)} and {last}" if most else f"; known is {last}"
 
 

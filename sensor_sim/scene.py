@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,12 @@ from sensorapp import wire
 def load_scene(path: Path) -> wire.Scene:
     """Raises :class:`SensorError` naming the file and the field."""
     text = documents.read_file(path, documents.MAX_BYTES, "--scene takes a JSON file")
-    scene = documents.parse(text, wire.Scene, str(path))
+    try:
+        scene = documents.parse(text, wire.Scene, str(path))
+    except SensorError as error:
+        if re.search(r"\.(points|polygon)\[.*Expected `float` [<>]= ", str(error)):
+            raise SensorError(f"{error}; divide pixels by the picture's width or height") from None
+        raise
     if not (scene.lines or scene.zones or scene.slots):
         raise SensorError(f"{path}: nothing to measure; add lines, zones or slots")
     return scene

@@ -249,13 +249,13 @@ class Feed:
                 )
 
     def waiting(self, now_ms: int) -> int:
-        """How many events from the next one on are not later than ``now_ms``."""
+        """How many events from the next one on are not later than ``now_ms``; none where another fleet is ahead."""
         today = self.schedule.today(now_ms)
         if self._date > today:
             return 0
         days = (today - self._date).days
         whole = sum(self.count(self._date + timedelta(days=number)) for number in range(days))
-        return whole + self.schedule.sensor_day(self.sensor, today).until(now_ms) - self._number
+        return max(0, whole + self.schedule.sensor_day(self.sensor, today).until(now_ms) - self._number)
 
     def count(self, day: date) -> int:
         """How many events a day has. Counting the same day for all sensors of a store in turn is cheapest."""

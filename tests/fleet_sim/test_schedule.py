@@ -326,6 +326,12 @@ def test_seeking_finds_the_event_of_that_number(number: int) -> None:
     assert (batch.first_seq, batch.events) == (seq, events[seq:])
 
 
+def test_where_another_fleet_is_ahead_nothing_waits() -> None:
+    one = feed()
+    assert one.take(NOW + 3_600_000, 1_000_000)
+    assert one.waiting(NOW) == 0
+
+
 def test_all_of_the_past_taken_leaves_nothing_waiting() -> None:
     one = feed()
     assert one.waiting(NOW) == len(everything())

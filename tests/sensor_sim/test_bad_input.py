@@ -88,6 +88,14 @@ SCENES: dict[str, tuple[dict[str, Any], str]] = {
     "no area": (zones([[0, 0], [0.5, 0.5], [1, 1]]), "zones[0].polygon: it encloses nothing"),
     "an area of rounding": (zones([[0, 0], [0.1, 0.1], [0.3, 0.3]]), "zones[0].polygon: it encloses nothing"),
     "two points": (zones(SQUARE[:2]), "zones[0].polygon: Expected `array` of length >= 3"),
+    "pixels": (
+        line([700, 0.5], [0.9, 0.5]),
+        "lines[0].points[0][0]: Expected `float` <= 1.0; divide pixels by the picture's width or height",
+    ),
+    "pixels of a corner": (
+        zones([*SQUARE[:3], [0.1, 400]]),
+        "zones[0].polygon[3][1]: Expected `float` <= 1.0; divide pixels by the picture's width or height",
+    ),
     "a line of no length": (line([0.5, 0.5], [0.5, 0.5]), "lines[0].points: both are the same"),
     "a line of hardly any": (line([0.5, 0.5], [0.505, 0.5]), "lines[0].points: they are too near each other"),
     "an id twice": ({"lines": SCENE["lines"] * 2}, "lines: two of them share an id; give each its own"),
@@ -109,6 +117,14 @@ SCENES: dict[str, tuple[dict[str, Any], str]] = {
         "lines: Expected `array` of length <= 1000",
     ),
 }
+
+
+def test_a_word_that_is_not_known_is_told_with_those_that_are(folder: Path, tmp_path: Path) -> None:
+    odd = networks.SPOT_CARD | {"input": networks.SPOT_CARD["input"] | {"colour": "rgb"}}
+    networks.write_package(tmp_path / "package", odd, networks.bright_spot_model())
+    assert refusal(folder, model=tmp_path / "package").endswith(
+        "model.json: input.colour: Invalid enum value 'rgb'; known are BGR and RGB"
+    )
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -152,7 +168,7 @@ def test_of_a_card_those_of_the_decoder_that_was_meant() -> None:
 
 
 TEXTS: dict[str, tuple[bytes, str]] = {
-    "empty": (b"", "not readable as JSON: Expecting value"),
+    "empty": (b"", "the file is empty"),
     "NaN": (b'{"version": 1, "detect": {"score": NaN}}', "NaN is no number in JSON"),
     "infinite": (b'{"version": 1, "detect": {"score": -Infinity}}', "-Infinity is no number in JSON"),
     "too large": (b'{"version": 1, "detect": {"score": 1e999}}', "detect.score: Expected `float` <= 1.0"),
