@@ -379,9 +379,9 @@ def test_send_names_the_file_of_what_was_refused(server: Server, full: tuple[Pat
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_send_stops_when_told_and_keeps_the_rest(full: tuple[Path, Path], number: signal.Signals) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    status, output, errors = send(full[0], url, full[1], number)
+    with socket.socket() as deaf:  # it has the port, so that nobody else listens there
+        deaf.bind(("127.0.0.1", 0))
+        status, output, errors = send(full[0], f"http://127.0.0.1:{deaf.getsockname()[1]}", full[1], number)
     assert status == 130
     assert json.loads(output)["pending"] == 3
     assert "3 events wait, trying again in" in errors
