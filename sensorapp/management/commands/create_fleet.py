@@ -43,8 +43,6 @@ class Command(BaseCommand):
             raise CommandError(f"--stores {stores}: choose 1 or more")
         if sensors < layout.FEWEST:
             raise CommandError(f"--sensors {sensors}: choose {layout.FEWEST} or more, a door and zones")
-        if verbosity:
-            self.stdout.write(f"Enrolling {stores * sensors} sensors in {stores} stores.")
         try:
             create_fleet(name, slug, stores, sensors, out)
         except (DemoError, FixtureError, OSError) as error:
