@@ -65,18 +65,16 @@ class Tracker:
         """Take in all detections of one frame at the time ``at`` (seconds, growing)."""
         clear, dim = self._by_score(detections)
         waiting = [track for track in self._tracks if track.at - track.last_seen <= PATIENCE]
-        gone = [track for track in self._tracks if track not in waiting]
+        gone = [track for track in self._tracks if track.at - track.last_seen > PATIENCE]
         tentative = [track for track in waiting if not track.confirmed]
         for track in self._tracks:
             track.predict(at)
 
         lost, clear = self._match([track for track in waiting if track.confirmed], clear)
         lost, dim = self._match(lost, dim)
-        clear = [detection for detection in clear if not self._is_tracked(at, detection)]
-        tentative, clear = self._match(tentative, clear)
+        tentative, clear = self._match(tentative, self._untracked(at, clear))
         self._match(tentative, dim)
-        clear = [detection for detection in clear if not self._is_tracked(at, detection)]
-        for detection in self._find_again(lost + gone, clear):
+        for detection in self._find_again(lost + gone, self._untracked(at, clear)):
             if not self._is_tracked(at, detection):
                 self._begin(at, detection)
         return self._sort_out(at)
@@ -139,6 +137,9 @@ class Tracker:
             track.evidence += detection.score
             enough = EVIDENCE * self.clear_score
             track.confirmed |= track.clear_sightings >= CLEAR_SIGHTINGS and track.evidence >= enough
+
+    def _untracked(self, at: float, detections: list[Detection]) -> list[Detection]:
+        return [detection for detection in detections if not self._is_tracked(at, detection)]
 
     def _is_tracked(self, at: float, detection: Detection) -> bool:
         """Whether a track seen in this frame is so much like it that it is a second box on the same object."""

@@ -33,7 +33,7 @@ class ZoneCounter:
     def __init__(self, zone: wire.Zone) -> None:
         self.zone = zone
         self._stays: dict[int, _Stay] = {}
-        self._first: float | None = None  # frame
+        self._first: float | None = None  # when the first frame came
         self._reported: int | None = None
 
     def observe(self, at: float, sighting: Sighting) -> Iterable[wire.Event]:

@@ -355,6 +355,21 @@ def complaint(capsys: pytest.CaptureFixture[str], url: str, path: Path) -> str:
     return errors.removeprefix("sensor_sim: ")
 
 
+def complaint_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], store: int, field: str, value: object
+) -> str:
+    """What the command says between the name of a plan's file and the remedy, if a store's field has this value."""
+    path = tmp_path / "fleet.json"
+    plain = msgspec.to_builtins(two_stores())
+    plain["stores"][store][field] = value
+    path.write_bytes(msgspec.json.encode(plain))
+    said = complaint(capsys, "http://127.0.0.1:9", path)
+    begin, end = f"{path}: ", "; give a plan as `manage.py load_demo` or `manage.py create_fleet` writes it\n"
+    assert said.startswith(begin)
+    assert said.endswith(end)
+    return said.removeprefix(begin).removesuffix(end)
+
+
 @pytest.mark.parametrize("place", ["127.0.0.1:abc", "127.0.0.1:99999", "bücher.example", "a..b", "[1.2.3.4]"])
 def test_an_address_that_cannot_be_one_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str
@@ -370,13 +385,8 @@ def test_an_address_that_cannot_be_one_is_told(
 def test_a_time_zone_that_does_not_exist_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    path = tmp_path / "fleet.json"
-    plain = msgspec.to_builtins(two_stores())
-    plain["stores"][1]["time_zone"] = name
-    path.write_bytes(msgspec.json.encode(plain))
-    assert complaint(capsys, "http://127.0.0.1:9", path) == (
-        f"{path}: time_zone: {name!r} is not known; use a name like Europe/Berlin - at `$.stores[1]`;"
-        " give a plan as `manage.py load_demo` or `manage.py create_fleet` writes it\n"
+    assert complaint_about(tmp_path, capsys, 1, "time_zone", name) == (
+        f"time_zone: {name!r} is not known; use a name like Europe/Berlin - at `$.stores[1]`"
     )
 
 
@@ -386,25 +396,18 @@ def test_a_time_zone_that_does_not_exist_is_told(
 def test_opening_hours_that_pass_midnight_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], hours: tuple[str, str]
 ) -> None:
-    path = tmp_path / "fleet.json"
-    plain = msgspec.to_builtins(two_stores())
-    plain["stores"][0]["opening_hours"][6] = hours
-    path.write_bytes(msgspec.json.encode(plain))
     opens, closes = (hour.removesuffix(":00") for hour in hours)
-    assert complaint(capsys, "http://127.0.0.1:9", path) == (
-        f"{path}: opening_hours: {opens} to {closes} does not end on the day on which it begins; close at 23:59 at"
-        " the latest - at `$.stores[0]`; give a plan as `manage.py load_demo` or `manage.py create_fleet` writes it\n"
+    assert complaint_about(tmp_path, capsys, 0, "opening_hours", [None] * 6 + [hours]) == (
+        f"opening_hours: {opens} to {closes} does not end on the day on which it begins; close at 23:59 at the latest"
+        " - at `$.stores[0]`"
     )
 
 
 def test_hours_of_less_than_nothing_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "fleet.json"
-    plain = msgspec.to_builtins(two_stores())
-    plain["stores"][1]["demand"]["hours"][9] = -1.0
-    path.write_bytes(msgspec.json.encode(plain))
-    assert complaint(capsys, "http://127.0.0.1:9", path) == (
-        f"{path}: Expected `float` >= 0.0 - at `$.stores[1].demand.hours[9]`;"
-        " give a plan as `manage.py load_demo` or `manage.py create_fleet` writes it\n"
+    demand = msgspec.to_builtins(two_stores().stores[1].demand)
+    demand["hours"][9] = -1.0
+    assert complaint_about(tmp_path, capsys, 1, "demand", demand) == (
+        "Expected `float` >= 0.0 - at `$.stores[1].demand.hours[9]`"
     )
 
 
@@ -412,13 +415,8 @@ def test_hours_of_less_than_nothing_are_told(tmp_path: Path, capsys: pytest.Capt
 def test_a_token_that_cannot_be_one_is_told_without_telling_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], token: str
 ) -> None:
-    path = tmp_path / "fleet.json"
-    plain = msgspec.to_builtins(two_stores())
-    plain["stores"][0]["token"] = token
-    path.write_bytes(msgspec.json.encode(plain))
-    assert complaint(capsys, "http://127.0.0.1:9", path) == (
-        f"{path}: token: it is empty or holds spaces or letters beyond ASCII, as no token does - at `$.stores[0]`;"
-        " give a plan as `manage.py load_demo` or `manage.py create_fleet` writes it\n"
+    assert complaint_about(tmp_path, capsys, 0, "token", token) == (
+        "token: it is empty or holds spaces or letters beyond ASCII, as no token does - at `$.stores[0]`"
     )
 
 
