@@ -41,6 +41,7 @@ from tests.faults.ledger import Counts, Measured, counts
 from tests.server import free_port
 
 PATIENCE_S = 120.0
+RECOVERY_S = 15.0
 # Of a sensor that begins ten days behind, so that readings lie apart as they do in a shop and not within seconds.
 CATCHING_UP = ("--catch-up-ms", str(10 * 86_400_000))
 
@@ -235,11 +236,29 @@ class Site:
     def postgres_runs(self) -> bool:
         return self.postgres.child is not None and self.postgres.child.running
 
+    @property
+    def postgres_serves(self) -> bool:
+        try:
+            with self.connect():
+                return True
+        except psycopg.OperationalError:
+            return False
+
     def use_up_the_log(self) -> None:
-        """Write PostgreSQL's log until it cannot begin another file of it, whereupon it ends."""
+        """Write PostgreSQL's log until it cannot begin another file of it, whereupon it ends.
+
+        Now and then PostgreSQL 18 overlooks that its recovery has failed, waits for it for ever, and lets nobody in:
+        then it is killed, as somebody who sees that would do.
+        """
         with contextlib.suppress(psycopg.Error), self.connect() as connection:
             while True:
                 connection.execute("SELECT pg_logical_emit_message(true, '', ''), pg_switch_wal()")
+        end = time.monotonic() + RECOVERY_S
+        while self.postgres_runs and time.monotonic() < end:
+            time.sleep(0.02)
+        if self.postgres_runs:
+            assert not self.postgres_serves, "PostgreSQL goes on without a log"
+            self.kill_postgres()
 
     def recover_postgres(self) -> None:
         """Start PostgreSQL again where a full disk has ended it, and wait until it takes connections."""
@@ -247,11 +266,7 @@ class Site:
         def serves() -> bool:
             if not self.postgres_runs:
                 self.postgres.start()
-            try:
-                with self.connect():
-                    return True
-            except psycopg.OperationalError:
-                return False
+            return self.postgres_serves
 
         until(serves, "PostgreSQL takes connections")
 
@@ -273,7 +288,9 @@ class Site:
         return device
 
     def mend(self) -> None:
-        """Start again what a test that failed has left dead."""
+        """Start again what a test that failed has left dead, and a PostgreSQL that lets nobody in."""
+        if not self.postgres_serves:
+            self.kill_postgres()
         for each in (self.postgres, self.valkey, self.web):
             if not each.child or not each.child.running:
                 each.start()
