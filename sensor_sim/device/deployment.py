@@ -110,8 +110,8 @@ class Deployer:
         self._slots.sweep()
 
     def _step(self, state: wire.DeploymentState, request: Request) -> None:
-        journal = msgspec.structs.replace(self._slots.journal, request=request)
-        self._save(journal.with_step(state, request.rollout, self._at()))
+        journal = self._slots.journal.with_step(state, request.rollout, self._at())
+        self._save(msgspec.structs.replace(journal, request=request))
 
     def _save(self, journal: Journal) -> None:
         self._slots.save(journal)

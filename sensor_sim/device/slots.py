@@ -80,6 +80,8 @@ class Journal(Struct, frozen=True):
     def __post_init__(self) -> None:
         if self.active is not None and self.slots[self.active] is None:
             raise ValueError(f"active: slot {self.active} holds no model")
+        if self.request and not self.steps:
+            raise ValueError("steps: there are none of the request")
 
     @property
     def unfinished(self) -> Request | None:
@@ -178,6 +180,8 @@ def read_journal(folder: Path) -> Journal | None:
         return msgspec.json.decode((folder / JOURNAL).read_bytes(), type=Journal)
     except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        raise SensorError(f"{folder}: this is a file; give the folder of the model slots") from None
     except OSError as error:
         raise SensorError(f"{folder / JOURNAL}: {error.strerror}; check its rights") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

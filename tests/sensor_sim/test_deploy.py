@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sensor_sim.device.outbox import Outbox
-from sensor_sim.device.slots import read_journal
+from sensor_sim.device.slots import JOURNAL, read_journal
 from sensor_sim.package import load_package
 from sensorapp import wire
 from tests.sensor_sim import networks
@@ -225,6 +225,25 @@ def test_where_no_slots_are_none_are_made(sensor_sim: Command, tmp_path: Path) -
     assert (ran.returncode, ran.stdout) == (1, "")
     assert "no model slots there; install a model with" in ran.stderr
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_file_where_the_slots_should_be(sensor_sim: Command, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("not a folder")
+    ran = sensor_sim("slots", "--slots", tmp_path / "notes")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.endswith("notes: this is a file; give the folder of the model slots\n")
+
+
+def test_a_journal_with_a_request_and_none_of_its_steps(
+    sensor_sim: Command, deploy: Command, tmp_path: Path, package: bytes
+) -> None:
+    slots = tmp_path / "slots"
+    assert deploy(slots, package).returncode == 0
+    journal = json.loads((slots / JOURNAL).read_text())
+    (slots / JOURNAL).write_text(json.dumps(journal | {"steps": []}))
+    ran = deploy(slots, package)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "not readable: steps: there are none of the request; move the folder away" in ran.stderr
 
 
 def test_who_stops_reading_does_not_stop_the_deployment(tmp_path: Path, package: bytes) -> None:
