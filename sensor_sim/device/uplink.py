@@ -260,7 +260,8 @@ class Delivery:
                 wait, reason = back_off.seconds(), "the server's answer changed nothing"
             except UnavailableError as error:
                 wait, reason = back_off.seconds(error.retry_after), str(error)
-            log.warning("%s; %d events wait, trying again in %.1f s", reason, len(self.outbox), wait)
+            kept = f"{len(self.outbox)} events are kept in {self.outbox.folder}"
+            log.warning("%s; %s, trying again in %.1f s", reason, kept, wait)
             self._stop.wait(wait)
         return self.totals
 

@@ -31,15 +31,15 @@ INNER_BAND, LINGER = 0.045, 1.5
 # For a person who has only been seen in part, both are so many times as wide, up and down.
 UNSURE = 3
 # Seconds for which the foot must stay clear of the line; the longer ones where it is hidden or cut off.
-HOLD, HIDDEN_HOLD = 0.2, 0.6
-ROUNDING = 1e-3  # times of frames are rounded: 0.2 s are 3 frames of 15 a second
+HOLD, HIDDEN_HOLD = 0.25, 0.6
+ROUNDING = 1e-3  # times of frames are rounded: 0.6 s are 9 frames of 15 a second
 # Whether who came into sight came over the line is judged so much later (seconds).
 CAME_SINCE = 1.0
 # Whoever was lost so shortly before (seconds), so near (in units of the box) and on the same side is found again.
 LOST_FOR, LOST_NEAR = 3.0, 1.0
 # Who came into sight so near beyond the line (in units of the box), so shortly after somebody crossed it towards the
 # camera (seconds), and is then so near them (in units of the box), came with them.
-CAME_NEAR, CAME_AFTER, CAME_BESIDE = 0.4, (-0.3, 1.5), 0.9
+CAME_NEAR, CAME_AFTER, CAME_BESIDE = 0.6, (-0.6, 1.5), 0.9
 MOST_WAITING = 16
 
 

@@ -38,7 +38,7 @@ class Motion:
     coasting: float = 0.5  # an unseen object keeps its velocity for about this long
     least_leap: float = 0.05  # when matching, the position's uncertainty counts at most so much,
     leap: float = 1.0  # or so much a second between two frames: what is hidden for long waits for its own
-    found: float = 0.15  # somebody hidden is found again so far, in heights, from where the filter has them,
+    found: float = 0.3  # somebody hidden is found again so far, in heights, from where the filter has them,
     found_speed: float = 0.6  # and so much farther a second,
     most_found: float = 1.0  # yet no farther than this,
     found_taller: float = 0.25  # if the logarithms of the heights differ by no more than this

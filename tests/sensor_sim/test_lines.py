@@ -267,6 +267,7 @@ def test_whom_the_edge_cuts_off_beyond_the_line_has_crossed_it_if_for_long_or_fo
 
 
 ADULT = Person(1.0, [((0.4, 0.35), 1.0, True), ((0.4, 0.65), 2.0, True)])
+AT_LINE = 2.75
 AWAY = Person(1.0, [((0.4, 0.65), 1.0, True), ((0.4, 0.35), 2.0, True)])
 
 
@@ -276,10 +277,13 @@ AWAY = Person(1.0, [((0.4, 0.65), 1.0, True), ((0.4, 0.35), 2.0, True)])
     [
         # A child comes into sight beside the adult who has just come over the line.
         ([ADULT, Person(3.0, [((0.44, 0.54), 0.0, True), ((0.44, 0.68), 2.0, True)])], 2),
+        # The child is a step ahead.
+        ([ADULT, Person(AT_LINE - 0.5, [((0.46, 0.54), 0.5, True), ((0.46, 0.66), 2.0, True)])], 2),
+        ([ADULT, Person(AT_LINE - 0.8, [((0.46, 0.54), 0.8, True), ((0.46, 0.66), 2.0, True)])], 1),
         # Nobody came before.
         ([Person(3.0, [((0.44, 0.54), 0.0, True), ((0.44, 0.68), 2.0, True)])], 0),
         # Too far from the line, or from the adult, or too late.
-        ([ADULT, Person(3.0, [((0.44, 0.60), 0.0, True), ((0.44, 0.68), 2.0, True)])], 1),
+        ([ADULT, Person(3.0, [((0.44, 0.64), 0.0, True), ((0.44, 0.68), 2.0, True)])], 1),
         ([ADULT, Person(3.0, [((0.60, 0.54), 0.0, True), ((0.60, 0.68), 2.0, True)])], 1),
         ([ADULT, Person(4.5, [((0.44, 0.54), 0.0, True), ((0.44, 0.68), 2.0, True)])], 1),
         # Away from the camera it is the other way round: who is hidden comes into sight before the line.

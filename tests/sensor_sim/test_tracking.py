@@ -83,15 +83,15 @@ def numbers(sighting: Sighting) -> list[int]:
     ("hidden", "across", "down", "height", "found"),
     [
         # Across in widths, down in heights of the person.
-        (1.0, 0.0, 0.7, 1.0, True),
-        (1.0, 0.0, -0.7, 1.0, True),
-        (1.0, 2.0, 0.0, 1.0, True),
-        (0.4, 0.0, 0.35, 1.0, True),
+        (1.0, 0.0, 0.85, 1.0, True),
+        (1.0, 0.0, -0.85, 1.0, True),
+        (1.0, 2.5, 0.0, 1.0, True),
+        (0.4, 0.0, 0.5, 1.0, True),
         (1.0, 0.0, 0.7, 1.2, True),
         # Too far for the time, too large or too small, or too late.
-        (1.0, 0.0, 0.8, 1.0, False),
-        (1.0, 2.3, 0.0, 1.0, False),
-        (0.4, 0.0, 0.45, 1.0, False),
+        (1.0, 0.0, 0.95, 1.0, False),
+        (1.0, 2.8, 0.0, 1.0, False),
+        (0.4, 0.0, 0.6, 1.0, False),
         (1.0, 0.0, 0.7, 1.4, False),
         (1.0, 0.0, 0.7, 0.7, False),
         (1.7, 0.0, 0.0, 1.0, False),

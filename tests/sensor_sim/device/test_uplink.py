@@ -384,6 +384,6 @@ def test_send_stops_when_told_and_keeps_the_rest(full: tuple[Path, Path], number
         status, output, errors = send(full[0], f"http://127.0.0.1:{deaf.getsockname()[1]}", full[1], number)
     assert status == 130
     assert json.loads(output)["pending"] == 3
-    assert "3 events wait, trying again in" in errors
+    assert f"3 events are kept in {full[0]}, trying again in" in errors
     with Outbox(full[0], SENSOR) as outbox:
         assert len(outbox) == 3
