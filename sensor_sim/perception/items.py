@@ -161,10 +161,8 @@ def _distinct(found: Sequence[Detection]) -> list[Detection]:
     kept: list[Detection] = []
     middles: list[_Middle] = []
     for detection in sorted(found, key=lambda d: -d.score)[:MOST_PLACES]:
-        middle, reach = (
-            detection.box.centre[0],
-            detection.box.width / 2,
-        )  # farther apart, they share too little
+        middle = detection.box.centre[0]
+        reach = detection.box.width / 2  # farther apart, they share too little
         near = _between(middles, middle - reach, middle + reach)
         if not any(_duplicates(detection.box, kept[number].box) for number in near):
             insort(middles, (middle, len(kept)))

@@ -37,8 +37,8 @@ ROUNDING = 1e-3  # times of frames are rounded: 0.6 s are 9 frames of 15 a secon
 CAME_SINCE = 1.0
 # Whoever was lost so shortly before (seconds), so near (in units of the box) and on the same side is found again.
 LOST_FOR, LOST_NEAR = 3.0, 1.0
-# Who came into sight so near beyond the line (in units of the box), so shortly after somebody crossed it towards the
-# camera (seconds), and is then so near them (in units of the box), came with them.
+# Who came into sight so near beyond the line (in units of the box), so shortly before or after somebody crossed it
+# towards the camera (seconds), and is then so near them (in units of the box), came with them.
 CAME_NEAR, CAME_AFTER, CAME_BESIDE = 0.6, (-0.6, 1.5), 0.9
 MOST_WAITING = 16
 

@@ -46,11 +46,18 @@ RECOVERY_S = 15.0
 CATCHING_UP = ("--catch-up-ms", str(10 * 86_400_000))
 
 
-def until(condition: Callable[[], object], what: str, pause_s: float = 0.02) -> None:
-    end = time.monotonic() + PATIENCE_S
+def within(seconds: float, condition: Callable[[], object], pause_s: float = 0.02) -> bool:
+    """Wait for the condition; False if it has not come by then."""
+    end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, f"not within {PATIENCE_S:.0f} s: {what}"
+        if time.monotonic() >= end:
+            return False
         time.sleep(pause_s)
+    return True
+
+
+def until(condition: Callable[[], object], what: str, pause_s: float = 0.02) -> None:
+    assert within(PATIENCE_S, condition, pause_s), f"not within {PATIENCE_S:.0f} s: {what}"
 
 
 def acknowledgements(devices: list[Device]) -> list[int]:
@@ -253,10 +260,7 @@ class Site:
         with contextlib.suppress(psycopg.Error), self.connect() as connection:
             while True:
                 connection.execute("SELECT pg_logical_emit_message(true, '', ''), pg_switch_wal()")
-        end = time.monotonic() + RECOVERY_S
-        while self.postgres_runs and time.monotonic() < end:
-            time.sleep(0.02)
-        if self.postgres_runs:
+        if not within(RECOVERY_S, lambda: not self.postgres_runs):
             assert not self.postgres_serves, "PostgreSQL goes on without a log"
             self.kill_postgres()
 

@@ -267,7 +267,7 @@ def test_whom_the_edge_cuts_off_beyond_the_line_has_crossed_it_if_for_long_or_fo
 
 
 ADULT = Person(1.0, [((0.4, 0.35), 1.0, True), ((0.4, 0.65), 2.0, True)])
-AT_LINE = 2.75
+AT_LINE = 2.75  # when the adult meets the line
 AWAY = Person(1.0, [((0.4, 0.65), 1.0, True), ((0.4, 0.35), 2.0, True)])
 
 
