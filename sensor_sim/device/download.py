@@ -15,7 +15,7 @@ import httpx
 
 from sensor_sim.device.durable import sync_folder
 from sensor_sim.device.slots import Request
-from sensor_sim.device.uplink import DIRECT, TIMEOUT
+from sensor_sim.device.uplink import DIRECT, TIMEOUT, explain
 from sensorapp import wire
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def _fetch(request: Request, target: Path, wait: Callable[[float], object]) -> b
             try:
                 return _attempt(client, request, target)
             except (_BrokenOffError, httpx.TransportError) as error:
-                reason = str(error) or type(error).__name__
+                reason = explain(error, request.url)
             except httpx.HTTPError as error:
                 raise FailedError("failed", f"{request.url}: {error}; check the address") from None
             except (httpx.InvalidURL, UnicodeError) as error:  # the latter of a name that IDNA does not know

@@ -14,7 +14,14 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, W
 from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
 
-from sensor_sim.device.uplink import RefusedError, Token, UnavailableError, at_server, read_answer
+from sensor_sim.device.uplink import (
+    RefusedError,
+    Token,
+    UnavailableError,
+    at_server,
+    explain,
+    read_answer,
+)
 from sensorapp import wire
 
 PATH: Final = "/ingest/v1/stream"
@@ -141,4 +148,4 @@ def failures(address: str) -> Iterator[None]:
             raise not_taken(413, [], b"") from None
         raise UnavailableError(f"{address}: {error}") from None
     except (WebSocketException, OSError) as error:  # a timeout is an OSError, too
-        raise UnavailableError(f"{address}: {str(error) or type(error).__name__}") from None
+        raise UnavailableError(f"{address}: {explain(error, address)}") from None

@@ -6,6 +6,7 @@ import email.utils
 import logging
 import random
 import re
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -144,13 +145,39 @@ def retry_after(response: httpx.Response) -> float:
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S)
 
 
+def explain(error: BaseException, address: str) -> str:
+    """Why there is no answer from ``address``; OpenSSL's words, which tell no remedy, get one."""
+    match _causes(error):
+        case [*_, ssl.SSLCertVerificationError() as cause]:
+            reason = cause.verify_message.rstrip(".")
+            return (
+                f"the server's certificate is not trusted: {reason}; if it is your own, set SSL_CERT_FILE to the"
+                " file of the authority that signed it"
+            )
+        case [*_, ssl.SSLError() as cause]:
+            plain = address.partition("://")[0].removesuffix("s")
+            return (
+                f"TLS cannot be spoken there ({cause.reason or cause}); if the server has none, begin its address"
+                f" with {plain}://"
+            )
+    return str(error) or type(error).__name__
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error, and what it arose from, up to the first."""
+    causes = [error]
+    while cause := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(cause)
+    return causes
+
+
 @contextmanager
 def failures(address: str) -> Iterator[None]:
     """What HTTPX says of a request that got no answer, as :class:`UnavailableError` or :class:`RefusedError`."""
     try:
         yield
     except httpx.HTTPError as error:
-        raise UnavailableError(f"{address}: {error or type(error).__name__}") from None
+        raise UnavailableError(f"{address}: {explain(error, address)}") from None
     except (httpx.InvalidURL, UnicodeError) as error:  # the latter of a name that IDNA does not know
         raise RefusedError(f"address {address}: {error}") from None
 

@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
             answer = await self._exchange(request)
         except (OSError, httptools.HttpParserError) as error:
             self.close()
-            raise UnavailableError(f"{self.address}: {str(error) or type(error).__name__}") from None
+            raise UnavailableError(f"{self.address}: {uplink.explain(error, self.address)}") from None
         except asyncio.CancelledError:
             self.close()  # the answer may still come, and would be taken for that to the next request
             raise
