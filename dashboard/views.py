@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 from django.contrib.auth.decorators import login_required
-from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -19,12 +18,10 @@ from dashboard.access import find_visible_store, visible_stores
 from dashboard.fragments import card_fragment, store_fragment, trend_fragment
 from dashboard.sensors_page import sensors_page
 from sensorapp.accounts.models import User
+from sensorapp.outage import RETRY_AFTER_SECONDS, is_outage
 
 if TYPE_CHECKING:
     from dashboard.access import VersionedStore
-
-
-RETRY_AFTER_SECONDS: Final = 5
 
 
 def reader(request: HttpRequest) -> User:
@@ -108,7 +105,7 @@ def signed_out() -> HttpResponse:
 
 def broken(request: HttpRequest) -> HttpResponse:
     """What is shown after an exception: 503 if the database did not do its part, which no view is at fault for."""
-    if not isinstance(sys.exc_info()[1], OperationalError):
+    if not is_outage(sys.exc_info()[1]):
         return server_error(request)
     response = render(request, "503.html", status=503)
     response["Retry-After"] = str(RETRY_AFTER_SECONDS)

@@ -24,6 +24,7 @@ ROOMS: Final = [
     "sensorapp.stack.paths",
     "sensorapp.env",
     "sensorapp.durations",
+    "sensorapp.outage",
     "sensorapp.arguments",
     "sensorapp.accounts",
     "sensorapp.fleet",

@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError
@@ -15,8 +14,9 @@ from ninja.errors import ValidationError as RequestError
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from sensorapp.outage import OUTAGES, RETRY_AFTER_SECONDS, is_outage
+
 MEDIA_TYPE: Final = "application/problem+json"
-RETRY_AFTER_SECONDS: Final = 5
 
 
 class FieldProblem(BaseModel):
@@ -86,12 +86,6 @@ def refused(error: ValidationError) -> HttpResponse:
     return field_problem(409 if codes == {"exists"} else 422, errors)
 
 
-def unavailable() -> HttpResponse:
-    response = problem(503, "The database is not available; ask again later.")
-    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return response
-
-
 def add_problem_handlers(api: NinjaAPI) -> None:
     """Let everything that the API refuses be answered by this module."""
 
@@ -115,6 +109,13 @@ def add_problem_handlers(api: NinjaAPI) -> None:
     def _other(request: HttpRequest, error: HttpError) -> HttpResponse:
         return problem(error.status_code, str(error))
 
-    @api.exception_handler(OperationalError)
-    def _unavailable(request: HttpRequest, error: OperationalError) -> HttpResponse:
-        return unavailable()
+    for kind in OUTAGES:
+        api.add_exception_handler(kind, _unavailable)
+
+
+def _unavailable(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
+    if not (isinstance(error, Exception) and is_outage(error)):
+        raise error
+    response = problem(503, "The database is not available; ask again later.")
+    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Final
 
-from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.views.decorators.http import require_safe
@@ -20,8 +18,7 @@ from django.views.decorators.http import require_safe
 from sensorapp import wire
 from sensorapp.accounts import secrets
 from sensorapp.fleet.models import Gateway, SceneVersion, Sensor
-
-RETRY_AFTER_SECONDS: Final = 5
+from sensorapp.outage import OUTAGES, RETRY_AFTER_SECONDS, is_outage
 
 View = Callable[[HttpRequest], HttpResponse]
 
@@ -52,7 +49,9 @@ def for_machines(view: View) -> View:
             return view(request)
         except RefusedError as refused:
             return refused.response()
-        except OperationalError:
+        except OUTAGES as error:
+            if not is_outage(error):
+                raise
             return RefusedError(503, "The database is not available.", "Ask again later.").response()
 
     return answer
