@@ -192,8 +192,8 @@ class Ack(Message, omit_defaults=True):
     """
 
     sensor: str
-    epoch: int
-    acked_seq: int
+    epoch: Annotated[int, Meta(ge=0, lt=2**53)]
+    acked_seq: Annotated[int, Meta(ge=-1, lt=2**53)]
     status: AckStatus
     path: str = ""
     reason: str = ""
@@ -229,6 +229,9 @@ class Answered(Answer, tag="answer", tag_field="type"):
     """The answer to the oldest upload that has none yet."""
 
 
+Wait = Annotated[float, Meta(ge=0, le=86_400)]  # seconds
+
+
 class Window(Message, tag="window", tag_field="type", omit_defaults=True):
     """How many batches may be without an answer at once: the first message, and sent again when it changes.
 
@@ -237,7 +240,7 @@ class Window(Message, tag="window", tag_field="type", omit_defaults=True):
     """
 
     batches: int
-    retry_after: float = 0.0
+    retry_after: Wait = 0.0
 
 
 class Refusal(Message, tag="refusal", tag_field="type", omit_defaults=True):
@@ -253,7 +256,7 @@ class Refusal(Message, tag="refusal", tag_field="type", omit_defaults=True):
     status: int
     title: str
     detail: str = ""
-    retry_after: float = 0.0
+    retry_after: Wait = 0.0
 
 
 StreamMessage = Answered | Window | Refusal

@@ -14,10 +14,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -104,9 +105,17 @@ def concerned(batch: wire.Batch, ack: wire.Ack) -> int:
 
 
 def tells_position(batch: wire.Batch, ack: wire.Ack) -> bool:
-    """Whether the answer says how far the server is in the batch's epoch."""
+    """Whether the answer says how far the server is in the batch's epoch; it does not if nothing was looked at."""
     partly = ack.status in ("duplicate", "invalid") and concerned(batch, ack) < len(batch.events)
-    return ack.epoch == batch.epoch and ack.status != "stale_epoch" and not partly
+    return ack.epoch == batch.epoch and ack.status not in ("stale_epoch", "later") and not partly
+
+
+def is_torn(file: BinaryIO) -> bool:
+    """Whether a crash or a full disk ended the last line before its end."""
+    if file.seek(0, os.SEEK_END) == 0:
+        return False
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,22 +157,22 @@ class Outbox:
         self.sensor = sensor
         self.limit = limit
         self._mutex = threading.RLock()
-        try:
-            make_folder(folder)
-            self._lock_file = (folder / "lock").open("a+")
-        except OSError as error:
-            raise OutboxError(
-                f"outbox {folder}: {error.strerror}; choose a folder that can be written"
-            ) from None
-        try:
-            self._lock()
-            self._db = sqlite3.connect(
-                folder / "outbox.sqlite3", isolation_level=None, check_same_thread=False
-            )
+        with ExitStack() as opened:
+            try:
+                make_folder(folder)
+                self._lock_file = opened.enter_context((folder / "lock").open("a+"))
+                self._lock()
+            except OSError as error:
+                raise OutboxError(
+                    f"outbox {folder}: {error.strerror}; choose a folder that can be written"
+                ) from None
+            with self._explained():
+                self._db = sqlite3.connect(
+                    folder / "outbox.sqlite3", isolation_level=None, check_same_thread=False
+                )
+            opened.callback(self._db.close)
             self._prepare(int(now()))
-        except BaseException:
-            self._lock_file.close()
-            raise
+            opened.pop_all()
 
     def append(self, events: Iterable[wire.Event], *, model: str, config: int) -> None:
         """Stamp and keep ``events``, all or none; they are durable when this returns.
@@ -299,7 +308,6 @@ class Outbox:
             self._doubt(epoch)
             (owner,) = self._db.execute("SELECT sensor FROM state").fetchone()
         if owner != self.sensor:
-            self._db.close()
             raise OutboxError(
                 f"outbox {self.folder}: it belongs to sensor {owner}, not to {self.sensor};"
                 " use that sensor's token or choose another folder"
@@ -405,7 +413,9 @@ class Outbox:
         try:
             if path.exists() and path.stat().st_size > DEAD_LETTER_BYTES:
                 path.replace(path.with_name("dead-letter.1.jsonl"))
-            with path.open("ab") as file:
+            with path.open("a+b") as file:
+                if is_torn(file):
+                    file.write(b"\n")
                 file.write(msgspec.json.encode(letter) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())

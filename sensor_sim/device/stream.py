@@ -15,6 +15,7 @@ from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
 
 from sensor_sim.device.uplink import (
+    LONGEST_RETRY_AFTER_S,
     RefusedError,
     Token,
     UnavailableError,
@@ -107,7 +108,7 @@ def answer(frame: str | bytes, batches: int) -> list[wire.Ack] | float:
         case wire.Refusal() as refusal:
             raise refused(refusal)
         case wire.Window(retry_after=seconds):
-            return float(seconds)
+            return min(float(seconds), LONGEST_RETRY_AFTER_S)
 
 
 def read(frame: str | bytes) -> wire.StreamMessage:

@@ -37,6 +37,9 @@ DIRECT: dict[str, None] = {"all://localhost": None, "all://127.0.0.1": None, "al
 FIRST_BACK_OFF_S = 0.5
 LONGEST_BACK_OFF_S = 30.0
 LONGEST_RETRY_AFTER_S = 300.0
+LONGEST_ANSWER_S = 60.0
+# How long whoever was told to stop waits for a request that is under way.
+LAST_REQUEST_S = 2.0
 BATCH_EVENTS = 1_000
 REFUSED_RETRY_S = 60.0
 
@@ -101,7 +104,12 @@ def at_server(url: str, scheme: str, path: str) -> str:
 
 
 def headers(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}", "Content-Type": wire.MSGPACK, "Accept": wire.MSGPACK}
+    return {
+        "Authorization": f"Bearer {token}",
+        "Content-Type": wire.MSGPACK,
+        "Accept": wire.MSGPACK,
+        "Accept-Encoding": "identity",
+    }
 
 
 def read_answer(response: httpx.Response, batches: int) -> wire.Answer:
@@ -119,6 +127,22 @@ def read_answer(response: httpx.Response, batches: int) -> wire.Answer:
     if response.status_code in (408, 425, 429) or response.status_code >= 500:
         raise UnavailableError(reason, retry_after(response))
     raise RefusedError(reason)
+
+
+def read_whole(response: httpx.Response) -> httpx.Response:
+    """The response with its content; raises :class:`UnavailableError` for one that is too large or does not end."""
+    content, deadline = bytearray(), time.monotonic() + LONGEST_ANSWER_S
+    for piece in response.iter_raw():
+        content += piece
+        if len(content) > wire.MAX_BODY_BYTES:
+            raise UnavailableError(f"the server's answer has more than {wire.MAX_BODY_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise UnavailableError(f"the server's answer does not end within {LONGEST_ANSWER_S:.0f} s")
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnavailableError(
+            "the server's answer is compressed, which was not asked for; check what lies between"
+        )
+    return httpx.Response(response.status_code, headers=response.headers, content=bytes(content))
 
 
 def describe(response: httpx.Response, media_type: str) -> str:
@@ -218,9 +242,8 @@ class Uplink:
     def post(self, batch: wire.Batch) -> wire.Ack:
         """Send once; raises :class:`RefusedError` or :class:`UnavailableError`."""
         body = wire.encode(wire.Upload([batch]), wire.MSGPACK)
-        with failures(self.address):
-            response = self._client.post(self.address, content=body)
-        return read_answer(response, 1).acks[0]
+        with failures(self.address), self._client.stream("POST", self.address, content=body) as response:
+            return read_answer(read_whole(response), 1).acks[0]
 
     def close(self) -> None:
         self._client.close()
@@ -249,7 +272,7 @@ class Delivery:
     """Sends what is in an outbox, in the background every ``interval`` seconds, or at once with :meth:`drain`.
 
     As a context manager it sends in the background; leaving it waits until everything is settled, or,
-    after an exception, leaves the rest in the outbox. What the server refuses waits there as well, as a
+    after an exception or :meth:`stop`, leaves the rest in the outbox. What the server refuses waits there as well, as a
     token may be put right: it is told at once, tried again slowly, and raised on leaving if it still holds.
     """
 
@@ -307,8 +330,10 @@ class Delivery:
             self.stop()
         self._finish.set()
         try:
-            while self._thread.is_alive():
-                self._thread.join(0.2)  # in slices, so that Ctrl-C is heard
+            # In slices, so that Ctrl-C is heard.
+            while self._thread.is_alive() and not self._stop.is_set():
+                self._thread.join(0.2)
+            self._thread.join(LAST_REQUEST_S)  # it may hang in a request, whose events stay in the outbox
         except BaseException:
             self.stop()
             raise
@@ -326,6 +351,8 @@ class Delivery:
         elif ack.status == "invalid":
             self._totals.invalid += events
             log.error("events refused as invalid: %s: %s", ack.path, ack.reason)
+        elif ack.status == "later":
+            raise UnavailableError("the server takes no more from this sensor for now")
         else:
             log.warning("%s: the server has epoch %d up to %d", ack.status, ack.epoch, ack.acked_seq)
         return self.outbox.settle(batch, ack)

@@ -116,6 +116,22 @@ def test_stopping_after_the_last_event_does_not_wait_for_a_server_that_is_away(
     assert left(arguments) == 1
 
 
+def test_stopping_does_not_wait_for_a_server_that_never_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "PATIENCE_AFTER_STOP_S", 0.2)
+    monkeypatch.setattr(uplink, "LAST_REQUEST_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # which takes connections, and nothing from them
+        arguments = sending(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        stop = Stop()
+        threading.Timer(0.5, stop.set).start()
+        begin = time.monotonic()
+        assert deliver(iter([crossing(0)]), MODEL, 1, 0.01, arguments, stop) == 0
+        assert time.monotonic() - begin < 5.0
+    assert json.loads(capsys.readouterr().out)["pending"] == 1
+    assert left(arguments) == 1
+
+
 def test_invalid_events_give_status_1_and_name_the_file(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,6 +36,11 @@ def append(outbox: Outbox, *numbers: int, model: str = MODELS[0], config: int = 
     outbox.append([good(number) for number in numbers], model=model, config=config)
 
 
+def later(batch: wire.Batch) -> wire.Ack:
+    """The answer of a server that has looked at nothing."""
+    return wire.Ack(batch.sensor, batch.epoch, batch.first_seq - 1, "later")
+
+
 def send(outbox: Outbox, ledger: Ledger, limit: int = 1_000) -> wire.AckStatus:
     batch = outbox.pending(limit)
     assert batch is not None
@@ -122,6 +127,11 @@ class OutboxMachine(RuleBasedStateMachine):
             self.outbox.settle(batch, ack)
             if ack.status in ("stored", "duplicate"):
                 self.outbox.settle(batch, ack)
+
+    @rule(limit=st.integers(1, 8))
+    def send_to_a_busy_server(self, limit: int) -> None:
+        if (batch := self.outbox.pending(limit)) is not None:
+            assert not self.outbox.settle(batch, later(batch))
 
     @rule()
     def crash(self) -> None:
@@ -396,6 +406,17 @@ def test_a_full_outbox_drops_its_oldest_events_and_counts_the_rest_once(
     assert [at - START for at in ledger.moments()] == expected
 
 
+def test_a_letter_behind_one_that_a_crash_cut_short_can_be_read(tmp_path: Path) -> None:
+    letters = tmp_path / "dead-letter.jsonl"
+    letters.write_text('{"path": "$.ev')
+    with Outbox(tmp_path, SENSOR) as outbox:
+        outbox.append([broken(0)], model=MODELS[0], config=1)
+        drain(outbox, Ledger())
+    cut_short, whole = letters.read_text().splitlines()
+    assert cut_short == '{"path": "$.ev'
+    assert json.loads(whole)["batch"]["events"][0]["at"] == START
+
+
 def test_a_full_disk_is_told_and_keeps_what_was_there(tmp_path: Path) -> None:
     with Outbox(tmp_path, SENSOR) as outbox:
         append(outbox, 0)
@@ -435,6 +456,13 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "outbox.sqlite3").write_bytes(b"this is no database" * 100)
     with pytest.raises(OutboxError, match="file is not a database; check the disk"):
         Outbox(tmp_path, SENSOR)
+
+
+def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "outbox.sqlite3").mkdir()
+    for _ in range(2):  # the first has let go of the folder
+        with pytest.raises(OutboxError, match="unable to open database file; check the disk, or move"):
+            Outbox(tmp_path, SENSOR)
 
 
 def test_every_commit_is_written_through(tmp_path: Path) -> None:

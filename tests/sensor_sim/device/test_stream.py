@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -170,6 +171,23 @@ def test_a_server_that_asks_for_time_gets_it(
     append(delivery.outbox, 0, 5)
     assert delivery.drain() == Totals(stored=5)
     assert len(backend.connections) == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        wire.Window(1, retry_after=math.inf),
+        wire.Window(1, retry_after=math.nan),
+        wire.Refusal(503, "Busy.", "", math.inf),
+        wire.Answered([wire.Ack(SENSOR, 2**63, 2**63, "stale_epoch")]),
+    ],
+)
+def test_numbers_that_cannot_be_are_no_answer(
+    backend: Backend, delivery: Delivery, message: wire.Message
+) -> None:
+    backend.faults = [instead(message)]
+    append(delivery.outbox, 0, 1)
+    assert delivery.drain() == Totals(stored=1)
 
 
 def test_no_answer_in_time_is_a_lost_answer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -10,8 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import msgspec
@@ -31,7 +34,7 @@ from sensor_sim.device.uplink import (
     read_token,
 )
 from sensorapp import wire
-from tests.sensor_sim.device.device_server import BROKEN, Ledger, Server, cut, delay, refuse, running
+from tests.sensor_sim.device.device_server import BROKEN, Handler, Ledger, Server, cut, delay, refuse, running
 
 SENSOR = "s-0123456789ab"
 TOKEN = Token(f"{SENSOR}.c2VjcmV0", SENSOR)
@@ -308,6 +311,88 @@ def test_an_unreadable_answer_is_tried_again(server: Server, outbox: Outbox) -> 
     assert batch is not None
     with pytest.raises(UnavailableError, match="not readable"):
         Uplink(server.url, TOKEN).post(batch)
+
+
+def huge(handler: Handler) -> None:
+    handler.reply(200, bytes(wire.MAX_BODY_BYTES + 1), wire.MSGPACK)
+
+
+def compressed(handler: Handler) -> None:
+    handler.reply(200, gzip.compress(bytes(1_000_000)), wire.MSGPACK, Content_Encoding="gzip")
+
+
+def endless(handler: Handler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    with suppress(OSError):
+        for _ in range(1000):
+            handler.wfile.write(b"a")
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("reply", "complaint"),
+    [
+        (huge, f"the server's answer has more than {wire.MAX_BODY_BYTES} bytes"),
+        (
+            compressed,
+            "the server's answer is compressed, which was not asked for; check what lies between",
+        ),
+        (endless, "the server's answer does not end within 0 s"),
+    ],
+)
+def test_an_answer_that_is_no_answer_is_given_up(
+    server: Server,
+    outbox: Outbox,
+    monkeypatch: pytest.MonkeyPatch,
+    reply: Callable[[Handler], None],
+    complaint: str,
+) -> None:
+    def answer(handler: BaseHTTPRequestHandler, commit: Callable[[], None]) -> bool:
+        assert isinstance(handler, Handler)
+        with suppress(OSError):  # nobody reads it to its end
+            reply(handler)
+        return True
+
+    monkeypatch.setattr(uplink, "LONGEST_ANSWER_S", 0.3)
+    server.faults = [answer]
+    append(outbox, 0, 1)
+    batch = outbox.pending()
+    assert batch is not None
+    link = Uplink(server.url, TOKEN)
+    with pytest.raises(UnavailableError) as caught:
+        link.post(batch)
+    assert str(caught.value) == complaint
+    assert link.post(batch).status == "stored"
+
+
+def test_numbers_that_cannot_be_are_no_answer(server: Server, outbox: Outbox, delivery: Delivery) -> None:
+    def beyond(handler: BaseHTTPRequestHandler, commit: Callable[[], None]) -> bool:
+        assert isinstance(handler, Handler)
+        ack = wire.Ack(SENSOR, 2**63, 2**63, "stale_epoch")
+        handler.reply(200, wire.encode(wire.Answer([ack]), wire.MSGPACK), wire.MSGPACK)
+        return True
+
+    server.faults = [beyond]
+    append(outbox, 0, 1)
+    assert delivery.drain() == Totals(stored=1)
+
+
+def test_a_server_that_has_enough_of_this_sensor_is_tried_again(
+    server: Server, outbox: Outbox, delivery: Delivery, caplog: pytest.LogCaptureFixture
+) -> None:
+    def busy(handler: BaseHTTPRequestHandler, commit: Callable[[], None]) -> bool:
+        assert isinstance(handler, Handler)
+        ack = wire.Ack(SENSOR, 1, -1, "later")
+        handler.reply(200, wire.encode(wire.Answer([ack]), wire.MSGPACK), wire.MSGPACK)
+        return True
+
+    server.faults = [busy]
+    append(outbox, 0, 1)
+    assert delivery.drain() == Totals(stored=1)
+    [told] = [record.getMessage() for record in caplog.records if record.name == uplink.__name__]
+    assert told.startswith("the server takes no more from this sensor for now; 1 events are kept in ")
 
 
 def test_a_proxy_is_not_asked_for_this_machine(
