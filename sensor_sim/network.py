@@ -52,7 +52,9 @@ class Network:
         """Find objects with these labels and at least this score in a raw or BGR picture."""
         tensor, placement = develop(image, self.card.input, self._region)
         found = self.card.detections(self._run(tensor), labels, least_score)
-        detections = [one._replace(box=placement.to_picture(one.box)) for one in found]
+        moved = [one._replace(box=placement.to_picture(one.box)) for one in found]
+        # What is a box in the tensor may be too thin for one in the picture, once rounded.
+        detections = [one for one in moved if one.box.width > 0 and one.box.height > 0]
         return Inference(detections, self.cost.dnn_us, self.cost.dsp_us)
 
     def _run(self, tensor: Tensor) -> Outputs:

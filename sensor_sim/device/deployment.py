@@ -46,11 +46,12 @@ class Deployer:
     def run(self, request: Request) -> None:
         """Install what is asked for, or go on with it; raises :class:`SensorError` if that fails.
 
-        What is done already is not done again. A deployment under way of something else is given up.
+        What is done already is not done again, unless the package was lost or damaged since. A deployment under way
+        of something else is given up.
         """
-        journal = self._slots.journal
-        if journal.unfinished != request:
-            if journal.request == request and journal.steps[-1].state == "done":
+        if self._slots.journal.unfinished != request:
+            if self._is_done(request):
+                self._slots.activate(request.slot)
                 return
             self._give_up()
             self._step("request_received", request)
@@ -72,6 +73,12 @@ class Deployer:
         for state in ("request_received", "failed_invalid_argument"):
             journal = journal.with_step(state, rollout, self._at())
         self._save(journal)
+
+    def _is_done(self, request: Request) -> bool:
+        journal, path = self._slots.journal, self._slots.package(request.hash)
+        slot = journal.slots[request.slot]
+        filled = journal.request == request and slot is not None and slot.hash == request.hash
+        return filled and journal.steps[-1].state == "done" and path.exists() and is_intact(path, request)
 
     def _carry_on(self, request: Request) -> None:
         if self._state == "request_received":

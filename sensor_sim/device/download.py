@@ -108,7 +108,11 @@ def _begin(response: httpx.Response, request: Request, have: int) -> int:
             _check_size(response.headers.get("Content-Length"), request)
             return 0
         case 206:
-            found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+            found = re.fullmatch(
+                r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)",
+                response.headers.get("Content-Range", ""),
+                re.ASCII,
+            )
             if not found or int(found[1]) > have:
                 raise FailedError(
                     "failed", f"{request.url}: the server answers with another part; check the server"
@@ -128,7 +132,7 @@ def _begin(response: httpx.Response, request: Request, have: int) -> int:
 
 
 def _check_size(text: str | None, request: Request) -> None:
-    if text is not None and text.isdigit() and int(text) != request.size:
+    if text is not None and re.fullmatch(r"\d{1,18}", text, re.ASCII) and int(text) != request.size:
         raise FailedError(
             "failed", f"{request.url}: the package has {text} bytes, not {request.size}; correct the size"
         )

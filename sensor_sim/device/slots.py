@@ -141,7 +141,8 @@ class Slots:
             raise SensorError(
                 f"{self.folder}: slot {number} holds no model; choose another or deploy one into it"
             )
-        self.save(msgspec.structs.replace(self.journal, active=number))
+        if number != self.journal.active:
+            self.save(msgspec.structs.replace(self.journal, active=number))
 
     def package(self, hash: str) -> Path:
         return package_path(self.folder, hash)

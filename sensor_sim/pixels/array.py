@@ -133,18 +133,18 @@ class Rendered:
     ) -> None:
         self._world = world
         self._array = PixelArray(mode, seed)
-        self._times = [start + number / mode.rate for number in range(round(seconds * mode.rate))]
+        self._start, self._rate, self._count = start, mode.rate, round(seconds * mode.rate)
         self._reduced = reduced
         self._bands = bands
         self._tell = tell
 
     def __length_hint__(self) -> int:
-        return len(self._times)
+        return self._count
 
     def __iter__(self) -> Iterator[Frame]:
         try:
-            for at in self._times:
-                yield self._frame(at)
+            for number in range(self._count):
+                yield self._frame(self._start + number / self._rate)
         finally:  # whoever watches may have had enough before
             for happening in self._world.end():
                 self._tell(happening)

@@ -7,6 +7,8 @@ recipe's seed, the epoch and the picture's number.
 from __future__ import annotations
 
 import copy
+import hashlib
+import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sensor_sim.device.durable import replace_file
 from sensor_sim.errors import SensorError
 from sensor_sim.training.augment import Changes, augment
 from sensor_sim.training.detector import Detector
@@ -77,7 +80,7 @@ def train(
     """Train to the plan's end, going on from the checkpoint if there is one, else from the network ``begin``, else
     from the plan's seed.
 
-    Raises :class:`SensorError` if the checkpoint is of another plan.
+    Raises :class:`SensorError` if the checkpoint is of another plan, or began from another network.
     """
     steps = math.ceil(sum(map(len, albums)) / plan.batch)
     training = _Training(shape, plan, begin)
@@ -97,7 +100,7 @@ class _Training:
     def __init__(self, shape: Shape, plan: Plan, begin: Detector | None) -> None:
         torch.manual_seed(plan.seed)
         self.plan, self.epoch = plan, 0
-        self._words = f"{shape} {plan}"
+        self._words = f"{shape} {plan}" + (f" from {_digest(begin)}" if begin else "")
         network = copy.deepcopy(begin) if begin else shape.build()
         self.network = network.to(memory_format=torch.channels_last).train()
         self.averaged = copy.deepcopy(self.network).eval()
@@ -133,7 +136,9 @@ class _Training:
             return
         state = torch.load(path, weights_only=True)
         if state.get("plan") != self._words:
-            raise SensorError(f"{path}: trained by another plan; remove it to train anew")
+            raise SensorError(
+                f"{path}: trained by another plan or from another network; remove it to train anew"
+            )
         self.epoch = state["epoch"]
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
@@ -147,9 +152,14 @@ class _Training:
             "averaged": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        new = path.with_suffix(".new")
-        torch.save(state, new)
-        new.replace(path)  # at once, or not at all
+        content = io.BytesIO()
+        torch.save(state, content)
+        replace_file(path, content.getvalue())
+
+
+def _digest(network: Detector) -> str:
+    state = network.state_dict().values()
+    return hashlib.sha256(b"".join(value.cpu().numpy().tobytes() for value in state)).hexdigest()
 
 
 def pace(done: float) -> float:

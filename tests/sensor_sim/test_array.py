@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
+from operator import length_hint
 from typing import Any
 
 import numpy as np
@@ -220,6 +222,14 @@ def test_frames_come_at_the_modes_rate() -> None:
     assert [frame.at for frame in frames] == [START + i / 30 for i in range(6)]
     assert [frame.image.mean() for frame in frames] == pytest.approx([100, 103, 107, 110, 113, 117], abs=0.6)
     assert told == [world.passes, Stayed(START + 5 / 30, 0, pytest.approx(5 / 30))]
+
+
+def test_a_year_takes_no_more_memory_than_a_second() -> None:
+    tracemalloc.start()
+    year = Rendered(Brightening(), start=START, seconds=365 * 86_400.0, reduced=(64, 48))
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+    assert length_hint(year) == 365 * 86_400 * 30
 
 
 def test_who_has_seen_enough_is_told_the_end() -> None:

@@ -16,6 +16,7 @@ from sensor_sim.detection import Box
 from sensor_sim.errors import SensorError
 from sensor_sim.network import Network
 from sensor_sim.package import load_package
+from sensor_sim.pixels import Rectangle
 from tests.sensor_sim import networks
 from tests.sensor_sim.networks import card, constant_model, package
 
@@ -228,6 +229,15 @@ def test_letterboxed_boxes_come_back_to_the_picture() -> None:
     network = Network(package(plain, networks.bright_spot_model()))
     [found] = network.detect(image, PEOPLE, 0.1).detections
     assert found.box == approximately(Box(0.5, 0.5, 1.0, 1.0))
+
+
+def test_a_box_that_is_too_thin_in_the_picture_is_none() -> None:
+    """At the left edge of a tensor that shows the right half of the array, 1e-30 is nothing beside a half."""
+    outputs = {"boxes": [[[0.3, 0.0, 0.5, 1e-30], [0.3, 0.2, 0.5, 0.4]]], "scores": [[0.9, 0.9]]}
+    weights = constant_model(**outputs, classes=[[0, 0]], count=[2])
+    network = Network(package(card(), weights), region=Rectangle(2028, 0, 2028, 3040))
+    [found] = network.detect(BLACK, PEOPLE, 0.1).detections
+    assert found.box == approximately(Box(0.6, 0.3, 0.7, 0.5))
 
 
 def test_what_is_no_network() -> None:

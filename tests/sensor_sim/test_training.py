@@ -214,11 +214,13 @@ def test_a_checkpoint_of_another_plan_is_not_gone_on_with(album: Album, tmp_path
     train, shape, plan = tiny()
     train.train(shape, plan, [album], tmp_path / "checkpoint.pt", untold)
     before = (tmp_path / "checkpoint.pt").read_bytes()
-    for other in (replace(plan, seed=4), replace(plan, epochs=3)):
+    others = [(replace(plan, seed=4), None), (replace(plan, epochs=3), None), (plan, shape.build())]
+    for other, begin in others:
         with pytest.raises(
-            SensorError, match=r"checkpoint\.pt: trained by another plan; remove it to train anew"
+            SensorError,
+            match=r"checkpoint\.pt: trained by another plan or from another network; remove it to train anew",
         ):
-            train.train(shape, other, [album], tmp_path / "checkpoint.pt", untold)
+            train.train(shape, other, [album], tmp_path / "checkpoint.pt", untold, begin)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 

@@ -91,6 +91,10 @@ def other_part(handler: Handler) -> None:
     handler.answer(206, b"x" * 10, {"Content-Range": f"bytes 90-99/{len(handler.server.body)}"})
 
 
+def part_beyond_numbers(handler: Handler) -> None:
+    handler.answer(206, b"x" * 10, {"Content-Range": f"bytes {'9' * 5000}-99/100"})
+
+
 def endless(handler: Handler) -> None:
     """More than was stated, of a length that is not."""
     handler.send_response(200)

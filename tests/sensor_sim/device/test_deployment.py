@@ -115,6 +115,32 @@ def test_the_same_again_changes_nothing(device: Device, server: PackageServer) -
     assert device.told == DONE
 
 
+@pytest.mark.parametrize("left", [b"damaged", None])
+def test_the_same_again_puts_right_what_the_disk_has_lost(
+    device: Device, server: PackageServer, left: bytes | None
+) -> None:
+    device.deploy(request_for(NEW, server.url))
+    with Slots(device.folder) as slots:
+        package = slots.package(request_for(NEW, server.url)["hash"])
+    if left is None:
+        package.unlink()
+    else:
+        package.write_bytes(left)
+    device.told.clear()
+    device.deploy(request_for(NEW, server.url))
+    assert device.told == DONE
+    assert device.held() == [None, NEW, None, None]
+
+
+def test_the_same_again_makes_its_slot_the_active_one(device: Device, server: PackageServer) -> None:
+    device.deploy(request_for(NEW, server.url, slot=3))
+    with Slots(device.folder) as slots:
+        slots.activate(1)
+    device.deploy(request_for(NEW, server.url, slot=3))
+    assert active_package(device.folder).read_bytes() == NEW
+    assert len(server.ranges) == 1
+
+
 def test_what_broke_off_is_fetched_from_there_on(device: Device, server: PackageServer) -> None:
     server.faults = [cut_after(20_000), status(503), servers.hang_up, cut_after(10_000)]
     device.deploy(request_for(NEW, server.url))
@@ -161,6 +187,7 @@ def test_a_server_that_is_not_there(device: Device, server: PackageServer) -> No
         (servers.endless, {}, "failed", "the package is larger than stated"),
         (status(206), {}, "failed", "the server answers with another part"),
         (servers.other_part, {}, "failed", "the server answers with another part"),
+        (servers.part_beyond_numbers, {}, "failed", "the server answers with another part"),
         (None, {"url": "http://xn--/"}, "failed_invalid_argument", "url: "),
     ],
 )
