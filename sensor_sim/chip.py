@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Collection, Iterator
 
 from sensor_sim.detection import Detection, Metadata
 from sensor_sim.network import Network
 from sensor_sim.pixels import Frame, Source
+
+log = logging.getLogger(__name__)
 
 
 class Thermometer:
@@ -61,6 +64,7 @@ class Chip:
         self._thermometer = thermometer or Thermometer()
         self._last: float | None = None  # when the last frame was taken
         self._busy_s = 0.0  # what was left to do of the last inference then
+        self._stands_still = False  # as was told last
 
     def watch(self, source: Source) -> Iterator[Metadata | None]:
         """One result per frame; None where there is nothing to see or the chip is too hot to look."""
@@ -69,7 +73,22 @@ class Chip:
                 yield None
                 continue
             self._pass_time(frame.at)
+            self._tell()
             yield None if self._thermometer.stopped else self._look(frame)
+
+    def _tell(self) -> None:
+        """Say it when the chip stops or goes on."""
+        if self._stands_still == self._thermometer.stopped:
+            return
+        self._stands_still = self._thermometer.stopped
+        if self._stands_still:
+            log.warning(
+                "the chip is too hot (%.0f °C) and stands still until it has cooled to %.0f °C; nothing is observed",
+                Thermometer.HIGHEST_C,
+                Thermometer.RESUME_C,
+            )
+        else:
+            log.warning("the chip has cooled down and looks again")
 
     def _pass_time(self, at: float) -> None:
         """Work and warm up until ``at``; a clock that was set back ends what was running."""

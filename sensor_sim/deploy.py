@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,7 +19,8 @@ from sensor_sim.device.slots import SLOTS, Journal, Request, Slots, Step, read_j
 from sensor_sim.device.uplink import RefusedError
 from sensor_sim.documents import LARGEST_MODEL
 from sensor_sim.errors import SensorError
-from sensor_sim.watch import print_event
+from sensor_sim.output import say
+from sensorapp import wire
 
 Tell = Callable[[str, Step], None]
 INTERRUPTED = 130
@@ -111,7 +111,7 @@ def show(arguments: argparse.Namespace) -> int:
         with Slots(arguments.slots) as slots:
             slots.activate(arguments.activate)
             journal = slots.journal
-    print("\n".join(_rows(journal)))
+    say("\n".join(_rows(journal)))
     return 0
 
 
@@ -159,11 +159,11 @@ def _request(arguments: argparse.Namespace) -> Request:
 
 
 def _print(name: str, step: Step) -> None:
-    """Whoever reads the states may have had enough; the deployment goes on."""
+    """Whoever reads the states may have had enough, or no room; the deployment goes on."""
     try:
-        print_event(step.event())
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say(wire.encode(step.event()))
+    except SensorError as error:
+        print(f"sensor_sim: {error}", file=sys.stderr)
 
 
 def _keep(outbox: Outbox, name: str, step: Step) -> None:

@@ -18,15 +18,16 @@ MAX_BYTES = 4 * 2**20
 LARGEST_MODEL = 64 * 2**20
 
 
-def read_file(path: Path, most: int, remedy: str) -> bytes:
-    """The whole file; raises :class:`SensorError` if it cannot be read or has more than ``most`` bytes."""
+def read_file(path: Path, most: int, remedy: str, smaller: str = "") -> bytes:
+    """The whole file; raises :class:`SensorError` if it cannot be read, with the ``remedy``, or has more than
+    ``most`` bytes, with the remedy ``smaller`` if that is another."""
     try:
         with path.open("rb") as file:
             content = file.read(most + 1)
     except OSError as error:
         raise SensorError(f"{path}: cannot be read: {error.strerror}; {remedy}") from None
     if len(content) > most:
-        raise SensorError(f"{path}: larger than {most // 2**20} MiB; {remedy}")
+        raise SensorError(f"{path}: larger than {most // 2**20} MiB; {smaller or remedy}")
     return content
 
 

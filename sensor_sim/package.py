@@ -105,11 +105,11 @@ class Package:
 def load_package(path: Path, weights: Path | None = None) -> Package:
     """Read a package; ``weights`` stands in for its ``model.onnx``. Raises :class:`SensorError`."""
     try:
-        files = _unzip(path) if zipfile.is_zipfile(path) else _read_folder(path)
+        files = _unzip(path) if path.is_file() else _read_folder(path)
     except OSError as error:
         raise SensorError(f"{path}: cannot be read: {error.strerror}; {CHECK_PATH}") from None
     if weights:
-        files[WEIGHTS] = read_file(weights, MOST[WEIGHTS], CHECK_PATH)
+        files[WEIGHTS] = read_file(weights, MOST[WEIGHTS], CHECK_PATH, "give a smaller model")
     if CARD not in files:
         raise SensorError(f"{path}: the model package has no {CARD}; write the model's card")
     if WEIGHTS not in files:
@@ -132,10 +132,22 @@ def read_card(text: bytes, path: Path) -> Card:
 def _read_folder(path: Path) -> dict[str, bytes]:
     if not path.is_dir():
         raise SensorError(f"{path}: no model package there; give a folder or a zip with {CARD} and {WEIGHTS}")
-    return {name: read_file(path / name, MOST[name], CHECK_PATH) for name in MOST if (path / name).is_file()}
+    return {
+        name: read_file(path / name, MOST[name], CHECK_PATH, "give a smaller one")
+        for name in MOST
+        if (path / name).is_file()
+    }
 
 
 def _unzip(path: Path) -> dict[str, bytes]:
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            begins = file.read(2) == b"PK"
+        raise SensorError(
+            f"{path}: the zip is cut off; copy or build it again"
+            if begins
+            else f"{path}: this is no zip; give a folder or a zip with {CARD} and {WEIGHTS}"
+        )
     try:
         with zipfile.ZipFile(path) as archive:
             return {name: archive.read(member) for name, member in _members(archive, path).items()}

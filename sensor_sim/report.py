@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sensor_sim.device.commands import Subparsers
 from sensor_sim.errors import SensorError
+from sensor_sim.output import say
 from sensor_sim.package import load_package
 
 
@@ -39,14 +40,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         graph = examine(load_package(arguments.package, arguments.weights))
+        memory, time = memory_report(graph), cost(graph)
+        if arguments.json:
+            plain = memory.plain() | {"macs": time.macs, "dnn_us": time.dnn_us, "dsp_us": time.dsp_us}
+            say(json.dumps(plain))
+        else:
+            rows = [*memory.rows(), *time.rows()]
+            say("\n".join(f"{name:<28}{value}" for name, value in rows))
     except SensorError as error:
         print(f"sensor_sim: {error}", file=sys.stderr)
         return 1
-    memory, time = memory_report(graph), cost(graph)
-    if arguments.json:
-        plain = memory.plain() | {"macs": time.macs, "dnn_us": time.dnn_us, "dsp_us": time.dsp_us}
-        print(json.dumps(plain))
-    else:
-        rows = [*memory.rows(), *time.rows()]
-        print("\n".join(f"{name:<28}{value}" for name, value in rows))
     return 0 if memory.fits else 1

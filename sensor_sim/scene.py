@@ -18,7 +18,9 @@ def load_scene(path: Path) -> wire.Scene:
         scene = documents.parse(text, wire.Scene, str(path))
     except SensorError as error:
         if re.search(r"\.(points|polygon)\[.*Expected `float` [<>]= ", str(error)):
-            raise SensorError(f"{error}; divide pixels by the picture's width or height") from None
+            raise SensorError(
+                f"{error}; give fractions of the picture, 0 to 1: pixels divided by its width or height"
+            ) from None
         raise
     if not (scene.lines or scene.zones or scene.slots):
         raise SensorError(f"{path}: nothing to measure; add lines, zones or slots")

@@ -7,7 +7,6 @@ OpenCV and ONNX Runtime are imported when they are needed, so that the other com
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from contextlib import redirect_stdout
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
 from sensor_sim.device.commands import Subparsers, add_uplink_arguments, deliver
@@ -22,6 +22,7 @@ from sensor_sim.device.outbox import OutboxError
 from sensor_sim.device.slots import active_package
 from sensor_sim.device.uplink import RefusedError
 from sensor_sim.errors import SensorError
+from sensor_sim.output import forget_output, print_line
 from sensor_sim.package import Card, Package, load_package
 from sensor_sim.perception import Perception
 from sensor_sim.picamera import Camera, PiCamera, open_camera
@@ -89,12 +90,12 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.uplink or arguments.token_file or arguments.outbox:
             return deliver(*watching, arguments, stop)
         for event in watching.events:
-            print_event(event)
+            print_line(wire.encode(event))
     except (SensorError, RefusedError, OutboxError) as error:
         print(f"sensor_sim: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # whoever read the events has had enough
-        _forget_output()
+        forget_output()
     return 0
 
 
@@ -158,26 +159,15 @@ def _open_camera(network: Path, card: Card) -> Camera:
         return open_camera(network, card)
 
 
-def _forget_output() -> None:
-    """What could not be written is not tried again at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def print_event(event: wire.Event) -> None:
-    """Raises :class:`BrokenPipeError` if nobody reads any more, :class:`SensorError` for a full disk and the like."""
-    try:
-        sys.stdout.buffer.write(wire.encode(event) + b"\n")
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _forget_output()
-        raise SensorError(f"an event could not be written: {error.strerror}; free some space") from None
-
-
 def _stop_on_signals() -> Stop:
-    """An event that SIGINT and SIGTERM set, so that the last events are still given out."""
+    """An event that SIGINT and SIGTERM set, so that the last events are still given out; the same once more ends
+    the program at once."""
     stop = Stop()
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, tell)
     return stop

@@ -18,6 +18,8 @@ from typing import Protocol
 from sensor_sim.device.outbox import Outbox, OutboxError
 from sensor_sim.device.stream import StreamUplink
 from sensor_sim.device.uplink import Delivery, Link, RefusedError, Token, Uplink, read_token
+from sensor_sim.errors import SensorError
+from sensor_sim.output import say
 from sensor_sim.stop import Stop
 from sensorapp import wire
 
@@ -109,7 +111,7 @@ def deliver(
 def conclude(delivery: Delivery) -> int:
     """Print totals as one JSON line; exit status 1, with a sentence, if the server refused events for good."""
     totals = delivery.totals
-    print(json.dumps(asdict(totals)), flush=True)
+    say(json.dumps(asdict(totals)))
     if totals.invalid:
         print(
             f"sensor_sim: the server refused {totals.invalid} events as invalid;"
@@ -132,6 +134,8 @@ def add_parser(subparsers: Subparsers) -> None:
 def send(arguments: argparse.Namespace) -> int:
     """Exit status 0 when all is settled, 1 when the server or disk refuses any of it, 130 when interrupted."""
     try:
+        if not arguments.outbox.is_dir():
+            raise RefusedError(f"outbox {arguments.outbox}: there is none; check the path of the folder")
         with open_delivery(arguments) as delivery:
 
             def stop(number: int, frame: FrameType | None) -> None:
@@ -141,6 +145,6 @@ def send(arguments: argparse.Namespace) -> int:
             signal.signal(signal.SIGINT, stop)
             totals = delivery.drain()
             return conclude(delivery) or (130 if totals.pending else 0)
-    except (RefusedError, OutboxError) as error:
+    except (SensorError, RefusedError, OutboxError) as error:
         print(f"sensor_sim: {error}", file=sys.stderr)
         return 1

@@ -61,6 +61,7 @@ class Deployer:
             self._fail(failure.state, request.rollout)
             raise SensorError(str(failure)) from None
         except OSError as error:
+            self._slots.staged.unlink(missing_ok=True)  # a full disk needs the room for the journal
             self._fail("failed", request.rollout)
             raise SensorError(
                 f"{self._slots.folder}: {error.strerror}; free some space, then deploy again"

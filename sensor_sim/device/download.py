@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import logging
 import os
 import re
@@ -14,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from sensor_sim.device.durable import sync_folder
-from sensor_sim.device.slots import Request
+from sensor_sim.device.slots import Request, hash_of
 from sensor_sim.device.uplink import DIRECT, TIMEOUT, explain
 from sensorapp import wire
 
@@ -55,9 +53,7 @@ def download(request: Request, target: Path, wait: Callable[[float], object] = t
 
 
 def is_intact(path: Path, request: Request) -> bool:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, hashlib.sha256).digest()
-    return base64.b64encode(digest).decode() == request.hash and path.stat().st_size == request.size
+    return path.stat().st_size == request.size and hash_of(path) == request.hash
 
 
 def _fetch(request: Request, target: Path, wait: Callable[[float], object]) -> bool:

@@ -17,11 +17,15 @@ def make_folder(folder: Path) -> None:
 def replace_file(path: Path, content: bytes) -> None:
     """Give a file another content: whenever the power fails, the old or the new one is there."""
     new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        with new.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError:  # what is there of it only takes the room that is missing
+        new.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 

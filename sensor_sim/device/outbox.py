@@ -221,7 +221,7 @@ class Outbox:
 
     def settle(self, batch: wire.Batch, ack: wire.Ack) -> bool:
         """Act on the backend's answer to ``batch``; False if it changed nothing, so that sending again is idle."""
-        if ack.status == "invalid" and self._holds(batch):
+        if ack.status == "invalid" and self.holds(batch):
             refused = msgspec.structs.replace(batch, events=batch.events[: concerned(batch, ack)])
             self._keep_dead_letter(DeadLetter(ack.path, ack.reason, refused))
         with self._transaction():
@@ -253,6 +253,12 @@ class Outbox:
                     self._begin_epoch(above=state.epoch)
             case "gap" | "stale_epoch":
                 self._begin_epoch(above=max(state.epoch, ack.epoch))
+
+    def holds(self, batch: wire.Batch) -> bool:
+        """False for the last event forgotten, with which an outbox asks how far the server is."""
+        with self._transaction():
+            state = self._state()
+            return batch.epoch != state.epoch or batch.last_seq + state.base >= self._oldest()
 
     def __len__(self) -> int:
         with self._transaction():
@@ -361,12 +367,6 @@ class Outbox:
                 if rows:
                     return rows
         return self._db.execute(first.format("event"), [state.next_id, limit]).fetchall()
-
-    def _holds(self, batch: wire.Batch) -> bool:
-        """False for the last event forgotten, with which an outbox asks how far the server is."""
-        with self._transaction():
-            state = self._state()
-            return batch.epoch != state.epoch or batch.last_seq + state.base >= self._oldest()
 
     def _oldest(self) -> int:
         """Id of the oldest event kept, or of the next one to come."""

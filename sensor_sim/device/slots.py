@@ -7,7 +7,9 @@ fails, the journal before or the one after is there, and every package that it n
 
 from __future__ import annotations
 
+import base64
 import fcntl
+import hashlib
 import secrets
 from pathlib import Path
 from typing import Annotated, get_args
@@ -137,10 +139,12 @@ class Slots:
 
     def activate(self, number: int) -> None:
         """Run the model of this slot from the next start on; raises :class:`SensorError` if it holds none."""
-        if self.journal.slots[number] is None:
+        slot = self.journal.slots[number]
+        if slot is None:
             raise SensorError(
                 f"{self.folder}: slot {number} holds no model; choose another or deploy one into it"
             )
+        intact_package(self.folder, number, slot)
         if number != self.journal.active:
             self.save(msgspec.structs.replace(self.journal, active=number))
 
@@ -193,11 +197,27 @@ def read_journal(folder: Path) -> Journal | None:
 
 def active_package(folder: Path) -> Path:
     """The package in the active slot; raises :class:`SensorError` if there is none."""
-    journal = read_journal(folder)
-    slot = journal.slots[journal.active] if journal and journal.active is not None else None
-    if slot is None:
-        raise SensorError(f"{folder}: no slot holds a model; install one with python -m sensor_sim deploy")
-    return package_path(folder, slot.hash)
+    match read_journal(folder):
+        case Journal(active=int(number), slots=slots) if slot := slots[number]:
+            return intact_package(folder, number, slot)
+    raise SensorError(f"{folder}: no slot holds a model; install one with python -m sensor_sim deploy")
+
+
+def intact_package(folder: Path, number: int, slot: Slot) -> Path:
+    """The package that the slot ``number`` holds; raises :class:`SensorError` if the disk does not have it any more."""
+    path = package_path(folder, slot.hash)
+    if not path.is_file() or hash_of(path) != slot.hash:
+        raise SensorError(
+            f"{path}: the package of slot {number} was lost or changed on the disk; deploy it again, or activate"
+            " another slot"
+        )
+    return path
+
+
+def hash_of(path: Path) -> str:
+    """A file's SHA-256 in base64."""
+    with path.open("rb") as file:
+        return base64.b64encode(hashlib.file_digest(file, hashlib.sha256).digest()).decode()
 
 
 def package_path(folder: Path, hash: str) -> Path:

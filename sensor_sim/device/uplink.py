@@ -343,6 +343,13 @@ class Delivery:
     def _deliver(self, batch: wire.Batch) -> bool:
         batch.sent_at = now_ms()
         ack = self.uplink.post(batch)
+        if ack.status == "later":
+            raise UnavailableError("the server takes no more from this sensor for now")
+        if self.outbox.holds(batch):  # else it was settled before, and only asks how far the server is
+            self._count(batch, ack)
+        return self.outbox.settle(batch, ack)
+
+    def _count(self, batch: wire.Batch, ack: wire.Ack) -> None:
         events = concerned(batch, ack)
         if ack.status == "stored":
             self._totals.stored += events
@@ -351,11 +358,8 @@ class Delivery:
         elif ack.status == "invalid":
             self._totals.invalid += events
             log.error("events refused as invalid: %s: %s", ack.path, ack.reason)
-        elif ack.status == "later":
-            raise UnavailableError("the server takes no more from this sensor for now")
         else:
             log.warning("%s: the server has epoch %d up to %d", ack.status, ack.epoch, ack.acked_seq)
-        return self.outbox.settle(batch, ack)
 
     def _run(self) -> None:
         wait, told = self.interval, ""

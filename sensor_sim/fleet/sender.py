@@ -15,6 +15,7 @@ from sensor_sim.device.uplink import BackOff, UnavailableError
 from sensor_sim.fleet.connection import Lane, Lanes
 from sensor_sim.fleet.plan import Plan, Store
 from sensor_sim.fleet.schedule import Feed, Schedule
+from sensor_sim.output import say
 from sensorapp import wire
 from sensorapp.columns import shortened
 
@@ -71,7 +72,7 @@ class Progress:
 
     def print(self) -> None:
         self._printed = time.monotonic()
-        print(json.dumps({"backlog_done": self.done, "backlog_total": self.total}), flush=True)
+        say(json.dumps({"backlog_done": self.done, "backlog_total": self.total}))
 
 
 class StoreLink:

@@ -58,7 +58,7 @@ class VideoFile:
             raise SensorError(f"{self.path}: no picture can be read from it; give a video that plays")
         if count < COMPLETE * self._expected:
             raise SensorError(
-                f"{self.path}: the file is cut off, {count} of its {self._expected} frames can be read; "
+                f"{self.path}: the file is cut off or damaged, {count} of its {self._expected} frames can be read; "
                 "copy it again (events up to there were given out)"
             )
         if shown < COMPLETE * count:

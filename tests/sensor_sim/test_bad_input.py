@@ -90,11 +90,11 @@ SCENES: dict[str, tuple[dict[str, Any], str]] = {
     "two points": (zones(SQUARE[:2]), "zones[0].polygon: Expected `array` of length >= 3"),
     "pixels": (
         line([700, 0.5], [0.9, 0.5]),
-        "lines[0].points[0][0]: Expected `float` <= 1.0; divide pixels by the picture's width or height",
+        "lines[0].points[0][0]: Expected `float` <= 1.0; give fractions of the picture, 0 to 1: pixels divided by its width or height",
     ),
     "pixels of a corner": (
         zones([*SQUARE[:3], [0.1, 400]]),
-        "zones[0].polygon[3][1]: Expected `float` <= 1.0; divide pixels by the picture's width or height",
+        "zones[0].polygon[3][1]: Expected `float` <= 1.0; give fractions of the picture, 0 to 1: pixels divided by its width or height",
     ),
     "a line of no length": (line([0.5, 0.5], [0.5, 0.5]), "lines[0].points: both are the same"),
     "a line of hardly any": (line([0.5, 0.5], [0.505, 0.5]), "lines[0].points: they are too near each other"),
@@ -273,7 +273,7 @@ ZIPS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a bomb": (bomb, "model.onnx is larger than 64 MiB"),
     "packed oddly": (lambda: zipped(GOOD, zipfile.ZIP_BZIP2), "packed in an unusual way"),
-    "cut off": (lambda: zipped(GOOD)[:-30], "no model package there"),
+    "cut off": (lambda: zipped(GOOD)[:-30], "the zip is cut off; copy or build it again"),
 }
 
 

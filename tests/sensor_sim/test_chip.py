@@ -102,7 +102,7 @@ def test_the_register_ends_at_20_below(ambient_c: float, register: float) -> Non
     assert last(chip(0, ambient_c).watch(frames(1))).temperature_c == register
 
 
-def test_too_hot_it_stops_and_cooled_down_it_goes_on() -> None:
+def test_too_hot_it_stops_and_cooled_down_it_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     """At full load in 65 degrees it would reach 85: it stops at 80 and goes on at 75, again and again."""
     told = list(chip(990, ambient_c=65).watch(frames(3600, 1)))
     assert 79.9 < max(metadata.temperature_c for metadata in told if metadata) < 80.0
@@ -110,6 +110,12 @@ def test_too_hot_it_stops_and_cooled_down_it_goes_on() -> None:
     starts = [i for i, (a, b) in enumerate(pairwise(told)) if not a and b]
     assert len(stops) >= 5
     assert stops[0] < starts[0]
+    assert [record.getMessage() for record in caplog.records[:3]] == [
+        "the chip is too hot (80 °C) and stands still until it has cooled to 75 °C; nothing is observed",
+        "the chip has cooled down and looks again",
+        "the chip is too hot (80 °C) and stands still until it has cooled to 75 °C; nothing is observed",
+    ]
+    assert len(caplog.records) == len(stops) + len(starts)
     resumed = [metadata.temperature_c for i in starts if (metadata := told[i + 1])]
     assert resumed == pytest.approx([75.0] * len(starts), abs=0.1)
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,29 @@ def test_the_way_back_to_another_slot(
     assert refused.stderr.endswith("slot 2 holds no model; choose another or deploy one into it\n")
 
 
+@pytest.mark.parametrize("left", [b"damaged", None])
+def test_a_package_that_the_disk_has_lost_is_neither_watched_nor_activated(
+    sensor_sim: Command, deploy: Command, tmp_path: Path, package: bytes, left: bytes | None
+) -> None:
+    slots = tmp_path / "slots"
+    assert deploy(slots, package, slot=1).returncode == 0
+    [held] = (slots / "packages").iterdir()
+    if left is None:
+        held.unlink()
+    else:
+        held.write_bytes(left)
+    watch = ("watch", "--world", "entrance", "--seconds", 1, "--slots", slots)
+    for words in (watch, ("slots", "--slots", slots, "--activate", 1)):
+        ran = sensor_sim(*words)
+        assert (ran.returncode, ran.stdout) == (1, "")
+        assert ran.stderr == (
+            f"sensor_sim: {held}: the package of slot 1 was lost or changed on the disk; deploy it again, or"
+            " activate another slot\n"
+        )
+    assert deploy(slots, package, slot=1).returncode == 0
+    assert held.read_bytes() == package
+
+
 def digest(slots: Path) -> str:
     journal = read_journal(slots)
     assert journal
@@ -246,10 +270,28 @@ def test_a_journal_with_a_request_and_none_of_its_steps(
     assert "not readable: steps: there are none of the request; move the folder away" in ran.stderr
 
 
-def test_who_stops_reading_does_not_stop_the_deployment(tmp_path: Path, package: bytes) -> None:
-    """Run as a process of its own, whose output nobody reads."""
+def unread() -> int:
     read, write = os.pipe()
     os.close(read)
+    return write
+
+
+def full() -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+@pytest.mark.parametrize(
+    ("output", "complaint"),
+    [
+        (unread, ""),
+        (full, "sensor_sim: the output could not be written: No space left on device; free some space\n"),
+    ],
+)
+def test_who_does_not_read_does_not_stop_the_deployment(
+    tmp_path: Path, package: bytes, output: Callable[[], int], complaint: str
+) -> None:
+    """Run as a process of its own, whose output nobody reads."""
+    write = output()
     with serving(package) as server:
         command = [sys.executable, "-m", "sensor_sim"]
         command += map(str, words(tmp_path / "slots", request_for(package, server.url)))
@@ -257,7 +299,7 @@ def test_who_stops_reading_does_not_stop_the_deployment(tmp_path: Path, package:
             command, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120, check=False
         )
     os.close(write)
-    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (ran.returncode, ran.stderr) == (0, complaint)
     journal = read_journal(tmp_path / "slots")
     assert journal
     assert journal.steps[-1].state == "done"

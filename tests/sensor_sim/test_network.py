@@ -310,6 +310,11 @@ def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
 def test_what_is_no_package(tmp_path: Path) -> None:
     with pytest.raises(SensorError, match="no model package there"):
         load_package(tmp_path / "nothing")
+    with pytest.raises(SensorError, match="no model package there"):
+        load_package(Path("/dev/zero"))  # which has no end
+    (tmp_path / "notes").write_text("hello")
+    with pytest.raises(SensorError, match=r"notes: this is no zip; give a folder or a zip with model\.json"):
+        load_package(tmp_path / "notes")
     whole = networks.write_package(tmp_path / "p", card(), b"x" * 1000)
     with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
         for file in whole.iterdir():

@@ -157,7 +157,7 @@ def test_a_disk_that_is_full(video: Path, package: Path, scene: Path) -> None:
         ran = subprocess.run(words, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ran.returncode == 1
     assert ran.stderr == (
-        "sensor_sim: an event could not be written: No space left on device; free some space\n"
+        "sensor_sim: the output could not be written: No space left on device; free some space\n"
     )
 
 

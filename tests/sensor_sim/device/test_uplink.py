@@ -379,6 +379,23 @@ def test_numbers_that_cannot_be_are_no_answer(server: Server, outbox: Outbox, de
     assert delivery.drain() == Totals(stored=1)
 
 
+@pytest.mark.parametrize("last", [wire.Crossing(START, 0, "forward"), wire.Shelf(START, 0, BROKEN, 1.0)])
+def test_what_was_settled_in_an_earlier_run_is_not_counted_again(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture, last: wire.Event
+) -> None:
+    """It is sent once more to ask how far the server is."""
+
+    def drain(event: wire.Event) -> Totals:
+        with Outbox(tmp_path / "outbox", SENSOR) as outbox:
+            outbox.append([event], model=MODEL, config=1)
+            return Delivery(outbox, Uplink(server.url, TOKEN)).drain()
+
+    assert drain(last) in (Totals(stored=1), Totals(invalid=1))
+    caplog.clear()
+    assert drain(wire.Crossing(START + 1, 0, "forward")) == Totals(stored=1)
+    assert [record for record in caplog.records if record.name == uplink.__name__] == []
+
+
 def test_a_server_that_has_enough_of_this_sensor_is_tried_again(
     server: Server, outbox: Outbox, delivery: Delivery, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -444,6 +461,15 @@ def test_send_prints_totals(server: Server, full: tuple[Path, Path]) -> None:
     assert (status, errors) == (0, "")
     assert json.loads(output) == {"stored": 3, "duplicate": 0, "invalid": 0, "pending": 0, "dropped": 0}
     assert moments(server) == [0, 1, 2]
+
+
+def test_send_makes_no_outbox(server: Server, full: tuple[Path, Path], tmp_path: Path) -> None:
+    status, output, errors = send(tmp_path / "mistyped", server.url, full[1])
+    assert (status, output) == (1, "")
+    assert errors == (
+        f"sensor_sim: outbox {tmp_path / 'mistyped'}: there is none; check the path of the folder\n"
+    )
+    assert not (tmp_path / "mistyped").exists()
 
 
 def test_send_says_in_one_sentence_why_it_cannot(server: Server, full: tuple[Path, Path]) -> None:
