@@ -1,12 +1,13 @@
 """What is inside ``model.onnx``: its operators, its weights and the sizes between them.
 
 The ``onnx`` library reads the file, as ONNX Runtime tells of neither operators nor weights. Only what the
-chip could run is let through: operators of ONNX itself, weights that are all in the file and finite.
+chip could run is let through: operators of ONNX itself without control flow, weights that are all in the file and
+finite.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ STANDARD = ("", "ai.onnx")
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 # The converter turns sizes, indices and switches into instructions; they are no weights.
 NO_WEIGHTS = (TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING)
+BODIES = (onnx.defs.OpSchema.AttrType.GRAPH, onnx.defs.OpSchema.AttrType.GRAPHS)
 
 
 class Node(NamedTuple):
@@ -39,13 +41,16 @@ class Node(NamedTuple):
 
 @dataclass(frozen=True)
 class Graph:
-    """``nodes`` are in the order in which they run; ``shapes`` holds the weights' as well."""
+    """``nodes`` are in the order in which they run; ``shapes`` holds the weights' as well.
+
+    ``instructions`` are the values that the converter turns into such, none of which is a weight.
+    """
 
     nodes: Sequence[Node]
     input: str
     outputs: Sequence[str]
-    weights: Mapping[str, Shape]
     shapes: Mapping[str, Shape]
+    instructions: Set[str] = frozenset()
 
     def elements(self, name: str) -> int:
         return elements(self.shapes[name])
@@ -78,7 +83,7 @@ def read_model(weights: bytes) -> onnx.ModelProto:
         raise SensorError("model.onnx: the file holds no network; export or copy it again")
     if any(isinstance(name, bytes) for name in _names(model.graph)):  # what protobuf cannot read as text
         raise SensorError("model.onnx: the file is damaged, a name in it is no text; export or copy it again")
-    for node in _nodes(model.graph):
+    for node in model.graph.node:
         _check_operator(node)
     for name in _sparse(model.graph):
         raise SensorError(
@@ -95,21 +100,33 @@ def read_graph(model: onnx.ModelProto, measure: Measure) -> Graph:
 
     ``measure`` runs a model whose outputs are shapes once, and gives the shape of its input and those: many
     networks work their sizes out while they run, and what depends on the picture is as large as it was on that
-    run. Of the bodies of ``If`` and ``Loop`` only the weights count.
+    run.
     """
     names = [name for node in model.graph.node for name in node.output if name]
     of_input, measured = measure(_giving_shapes(model, names))  # refuses a network without an input
-    tensors = dict(_tensors(model.graph))
+    stored = {name: Shape(tensor.dims) for name, tensor in _tensors(model.graph)}
     own = {tensor.name for tensor in model.graph.initializer}
     input_name = next(value.name for value in model.graph.input if value.name not in own)
     return Graph(
         [_node(node) for node in model.graph.node],
         input_name,
         [output.name for output in model.graph.output],
-        {name: Shape(t.dims) for name, t in tensors.items() if t.data_type not in NO_WEIGHTS},
-        {name: Shape(t.dims) for name, t in tensors.items()}
-        | {input_name: of_input}
-        | dict(zip(names, measured, strict=True)),
+        stored | {input_name: of_input} | dict(zip(names, measured, strict=True)),
+        {name for name, kind in _types(model) if kind in NO_WEIGHTS},
+    )
+
+
+def _types(model: onnx.ModelProto) -> Iterator[tuple[str, int]]:
+    """The kind of numbers that each constant and each result consists of."""
+    yield from ((tensor.name, tensor.data_type) for tensor in model.graph.initializer)
+    try:
+        found = onnx.shape_inference.infer_shapes(model).graph
+    except onnx.shape_inference.InferenceError:
+        raise SensorError(
+            "model.onnx: the operators do not fit one another, the file may be damaged; export or copy it again"
+        ) from None
+    yield from (
+        (value.name, value.type.tensor_type.elem_type) for value in (*found.value_info, *found.output)
     )
 
 
@@ -131,35 +148,22 @@ def _giving_shapes(model: onnx.ModelProto, names: Sequence[str]) -> bytes:
 
 
 def _names(graph: onnx.GraphProto) -> Iterator[str | bytes]:
-    for node in _nodes(graph):
+    for node in graph.node:
         yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
     yield from (part.name for part in (*graph.input, *graph.output))
     yield from (name for name, _ in _tensors(graph))
 
 
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """A graph and the bodies within it, such as those of a loop."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for body in (attribute.g, *attribute.graphs):
-                yield from _graphs(body)
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    return (node for each in _graphs(graph) for node in each.node)
-
-
 def _attributes(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.AttributeProto]]:
     """Of all nodes, by the name that a node's result is used under."""
-    for node in _nodes(graph):
+    for node in graph.node:
         for attribute in node.attribute:
             yield node.output[0] if node.output else node.name, attribute
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:
-    """All constants of a graph and of the bodies within it, by the name they are used under."""
-    yield from ((tensor.name, tensor) for each in _graphs(graph) for tensor in each.initializer)
+    """All constants of a graph, by the name they are used under."""
+    yield from ((tensor.name, tensor) for tensor in graph.initializer)
     for name, attribute in _attributes(graph):
         if attribute.HasField("t"):
             yield name, attribute.t
@@ -175,8 +179,8 @@ def _tensor(values: float | Sequence[float]) -> onnx.TensorProto:
 
 
 def _sparse(graph: onnx.GraphProto) -> Iterator[str]:
-    """The names of what is stored without its zeros, in the bodies within the graph as well."""
-    yield from (sparse.values.name for each in _graphs(graph) for sparse in each.sparse_initializer)
+    """The names of what is stored without its zeros."""
+    yield from (sparse.values.name for sparse in graph.sparse_initializer)
     yield from (name for name, attribute in _attributes(graph) if attribute.HasField("sparse_tensor"))
 
 
@@ -187,7 +191,18 @@ def _check_operator(node: onnx.NodeProto) -> None:
             f"model.onnx: the operator {node.op_type!r}{domain} is none of ONNX's own, and the chip runs no "
             "other; export the network without custom operators"
         )
-    if not all(map(_is_tensor, onnx.defs.get_schema(node.op_type).outputs)):
+    if not any(node.output):
+        raise SensorError(
+            f"model.onnx: nothing comes out of an operator {node.op_type!r}, the file may be damaged; "
+            "export or copy it again"
+        )
+    schema = onnx.defs.get_schema(node.op_type)
+    if any(attribute.type in BODIES for attribute in schema.attributes.values()):
+        raise SensorError(
+            f"model.onnx: the operator {node.op_type!r} decides while it runs which others run, and the chip runs the "
+            "same for each picture; export the network without control flow (If, Loop, Scan)"
+        )
+    if not all(map(_is_tensor, schema.outputs)):
         raise SensorError(
             f"model.onnx: the operator {node.op_type!r} makes a sequence or an optional value, and the chip works "
             "with tensors alone; export the network without those"

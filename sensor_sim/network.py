@@ -19,6 +19,7 @@ from sensor_sim.memory import memory_report
 from sensor_sim.package import Input, Package
 from sensor_sim.pixels import Image, Raw, Rectangle
 from sensor_sim.pixels.imx500 import ARRAY
+from sensor_sim.trial import told, tried
 
 
 class Inference(NamedTuple):
@@ -42,10 +43,11 @@ class Network:
         graph = examine(package)
         memory_report(graph).check()
         self.cost = cost(graph)
-        self._session = _session(package.weights, threads)
         self._input_name = graph.input
         self._size = (self.card.input.width, self.card.input.height)
-        outputs = self._run(_black(self.card.input))
+        self._session, outputs = tried(partial(_first_run, package, graph.input))
+        if threads > 1:  # not on trial, as threads take memory of their own
+            self._session = _session(package.weights, threads)
         self.card.decoder.check(outputs, len(self.card.labels), self._size)
 
     def detect(self, image: Image | Raw, labels: Collection[str], least_score: float) -> Inference:
@@ -64,7 +66,12 @@ class Network:
 def examine(package: Package) -> Graph:
     """What the network consists of, whether the chip can hold it or not; raises :class:`SensorError`."""
     model = read_model(package.weights)
-    return read_graph(model, partial(_measure, card=package.card.input))
+    return read_graph(model, lambda weights: tried(partial(_measure, weights, package.card.input)))
+
+
+def _first_run(package: Package, name: str) -> tuple[onnxruntime.InferenceSession, Outputs]:
+    session = _session(package.weights, threads=1)
+    return session, _run(session, name, _black(package.card.input))
 
 
 def _measure(weights: bytes, card: Input) -> tuple[Shape, Sequence[Shape]]:
@@ -83,7 +90,7 @@ def _run(session: onnxruntime.InferenceSession, name: str, tensor: Tensor) -> Ou
     try:
         found = session.run(None, {name: tensor})
     except Exception as error:  # ONNX Runtime has no common base class for its errors
-        raise SensorError(f"model.onnx: the network does not run: {_first_line(error)}") from None
+        raise told(error, "the network does not run") from None
     return [np.asarray(output) for output in found]
 
 
@@ -100,9 +107,7 @@ def _session(weights: bytes, threads: int, *, measuring: bool = False) -> onnxru
             weights, options, providers=["CPUExecutionProvider"], enable_fallback=False
         )
     except Exception as error:
-        raise SensorError(
-            f"model.onnx: not a network that ONNX Runtime can load: {_first_line(error)}"
-        ) from None
+        raise told(error, "not a network that ONNX Runtime can load") from None
 
 
 def _check_input(session: onnxruntime.InferenceSession, card: Input) -> str:
@@ -123,7 +128,3 @@ def _check_input(session: onnxruntime.InferenceSession, card: Input) -> str:
     if tensor.type != f"tensor({card.dtype})":
         raise SensorError(f"input.dtype: the card says {card.dtype}, the network takes {tensor.type}")
     return str(tensor.name)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200]

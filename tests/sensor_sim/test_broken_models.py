@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -94,13 +94,18 @@ def with_sequence() -> bytes:
     return saved(model)
 
 
-def in_a_branch(values: Any) -> bytes:
-    """Weights hidden in the body of an operator."""
-    constant = n("Constant", [], ["hidden"], value=numpy_helper.from_array(np.asarray(values, np.float32)))
-    body = helper.make_graph([constant], "body", [], [helper.make_tensor_value_info("hidden", 1, [2])])
+def with_body(
+    operator: str, inputs: Sequence[str], reads: Sequence[str], *names: str, **others: Any
+) -> bytes:
+    """The good network with an operator whose body, under these names, gives out again what it reads."""
+    results = [f"{name} again" for name in reads[1:] or reads or ["always"]]
+    copies = [n("Identity", [result.removesuffix(" again")], [result]) for result in results]
+    empty = helper.make_empty_tensor_value_info
+    body = helper.make_graph(copies, "body", [*map(empty, reads)], [*map(empty, results)])
     model = good()
-    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "always"))
-    model.graph.node.append(n("If", ["always"], ["chosen"], then_branch=body, else_branch=body))
+    constants = {"always": np.array(True), "three": np.array(3), "values": np.zeros(2, np.float32)}
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    model.graph.node.append(n(operator, inputs, ["result"], **dict.fromkeys(names, body), **others))
     return saved(model)
 
 
@@ -134,6 +139,10 @@ def with_sparse_weights() -> bytes:
 
 
 CUSTOM = "is none of ONNX's own, and the chip runs no other; export the network without custom operators"
+CONTROL_FLOW = (
+    "decides while it runs which others run, and the chip runs the same for each picture; export the network without "
+    "control flow (If, Loop, Scan)"
+)
 NOT_FINITE = "hold values that are not finite"
 
 BROKEN: dict[str, tuple[bytes, str]] = {
@@ -151,11 +160,12 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     ),
     "unknown operator": (with_node(n("Relux", ["image"], ["m"])), f"the operator 'Relux' {CUSTOM}"),
     "a name that is no text": (saved(good()).replace(b"Identity", b"Ident\xf4ty"), "a name in it is no text"),
+    "an operator that gives nothing": (with_node(n("Reshape", [], [])), "nothing comes out of an operator 'Reshape'"),
+    "an operator that gives nothing away": (with_node(n("Relu", ["image"], [""])), "nothing comes out of an operator"),
     "wires that lead nowhere": (with_node(n("Relu", ["nowhere"], ["m"])), "not a network that ONNX Runtime can load"),
     "external data": (with_weights([1.0, 2.0], elsewhere), "the weights 'kernel' lie in another file"),
     "NaN": (with_weights([1.0, np.nan]), f"the weights 'kernel' {NOT_FINITE}"),
     "infinite": (with_weights(-np.inf), f"the weights 'kernel' {NOT_FINITE}"),
-    "NaN in a branch": (in_a_branch([0.0, np.nan]), f"the weights 'hidden' {NOT_FINITE}"),
     "NaN in an attribute": (with_constant(value_floats=[1.0, np.nan]), f"the weights 'constant' {NOT_FINITE}"),
     "infinite in an attribute": (with_constant(value_float=np.inf), f"the weights 'constant' {NOT_FINITE}"),
     "words for floats": (with_words_for_floats(), "not a network that ONNX Runtime can load"),
@@ -173,6 +183,12 @@ BROKEN: dict[str, tuple[bytes, str]] = {
         "alone; export the network without those",
     ),
     "an optional value": (with_node(n("Optional", ["image"], ["perhaps"])), "the operator 'Optional' makes a sequence or"),
+    "a branch": (with_body("If", ["always"], [], "then_branch", "else_branch"), f"the operator 'If' {CONTROL_FLOW}"),
+    "a loop": (
+        with_body("Loop", ["three", "always", "values"], ["number", "goes on", "value"], "body"),
+        f"the operator 'Loop' {CONTROL_FLOW}",
+    ),
+    "a scan": (with_body("Scan", ["values"], ["value"], "body", num_scan_inputs=1), f"the operator 'Scan' {CONTROL_FLOW}"),
     "two inputs": (
         with_second_input(),
         "the network has 2 inputs",

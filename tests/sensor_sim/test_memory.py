@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 from sensor_sim.cost import Cost, cost
 from sensor_sim.errors import SensorError
@@ -30,9 +30,8 @@ def graph(
     nodes: Sequence[tuple[str, str, str]], shapes: dict[str, Shape], weights: dict[str, Shape] | None = None
 ) -> Graph:
     """Operators as (name, inputs, output); the input is ``x``, the last result the output."""
-    weights = weights or {}
     ready = [Node(operator, inputs.split(), [output]) for operator, inputs, output in nodes]
-    return Graph(ready, "x", [nodes[-1][2]], weights, shapes | weights)
+    return Graph(ready, "x", [nodes[-1][2]], shapes | (weights or {}))
 
 
 def examined(nodes: Sequence[Any], constants: dict[str, Any], *outputs: str, **shape: Any) -> Graph:
@@ -68,6 +67,51 @@ def test_what_follows_from_weights_alone_takes_no_working_memory() -> None:
         {"q": (500,), "s": ()},
     )
     assert memory_report(quantised) == MemoryReport(working=17, input=10, model=501)
+
+
+MANY = np.array([64, 5_000])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants", "model"),
+    [
+        ([("Expand", "one many", "w")], {"one": np.float32([1])}, 320_000),
+        ([("ConstantOfShape", "many", "w")], {}, 320_000),
+        ([("Expand", "one many", "e"), ("Transpose", "e", "t"), ("Reshape", "t many", "w")], {"one": np.float32([1])}, 320_000),
+        ([("Transpose", "narrow", "w")], {"narrow": np.zeros((5, 64), np.float32)}, 320),
+        ([("Expand", "q many", "e"), ("DequantizeLinear", "e s", "w")], {"q": np.int8([1]), "s": np.float32(1)}, 320_001),
+        ([("Expand", "one many", "e"), ("Cast", "e", "w")], {"one": np.array([1])}, 320_000),
+        ([("Identity", "v", "w"), ("MatMul", "image v", "z")], {"v": np.zeros((64, 5), np.float32)}, 320),
+        ([("Mul", "v v", "unread"), ("Identity", "v", "w")], {"v": np.zeros((64, 5), np.float32)}, 320),
+    ],
+    ids=["expanded", "of a shape", "a view", "transposed", "quantised", "from integers", "read twice", "unread"],
+)  # fmt: skip
+def test_what_follows_from_weights_alone_is_part_of_the_model(
+    nodes: Sequence[tuple[str, str, str]], constants: dict[str, Any], model: int
+) -> None:
+    """Once, in the form in which it is stored, and not also what it was made of."""
+    made = [
+        helper.make_node(name, read.split(), [gives], **({"to": 1} if name == "Cast" else {}))
+        for name, read, gives in nodes
+    ]
+    product = helper.make_node("MatMul", ["image", "w"], ["y"])
+    assert memory_report(examined([*made, product], {"many": MANY} | constants, "y")).model == model
+
+
+def test_sizes_and_indices_are_no_part_of_the_model() -> None:
+    """Neither those that are stored nor those that follow from others, be they worked out as fractions."""
+    n = helper.make_node
+    nodes = [
+        n("Concat", ["first", "rest"], ["shape"], axis=0),
+        n("Reshape", ["image", "shape"], ["flat"]),
+        n("Mul", ["half", "fractions"], ["places"]),
+        n("Cast", ["places"], ["indices"], to=TensorProto.INT64),
+        n("Gather", ["flat", "indices"], ["y"], axis=1),
+    ]
+    constants = {
+        "first": np.array([1]), "rest": np.array([-1]), "half": np.float32(0.5), "fractions": zeros(100)
+    }  # fmt: skip
+    assert memory_report(examined(nodes, constants, "y")).model == 0
 
 
 def test_a_result_that_is_left_out_takes_none() -> None:
