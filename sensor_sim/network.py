@@ -48,6 +48,7 @@ class Network:
         self._session, outputs = tried(partial(_first_run, package, graph.input))
         if threads > 1:  # not on trial, as threads take memory of their own
             self._session = _session(package.weights, threads)
+        _check_numbers(outputs)
         self.card.decoder.check(outputs, len(self.card.labels), self._size)
 
     def detect(self, image: Image | Raw, labels: Collection[str], least_score: float) -> Inference:
@@ -108,6 +109,15 @@ def _session(weights: bytes, threads: int, *, measuring: bool = False) -> onnxru
         )
     except Exception as error:
         raise told(error, "not a network that ONNX Runtime can load") from None
+
+
+def _check_numbers(outputs: Outputs) -> None:
+    """Without numbers nothing is ever found, which must not look as if nobody was there."""
+    if any(output.dtype.kind == "f" and np.isnan(output).any() for output in outputs):
+        raise SensorError(
+            "model.onnx: the network gives values that are no numbers (NaN) for a black picture; train or export it"
+            " again"
+        )
 
 
 def _check_input(session: onnxruntime.InferenceSession, card: Input) -> str:

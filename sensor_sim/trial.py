@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import TypeVar
 
 from sensor_sim.errors import SensorError
@@ -17,6 +19,9 @@ MEMORY = 512 * 2**20
 # What fits the chip takes less than a second on a computer, and a few on the smallest.
 SECONDS = 30.0
 NO_MEMORY = ("Failed to allocate memory", "bad_alloc")
+# Where in ONNX Runtime an error arose: its kind, and file, line and function with its parameters.
+WHERE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+:\d+ [^()]*\([^()]*\)(?: const)? ")
+LONGEST = 300
 REMEDY = "take a smaller input or a smaller network"
 STATUS = Path("/proc/self/status")
 
@@ -49,7 +54,10 @@ def told(error: Exception, fault: str) -> SensorError:
             f"model.onnx: the network needs more than {MEMORY // 2**20} MiB to run, or more than is free here, and the "
             f"chip has 8 MiB; {REMEDY}"
         )
-    return SensorError(f"model.onnx: {fault}: {str(error).strip().splitlines()[0][:200]}")
+    [words, *_] = WHERE.sub("", str(error)).strip().splitlines() or [type(error).__name__]
+    return SensorError(
+        f"model.onnx: {fault}: {shorten(words, LONGEST, placeholder=' …').rstrip('.')}; export it again"
+    )
 
 
 def _run(work: Callable[[], Result], outcome: Future[Result]) -> None:

@@ -138,6 +138,22 @@ def with_sparse_weights() -> bytes:
     return saved(model)
 
 
+def without_numbers() -> bytes:
+    """Its weights are finite, and logarithms of them are not."""
+    model = onnx.load_model_from_string(
+        constant_model(boxes=[[[-1.0] * 4]], scores=[[-1.0]], classes=[[-1.0]], count=[-1.0])
+    )
+    for node in model.graph.node:
+        node.op_type = "Log"
+    return saved(model)
+
+
+def of_the_future() -> bytes:
+    model = good()
+    model.ir_version = 99
+    return saved(model)
+
+
 CUSTOM = "is none of ONNX's own, and the chip runs no other; export the network without custom operators"
 CONTROL_FLOW = (
     "decides while it runs which others run, and the chip runs the same for each picture; export the network without "
@@ -189,6 +205,12 @@ BROKEN: dict[str, tuple[bytes, str]] = {
         f"the operator 'Loop' {CONTROL_FLOW}",
     ),
     "a scan": (with_body("Scan", ["values"], ["value"], "body", num_scan_inputs=1), f"the operator 'Scan' {CONTROL_FLOW}"),
+    "no numbers": (
+        without_numbers(), "gives values that are no numbers (NaN) for a black picture; train or export it again"
+    ),
+    "a file of the future": (
+        of_the_future(), "not a network that ONNX Runtime can load: Unsupported model IR version: 99, max supported"
+    ),
     "two inputs": (
         with_second_input(),
         "the network has 2 inputs",
