@@ -104,13 +104,13 @@ class Part:
 
     def cut(self, begin: int, end: int) -> Part:
         """The events from the moment ``begin`` on and before ``end``, as a copy."""
-        (reading, beat), (last_reading, last_beat) = self.split_at(begin - 1), self.split_at(end - 1)
+        (reading, beat), last = self.split_at(begin - 1), self.split_at(end - 1)
         return Part(
             self.day,
             self.first + reading + beat,
-            self.readings.between(reading, last_reading),
-            self.beats.between(beat, last_beat),
-            self.ends_day and end >= self.day.ends,
+            self.readings.between(reading, last[0]),
+            self.beats.between(beat, last[1]),
+            self.ends_day and last == self.end,
         )
 
 

@@ -18,8 +18,8 @@ from sensorapp import wire
 DIRECTIONS: Final[tuple[wire.Direction, wire.Direction]] = ("backward", "forward")
 # Confidences of a shelf's readings, in per cent.
 CONFIDENCE = (82, 99)
-# Shelves are filled before opening and on rounds during the day; some rounds are skipped, and now and then
-# a product was not delivered for two days.
+# Shelves are filled before opening, on the same day, and on rounds while the store is open; some rounds are
+# skipped, and now and then a product was not delivered for two days.
 MORNING_ROUND = 40 * MINUTE
 DAY_ROUNDS = (0.42, 0.72)
 ROUND_JITTER = 0.05
@@ -216,6 +216,7 @@ class Look:
         )
         later = later[self.rng.random(len(DAY_ROUNDS)) >= ROUND_SKIPPED]
         begins = opens + np.concatenate(([-MORNING_ROUND], later)).astype(np.int64)
+        begins = np.maximum(begins, self.day.begins)
         rounds = begins[:, None] + 1000 * SECONDS_PER_SLOT * np.arange(len(slots))
         capacity = np.array([slot.capacity for slot in slots])
         level = np.tile(capacity, (len(begins), 1))

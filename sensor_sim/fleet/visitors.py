@@ -66,7 +66,7 @@ class Stream:
 
 
 def stream(store: Store, day: Day, seed: int) -> Stream:
-    """The visitors of ``day``, from the first who comes in to the last who leaves."""
+    """The visitors of ``day``, from the first who comes in to the last who leaves, all of it within the day."""
     rng = random(seed, store.slug, day.date)
     arrive = arrivals(store, day, expected_visitors(store, day, seed), rng)
     buys = rng.random(arrive.size) < store.demand.buyers
@@ -120,9 +120,11 @@ def paths(
     ends = np.cumsum(stay + walk, axis=1)
     total = ends[:, -1] + WALK_S * np.exp(WALK_SPREAD * rng.standard_normal(arrive.size))
 
-    # Whoever is still inside after closing hurries: all that is left of the visit, in proportion.
-    closes = day.opening[1] if day.opening else 0
-    allowed = (closes + rng.uniform(*GRACE_AFTER_CLOSING, arrive.size) - arrive) / 1000
+    # Whoever is still inside after closing hurries: all that is left of the visit, in proportion. The later
+    # the store closes the more, so that all are out before midnight.
+    closes = min(day.opening[1], day.ends - MINUTE) if day.opening else 0
+    part = min(1.0, (day.ends - closes) / (GRACE_AFTER_CLOSING[1] + MINUTE))
+    allowed = (closes + part * rng.uniform(*GRACE_AFTER_CLOSING, arrive.size) - arrive) / 1000
     hurry = np.minimum(1.0, allowed / np.maximum(total, 1.0))
     enter = arrive[:, None] + ((ends - stay) * hurry[:, None] * 1000).astype(np.int64)
     end = arrive[:, None] + (ends * hurry[:, None] * 1000).astype(np.int64)

@@ -1,9 +1,11 @@
-"""A small fleet: a store with two doors, three zones and a shelf, in any time zone."""
+"""A small fleet: a store with two doors, three zones and a shelf, in any time zone, open by day or around the clock."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+
+import msgspec
 
 from sensor_sim.fleet import plan as p
 
@@ -42,6 +44,20 @@ def store(
         "sensors": sensors(),
     }
     return p.Store(slug=slug, time_zone=time_zone, **(defaults | parts))
+
+
+def night_store(time_zone: str = "Europe/Berlin", **parts: Any) -> p.Store:
+    """It is open around the clock but for the last minute, and people stay for long."""
+    busy = p.Demand(800.0, [1.0] * 7, [1.0] * 24, [1.0] * 24, 0.5, 3.0)
+    slow = [p.Zone(1, "Fruit", 2.0, 300.0), p.Zone(2, "Milk", 1.0, 240.0, picks=2.0)]
+    front, back, hall, *others = sensors()
+    hall = msgspec.structs.replace(hall, zones=slow)
+    defaults: dict[str, Any] = {
+        "opening_hours": [(time(0), time(23, 59))] * 7,
+        "demand": busy,
+        "sensors": [front, back, hall, *others],
+    }
+    return store(time_zone, **(defaults | parts))
 
 
 def plan(*stores: p.Store, seed: int = 1, origin: date = ORIGIN, live_from: int = FAR_AHEAD) -> p.Plan:

@@ -19,7 +19,7 @@ from sensor_sim.fleet.demand import weather
 from sensor_sim.fleet.plan import PlanError
 from sensor_sim.fleet.schedule import Feed, Schedule
 from sensorapp import wire
-from tests.fleet_sim.plans import FAR_AHEAD, ORIGIN, milliseconds, plan, sensors, store
+from tests.fleet_sim.plans import FAR_AHEAD, MODEL, ORIGIN, milliseconds, night_store, plan, sensors, store
 
 # Ordinary days, both changes of the clock, a half-hour offset, and a day line away.
 DAYS = [
@@ -30,7 +30,14 @@ DAYS = [
     ("Asia/Kolkata", date(2026, 9, 8)),
     ("Pacific/Chatham", date(2026, 9, 27)),
 ]
-EVERY_DAY = pytest.mark.parametrize(("time_zone", "day"), DAYS)
+EVERY_DAY = pytest.mark.parametrize(
+    ("of", "day"),
+    [
+        pytest.param(make(time_zone), day, id=f"{make.__name__} {time_zone} {day}")
+        for make in (store, night_store)
+        for time_zone, day in DAYS
+    ],
+)
 Kind = TypeVar("Kind")
 
 
@@ -63,26 +70,26 @@ def entering(of: p.Store, events: dict[str, list[wire.Event]]) -> list[tuple[int
 
 
 @EVERY_DAY
-def test_the_same_day_comes_out_the_same_every_time(time_zone: str, day: date) -> None:
-    first, second = report(store(time_zone), day), report(store(time_zone), day)
+def test_the_same_day_comes_out_the_same_every_time(of: p.Store, day: date) -> None:
+    first, second = report(of, day), report(of, day)
     assert first == second
-    assert report(store(time_zone), day, seed=2)["front"] != first["front"]
+    assert report(of, day, seed=2)["front"] != first["front"]
 
 
 @EVERY_DAY
-def test_events_lie_within_the_day_in_the_order_of_time(time_zone: str, day: date) -> None:
-    of = store(time_zone)
+def test_events_lie_within_the_day_in_the_order_of_time_and_keep_the_contract(of: p.Store, day: date) -> None:
     bounds = Schedule(plan(of), of).day(day)
     assert bounds.ends - bounds.begins in (23 * 3_600_000, 24 * 3_600_000, 25 * 3_600_000)
     for events in report(of, day).values():
         moments = [event.at for event in events]
         assert moments == sorted(moments)
         assert bounds.begins <= moments[0] <= moments[-1] < bounds.ends
+        batch = wire.Batch("s-test", 1, 0, MODEL, 1, events)
+        assert wire.decode(wire.encode(batch, wire.MSGPACK), wire.Batch, wire.MSGPACK) == batch
 
 
 @EVERY_DAY
-def test_whoever_comes_in_goes_out_and_nobody_goes_out_first(time_zone: str, day: date) -> None:
-    of = store(time_zone)
+def test_whoever_comes_in_goes_out_and_nobody_goes_out_first(of: p.Store, day: date) -> None:
     steps = [step for _, step in entering(of, truth(of, day))]
     inside = np.cumsum(steps)
     assert len(steps) > 300
@@ -91,8 +98,7 @@ def test_whoever_comes_in_goes_out_and_nobody_goes_out_first(time_zone: str, day
 
 
 @EVERY_DAY
-def test_people_come_while_the_store_is_open_and_leave_soon_after(time_zone: str, day: date) -> None:
-    of = store(time_zone)
+def test_people_come_while_the_store_is_open_and_leave_soon_after(of: p.Store, day: date) -> None:
     opening = Schedule(plan(of), of).day(day).opening
     assert opening is not None
     moments = [at for at, _ in entering(of, report(of, day))]
@@ -101,8 +107,8 @@ def test_people_come_while_the_store_is_open_and_leave_soon_after(time_zone: str
 
 
 @EVERY_DAY
-def test_a_zones_occupancy_is_what_its_visits_say(time_zone: str, day: date) -> None:
-    events = report(store(time_zone), day)
+def test_a_zones_occupancy_is_what_its_visits_say(of: p.Store, day: date) -> None:
+    events = report(of, day)
     for name, zone in (("hall", 1), ("hall", 2), ("tills", 1)):
         visits = [visit for visit in only(wire.Visit, events[name]) if visit.zone == zone]
         counts = [one for one in only(wire.Occupancy, events[name]) if one.zone == zone]
@@ -114,8 +120,8 @@ def test_a_zones_occupancy_is_what_its_visits_say(time_zone: str, day: date) -> 
 
 
 @EVERY_DAY
-def test_units_fall_one_by_one_and_are_filled_up(time_zone: str, day: date) -> None:
-    events = only(wire.Shelf, truth(store(time_zone), day)["cooler"])
+def test_units_fall_one_by_one_and_are_filled_up(of: p.Store, day: date) -> None:
+    events = only(wire.Shelf, truth(of, day)["cooler"])
     for slot, capacity in ((17, 12), (18, 6)):
         units = [event.units for event in events if event.slot == slot]
         assert len(units) > 5
@@ -131,8 +137,7 @@ def test_slots_run_empty_now_and_then() -> None:
 
 
 @EVERY_DAY
-def test_heartbeats_cover_the_day_without_gap_or_overlap(time_zone: str, day: date) -> None:
-    of = store(time_zone)
+def test_heartbeats_cover_the_day_without_gap_or_overlap(of: p.Store, day: date) -> None:
     bounds = Schedule(plan(of), of).day(day)
     live_from = bounds.begins + 10 * 3_600_000
     beats = only(wire.Heartbeat, report(of, day, live_from=live_from)["front"])
