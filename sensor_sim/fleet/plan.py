@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from datetime import date, time
 from functools import cached_property
 from pathlib import Path
@@ -138,8 +139,15 @@ class PowerCut(Part, frozen=True):
     """On day ``day``, the store's sensors are without power between two local times."""
 
     day: int
-    begins: time
-    ends: time
+    begins: LocalTime
+    ends: LocalTime
+
+    def __post_init__(self) -> None:
+        if self.begins >= self.ends:
+            raise ValueError(
+                f"begins: {self.begins:%H:%M} to {self.ends:%H:%M} does not end on the day on which it begins; "
+                "give two power cuts, one a day"
+            )
 
 
 class Store(Part, frozen=True, dict=True):
@@ -173,6 +181,9 @@ class Store(Part, frozen=True, dict=True):
                     f"opening_hours: {opens:%H:%M} to {closes:%H:%M} does not end on the day on which it begins; "
                     "close at 23:59 at the latest"
                 )
+        for day, cuts in Counter(cut.day for cut in self.power_cuts).items():
+            if cuts > 1:
+                raise ValueError(f"power_cuts: day {day} has {cuts}; give one a day")
 
     @cached_property
     def lines(self) -> list[tuple[Sensor, Line]]:

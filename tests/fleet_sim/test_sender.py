@@ -403,6 +403,36 @@ def test_opening_hours_that_pass_midnight_are_told(
     )
 
 
+@pytest.mark.parametrize(
+    ("cuts", "reason"),
+    [
+        (
+            [(6, "22:00:00", "02:00:00")],
+            "begins: 22:00 to 02:00 does not end on the day on which it begins; give two power cuts, one a day"
+            " - at `$.stores[0].power_cuts[0]`",
+        ),
+        (
+            [(6, "22:00:00", "23:59:59.999"), (7, "02:00:00", "02:00:00")],
+            "begins: 02:00 to 02:00 does not end on the day on which it begins; give two power cuts, one a day"
+            " - at `$.stores[0].power_cuts[1]`",
+        ),
+        (
+            [(6, "09:00:00", "10:00:00"), (6, "11:00:00", "12:00:00")],
+            "power_cuts: day 6 has 2; give one a day - at `$.stores[0]`",
+        ),
+        (
+            [(6, "09:00:00Z", "10:00:00")],
+            "Expected `time` with no timezone component - at `$.stores[0].power_cuts[0].begins`",
+        ),
+    ],
+)
+def test_power_cuts_that_no_day_can_have_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], cuts: list[tuple[int, str, str]], reason: str
+) -> None:
+    plain = [{"day": day, "begins": begins, "ends": ends} for day, begins, ends in cuts]
+    assert complaint_about(tmp_path, capsys, 0, "power_cuts", plain) == reason
+
+
 def test_hours_of_less_than_nothing_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     demand = msgspec.to_builtins(two_stores().stores[1].demand)
     demand["hours"][9] = -1.0
