@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 
 from sensor_sim.fleet.plan import Store
 
@@ -21,6 +22,8 @@ WEATHER_DEVIATION = 0.11
 # Two weeks before Christmas a tenth more, half a year later a tenth fewer.
 SEASON_AMPLITUDE = 0.10
 SEASON_PEAK_DAY = 348
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +47,7 @@ def random(*key: object) -> np.random.Generator:
 def day_of(store: Store, origin: date, day: date) -> Day:
     zone = ZoneInfo(store.time_zone)
     number = (day - origin).days
-    dark = next(
-        (
-            (at(day, cut.begins, zone), at(day, cut.ends, zone))
-            for cut in store.power_cuts
-            if cut.day == number
-        ),
-        None,
-    )
+    cuts = (span(day, cut.begins, cut.ends, zone) for cut in store.power_cuts if cut.day == number)
     hours = store.opening_hours[day.weekday()]
     if holiday_factor(store, day) == 0:
         hours = None
@@ -60,14 +56,27 @@ def day_of(store: Store, origin: date, day: date) -> Day:
         number,
         at(day, time.min, zone),
         at(day + timedelta(days=1), time.min, zone),
-        (at(day, hours[0], zone), at(day, hours[1], zone)) if hours else None,
-        dark,
+        span(day, *hours, zone) if hours else None,
+        next(cuts, None),
     )
 
 
+def span(day: date, begins: time, ends: time, zone: ZoneInfo) -> tuple[int, int]:
+    """From one local time to another; a time that the clocks skip is as much later as they are then."""
+    begin = at(day, begins, zone)
+    return begin, max(begin, at(day, ends, zone))
+
+
 def at(day: date, moment: time, zone: ZoneInfo) -> int:
-    """Unix milliseconds of a local time."""
-    return round(datetime.combine(day, moment, zone).timestamp() * 1000)
+    """Unix milliseconds of a local time, rounded down: no time of a day is midnight of the next."""
+    return (datetime.combine(day, moment, zone) - EPOCH) // MILLISECOND
+
+
+def hours_of_day(moments: npt.NDArray[np.float64], time_zone: str) -> npt.NDArray[np.float64]:
+    """What a clock shows at each moment, in hours since midnight; one that is changed shows some twice, or never."""
+    zone = ZoneInfo(time_zone)
+    shown = (datetime.fromtimestamp(moment / 1000, zone) for moment in moments.tolist())
+    return np.array([clock.hour + clock.minute / 60 + clock.second / 3600 for clock in shown])
 
 
 def local_date(now_ms: int, time_zone: str) -> date:

@@ -6,13 +6,12 @@ All sensors of a store look at this one stream, so that what they report belongs
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import time
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from sensor_sim.fleet.demand import Day, expected_visitors, random
+from sensor_sim.fleet.demand import Day, expected_visitors, hours_of_day, random
 from sensor_sim.fleet.plan import Store, Zone
 
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -75,17 +74,13 @@ def stream(store: Store, day: Day, seed: int) -> Stream:
 
 
 def arrivals(store: Store, day: Day, expected: float, rng: np.random.Generator) -> Ints:
-    """Sorted moments of arrival: a Poisson process whose rate follows the hours of the day."""
+    """Sorted moments of arrival: a Poisson process whose rate follows the hours that the store's clock shows."""
     if day.opening is None:
         return np.empty(0, np.int64)
     opens, closes = day.opening
     hours = store.demand.weekend_hours if day.date.weekday() >= 5 else store.demand.hours
     edges = np.arange(opens, closes - LAST_ARRIVAL_BEFORE_CLOSING, QUARTER // 3, dtype=np.float64)
-    # No clock changes while a store is open.
-    hours_of_day = store.opening_hours[day.date.weekday()]
-    opening = hours_of_day[0] if hours_of_day else time.min
-    hour = opening.hour + opening.minute / 60 + (edges - opens) / 3_600_000
-    rate = np.interp(hour, np.arange(24) + 0.5, hours)
+    rate = np.interp(hours_of_day(edges, store.time_zone), np.arange(24) + 0.5, hours)
     cumulative = np.concatenate(([0.0], np.cumsum((rate[1:] + rate[:-1]) / 2)))
     if cumulative[-1] == 0:  # too short a day, or one of hours in which nobody comes
         return np.empty(0, np.int64)

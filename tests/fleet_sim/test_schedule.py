@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
@@ -106,6 +107,19 @@ def test_people_come_while_the_store_is_open_and_leave_soon_after(of: p.Store, d
     assert moments[-1] <= opening[1] + 15 * 60_000
 
 
+@pytest.mark.parametrize(("time_zone", "day"), DAYS)
+def test_people_come_by_the_clock_of_the_store(time_zone: str, day: date) -> None:
+    """Also after it has been changed while the store is open."""
+    noon = [0.0] * 11 + [1.0, 1.0] + [0.0] * 11
+    of = night_store(time_zone, demand=p.Demand(1_000.0, [1.0] * 7, noon, noon))
+    came = [at for at, step in entering(of, truth(of, day)) if step > 0]
+    shown = [datetime.fromtimestamp(at / 1000, ZoneInfo(time_zone)) for at in came]
+    assert {moment.date() for moment in shown} == {day}
+    hours = [moment.hour + moment.minute / 60 for moment in shown]
+    assert 10.4 < min(hours) <= max(hours) < 13.6
+    assert np.mean(hours) == pytest.approx(12.0, abs=0.1)
+
+
 @EVERY_DAY
 def test_a_zones_occupancy_is_what_its_visits_say(of: p.Store, day: date) -> None:
     events = report(of, day)
@@ -182,6 +196,23 @@ def test_without_power_there_is_nothing_and_then_the_sensors_say_what_they_see()
     assert now_seen == true_now
     assert {e.slot for e in only(wire.Shelf, cut["cooler"]) if e.at == dark[1]} == {17, 18}
     assert len(only(wire.Visit, cut["hall"])) < len(only(wire.Visit, whole["hall"]))
+
+
+def test_power_cuts_in_an_hour_that_the_clocks_skip_or_before_midnight_double_nothing() -> None:
+    day = date(2027, 3, 28)
+    number = (day - ORIGIN).days
+    for begins, ends in (
+        (time(2, 30), time(3, 10)),
+        (time(2, 10), time(2, 50)),
+        (time(22), time(23, 59, 59, 999_999)),
+    ):
+        of = night_store(power_cuts=[p.PowerCut(number, begins, ends)])
+        bounds = Schedule(plan(of), of).day(day)
+        for events in report(of, day).values():
+            moments = [event.at for event in events]
+            assert bounds.begins <= moments[0] <= moments[-1] < bounds.ends
+            beats = [beat.at for beat in only(wire.Heartbeat, events)]
+            assert beats == sorted(set(beats))
 
 
 def test_a_drifting_sensor_loses_more_and_more() -> None:
