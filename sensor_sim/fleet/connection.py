@@ -27,6 +27,7 @@ from sensorapp import wire
 
 CONNECT_S: Final = 10.0
 ANSWER_S: Final = 30.0
+TOO_LONG: Final = f"the server's answer has more than {wire.MAX_BODY_BYTES} bytes; check the address"
 
 
 @cache
@@ -84,8 +85,9 @@ class Connection(asyncio.Protocol):
 
     def _start_answer(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
+        self._received = 0
         self._headers: list[tuple[bytes, bytes]] = []
-        self._body = b""
+        self._body = bytearray()
 
     # --- called by the event loop ---
 
@@ -93,6 +95,10 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received > wire.MAX_BODY_BYTES:
+            self._fail(ConnectionError(TOO_LONG))
+            return self.close()
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -109,7 +115,9 @@ class Connection(asyncio.Protocol):
     # --- called by the parser ---
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name, value))
+        # Nobody asked for a packed answer, and unpacked it could be of any length.
+        if name.lower() != b"content-encoding":
+            self._headers.append((name, value))
 
     def on_body(self, body: bytes) -> None:
         self._body += body
@@ -119,7 +127,7 @@ class Connection(asyncio.Protocol):
         if not self._parser.should_keep_alive():
             self.close()
         if self._answer and not self._answer.done():
-            self._answer.set_result(httpx.Response(status, headers=self._headers, content=self._body))
+            self._answer.set_result(httpx.Response(status, headers=self._headers, content=bytes(self._body)))
 
 
 class Lane(Protocol):
