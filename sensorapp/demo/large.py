@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,11 +27,19 @@ EACH_SECOND_MS = 1_000
 ITEM = "bottle"
 
 
-def create_fleet(name: str, slug: str, stores: int, sensors: int, path: Path) -> Plan:
+def create_fleet(
+    name: str,
+    slug: str,
+    stores: int,
+    sensors: int,
+    path: Path,
+    follow: Callable[[range], Iterable[int]] = iter,
+) -> Plan:
     """Enrol ``stores`` stores with ``sensors`` sensors each, and write the plan of their fleet to ``path``.
 
     The stores' hours and profiles are those of the demo's stores in turn. Each sensor sends a batch a second,
-    beginning now. Raises :class:`~sensorapp.demo.load.DemoError`.
+    beginning now. ``follow`` is given the stores' numbers and sees one after the other taken. Raises
+    :class:`~sensorapp.demo.load.DemoError`.
     """
     if Organisation.objects.filter(slug=slug).exists():
         raise DemoError(f"there is an organisation {slug!r} already; choose another with --slug")
@@ -40,7 +49,7 @@ def create_fleet(name: str, slug: str, stores: int, sensors: int, path: Path) ->
         organisation = found_organisation(name, slug)
         plans = [
             create_store(organisation, shapes[number % len(shapes)], number + 1, sensors)
-            for number in range(stores)
+            for number in follow(range(stores))
         ]
         plan = Plan(
             schedule=SCHEDULE,

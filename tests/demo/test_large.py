@@ -55,6 +55,27 @@ def test_the_command_enrols_a_fleet_in_an_organisation_of_its_own(tmp_path: Path
         call_command("create_fleet", stores=1, sensors=7, out=path)
 
 
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("output", "verbosity", "shown"), [(Terminal(), 1, True), (Terminal(), 0, False), (StringIO(), 1, False)]
+)
+def test_progress_is_shown_on_a_terminal_only(
+    output: StringIO, verbosity: int, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr", output)
+    call_command(
+        "create_fleet", stores=3, sensors=2, out=tmp_path / "p.json", verbosity=verbosity, stdout=StringIO()
+    )
+    assert bool(output.getvalue()) is shown
+    assert ("stores" in output.getvalue()) is ("100%" in output.getvalue()) is shown
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("stores", "sensors", "reason"),

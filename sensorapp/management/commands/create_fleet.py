@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.progress import track
 
 from sensor_sim.fleet import layout
 from sensorapp.demo.chain import FixtureError
@@ -44,10 +48,16 @@ class Command(BaseCommand):
         if sensors < layout.FEWEST:
             raise CommandError(f"--sensors {sensors}: choose {layout.FEWEST} or more, a door and zones")
         try:
-            create_fleet(name, slug, stores, sensors, out)
+            create_fleet(name, slug, stores, sensors, out, progress if verbosity else iter)
         except (DemoError, FixtureError, OSError) as error:
             raise CommandError(str(error)) from None
         if verbosity:
             self.stdout.write(
                 f"{stores * sensors} sensors in {stores} stores are enrolled; their plan is in {out}."
             )
+
+
+def progress(numbers: range) -> Iterable[int]:
+    """A bar where standard error is a terminal, and nothing at all elsewhere."""
+    console, silent = Console(stderr=True), not sys.stderr.isatty()
+    return track(numbers, "  stores", console=console, transient=True, disable=silent)
