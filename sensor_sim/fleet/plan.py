@@ -107,7 +107,7 @@ class Demand(Part, frozen=True):
     ``buyers`` is the share of visitors who buy, ``stops`` the mean number of zones a visitor stops at.
     """
 
-    visitors: Positive
+    visitors: Annotated[float, Meta(gt=0.0, le=1_000_000.0)]
     weekdays: Annotated[list[Positive], Meta(min_length=7, max_length=7)]
     hours: Annotated[list[Weight], Meta(min_length=24, max_length=24)]
     weekend_hours: Annotated[list[Weight], Meta(min_length=24, max_length=24)]
@@ -211,13 +211,20 @@ class Plan(Part, frozen=True):
     seed: int
     origin: date
     live_from: int
-    stores: list[Store]
+    stores: Annotated[list[Store], Meta(min_length=1)]
     heartbeat_ms: Annotated[int, Meta(ge=1_000, le=QUARTER)] = 60_000
     upload_ms: Annotated[int, Meta(ge=100, le=3_600_000)] = 100
     since: int = 0
     errors: str = msgspec.field(default_factory=errors.fingerprint)
 
     def __post_init__(self) -> None:
+        if not 2000 <= self.origin.year < 2100:
+            raise ValueError(
+                f"origin: {self.origin} is no day of this century; give the first day of history"
+            )
+        ids = Counter(sensor.id for store in self.stores for sensor in store.sensors)
+        if twice := [sensor for sensor, times in ids.items() if times > 1]:
+            raise ValueError(f"stores: sensor {twice[0]} is there twice; keep one of them")
         if self.live_from % QUARTER:
             raise ValueError(f"live_from: {self.live_from} is no full quarter of an hour")
         if QUARTER % self.heartbeat_ms:

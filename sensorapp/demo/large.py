@@ -43,6 +43,10 @@ def create_fleet(
     """
     if Organisation.objects.filter(slug=slug).exists():
         raise DemoError(f"there is an organisation {slug!r} already; choose another with --slug")
+    if path.exists():
+        raise DemoError(
+            f"--out {path}: the file exists, and may hold another fleet's tokens; choose another name"
+        )
     shapes = read_chain().store_shapes
     now = int(time.time() * 1000)
     with transaction.atomic():

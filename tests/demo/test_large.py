@@ -55,6 +55,24 @@ def test_the_command_enrols_a_fleet_in_an_organisation_of_its_own(tmp_path: Path
         call_command("create_fleet", stores=1, sensors=7, out=path)
 
 
+@pytest.mark.django_db
+def test_another_fleet_s_tokens_are_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.json"
+    path.write_text("tokens")
+    with pytest.raises(CommandError) as caught:
+        call_command("create_fleet", stores=1, sensors=2, out=path)
+    assert str(caught.value) == (
+        f"--out {path}: the file exists, and may hold another fleet's tokens; choose another name"
+    )
+    assert path.read_text() == "tokens"
+    with pytest.raises(CommandError) as caught:
+        call_command("create_fleet", stores=1, sensors=2, out=Path("/proc/fleet.json"))
+    assert str(caught.value) == (
+        "--out /proc/fleet.json: No such file or directory; choose a place that can be written"
+    )
+    assert not Organisation.objects.exists()
+
+
 class Terminal(StringIO):
     def isatty(self) -> bool:
         return True

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import pytest
@@ -342,7 +342,7 @@ def test_a_plan_that_is_missing_or_of_another_schedule_is_told(tmp_path: Path) -
         p.PlanError, match=r"unknown field `end` .*; known are day, begins and ends; give a plan"
     ):
         p.read(path)
-    p.write(p.Plan(0, 1, ORIGIN, 0, []), path)
+    p.write(msgspec.structs.replace(document, schedule=0), path)
     with pytest.raises(p.PlanError, match="it was made for schedule 0 and this program has schedule"):
         p.read(path)
 
@@ -359,9 +359,13 @@ def complaint_about(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], store: int, field: str, value: object
 ) -> str:
     """What the command says between the name of a plan's file and the remedy, if a store's field has this value."""
-    path = tmp_path / "fleet.json"
     plain = msgspec.to_builtins(two_stores())
     plain["stores"][store][field] = value
+    return complaint_about_plan(tmp_path, capsys, plain)
+
+
+def complaint_about_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str], plain: dict[str, Any]) -> str:
+    path = tmp_path / "fleet.json"
     path.write_bytes(msgspec.json.encode(plain))
     said = complaint(capsys, "http://127.0.0.1:9", path)
     begin, end = f"{path}: ", "; give a plan as `manage.py load_demo` or `manage.py create_fleet` writes it\n"
@@ -431,6 +435,31 @@ def test_power_cuts_that_no_day_can_have_are_told(
 ) -> None:
     plain = [{"day": day, "begins": begins, "ends": ends} for day, begins, ends in cuts]
     assert complaint_about(tmp_path, capsys, 0, "power_cuts", plain) == reason
+
+
+def test_a_plan_of_nothing_twice_the_same_or_another_century_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = msgspec.to_builtins(two_stores())
+    [first, *_] = plain["stores"][0]["sensors"]
+    for changes, reason in [
+        ({"stores": []}, "Expected `array` of length >= 1 - at `$.stores`"),
+        ({"stores": plain["stores"] * 2}, f"stores: sensor {first['id']} is there twice; keep one of them"),
+        (
+            {"origin": "1950-01-01"},
+            "origin: 1950-01-01 is no day of this century; give the first day of history",
+        ),
+    ]:
+        assert complaint_about_plan(tmp_path, capsys, plain | changes) == reason
+
+
+def test_more_visitors_than_a_store_can_have_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demand = msgspec.to_builtins(two_stores().stores[1].demand) | {"visitors": 1e12}
+    assert complaint_about(tmp_path, capsys, 1, "demand", demand) == (
+        "Expected `float` <= 1000000.0 - at `$.stores[1].demand.visitors`"
+    )
 
 
 def test_hours_of_less_than_nothing_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,8 +49,10 @@ class Command(BaseCommand):
             raise CommandError(f"--sensors {sensors}: choose {layout.FEWEST} or more, a door and zones")
         try:
             create_fleet(name, slug, stores, sensors, out, progress if verbosity else iter)
-        except (DemoError, FixtureError, OSError) as error:
+        except (DemoError, FixtureError) as error:
             raise CommandError(str(error)) from None
+        except OSError as error:
+            raise CommandError(f"--out {out}: {error.strerror}; choose a place that can be written") from None
         if verbosity:
             self.stdout.write(
                 f"{stores * sensors} sensors in {stores} stores are enrolled; their plan is in {out}."
