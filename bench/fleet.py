@@ -94,32 +94,46 @@ def totals(url: str) -> dict[str, int]:
     return answer
 
 
-def wait_for(url: str) -> None:
-    while True:
+def wait_for(url: str, server: subprocess.Popen[bytes], at_most: float = 30.0) -> None:
+    deadline = time.monotonic() + at_most
+    while time.monotonic() < deadline:
+        still_runs("the server", server)
         try:
             totals(url)
             return
         except httpx.TransportError:
             time.sleep(0.05)
+    raise SystemExit(f"bench.fleet: the server at {url} does not answer after {at_most:g} s; run it again")
+
+
+def still_runs(what: str, child: subprocess.Popen[bytes]) -> None:
+    if (status := child.poll()) is not None:
+        raise SystemExit(f"bench.fleet: {what} ended with status {status}; what it said stands above")
 
 
 @contextmanager
-def fleet(plan: p.Plan, url: str, core: int, speed: float = 1.0) -> Iterator[int]:
+def fleet(plan: p.Plan, url: str, core: int, speed: float = 1.0) -> Iterator[subprocess.Popen[bytes]]:
     """The fleet's process, from the moment on at which every sensor has sent its past."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plan.json"
         p.write(plan, path)
         command = ["-m", "sensor_sim", "fleet", "--url", url, "--plan", str(path), "--speed", str(speed)]
         with process(core, *command) as child:
-            yield child.pid
+            yield child
 
 
-def wait_until_steady(url: str, sensors: int, at_most: float = 180.0) -> None:
+def wait_until_steady(url: str, child: subprocess.Popen[bytes], sensors: int, at_most: float = 180.0) -> None:
     """Until for three seconds about as many batches a second came as there are sensors."""
     begun = then = time.monotonic()
-    before, steady = totals(url)["batches"], 0
-    while steady < 3 and then - begun < at_most:
+    before, steady, rate = totals(url)["batches"], 0, 0.0
+    while steady < 3:
+        if then - begun >= at_most:
+            raise SystemExit(
+                f"bench.fleet: after {at_most:g} s a sensor sends {rate:.2f} batches a second and not 1;"
+                " give fewer --stores, or cores that do nothing else"
+            )
         time.sleep(1)
+        still_runs("the fleet", child)
         now, batches = time.monotonic(), totals(url)["batches"]
         rate = (batches - before) / (now - then) / sensors
         steady = steady + 1 if 0.95 < rate < 1.05 else 0
@@ -133,8 +147,9 @@ def measure(plan: p.Plan, url: str, core: int, seconds: float) -> float:
     """Print what the fleet does; returns its CPU seconds a batch."""
     sensors = sum(len(store.sensors) for store in plan.stores)
     begun = time.monotonic()
-    with fleet(plan, url, core) as pid:
-        wait_until_steady(url, sensors)
+    with fleet(plan, url, core) as child:
+        wait_until_steady(url, child, sensors)
+        pid = child.pid
         print(f"{sensors} sensors in {len(plan.stores)} stores, ready after {time.monotonic() - begun:.1f} s")
         memory = [resident_mib(pid)]
         before, cpu, start = totals(url), cpu_times(pid)[:2], time.monotonic()
@@ -188,13 +203,24 @@ def encoded(plan: p.Plan) -> Iterator[tuple[dict[str, str], bytes, int]]:
 def measure_a_day(stores: int, url: str, core: int, seconds: float) -> None:
     """A day and an hour in ``seconds``, with a heartbeat a minute."""
     plan = make_plan(stores, heartbeat_ms=60_000, upload_ms=1_000)
-    with fleet(plan, url, core, speed=round(25 * 3_600 / seconds)) as pid:
+    with fleet(plan, url, core, speed=round(25 * 3_600 / seconds)) as child:
         time.sleep(10)
         memory = []
         for _ in range(6):
-            memory.append(resident_mib(pid))
+            still_runs("the fleet", child)
+            memory.append(resident_mib(child.pid))
             time.sleep(seconds / 5)
         print(f"{stores * SENSORS} sensors through 30 hours: {mebibytes(memory)}")
+
+
+def two_cores() -> tuple[int, int]:
+    """One for the fleet and one for the server: on the same one, either is measured with the other."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise SystemExit(
+            "bench.fleet: it needs two cores, one for the fleet and one for the server; here is one"
+        )
+    return cores[0], cores[-1]
 
 
 def main() -> None:
@@ -202,11 +228,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--stores", type=int, default=500)
     arguments = parser.parse_args()
-    cores = sorted(os.sched_getaffinity(0))
-    core, other = cores[0], cores[-1]
+    core, other = two_cores()
     url = f"http://127.0.0.1:{free_port()}"
-    with process(other, "-m", "bench._peer", url.rpartition(":")[2]):
-        wait_for(url)
+    with process(other, "-m", "bench._peer", url.rpartition(":")[2]) as server:
+        wait_for(url, server)
         os.sched_setaffinity(0, {core})
         plan = make_plan(arguments.stores, heartbeat_ms=1_000, upload_ms=1_000)
         bare = baseline(plan, url, min(10.0, arguments.seconds))
