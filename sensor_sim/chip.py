@@ -82,11 +82,7 @@ class Chip:
             return
         self._stands_still = self._thermometer.stopped
         if self._stands_still:
-            log.warning(
-                "the chip is too hot (%.0f °C) and stands still until it has cooled to %.0f °C; nothing is observed",
-                Thermometer.HIGHEST_C,
-                Thermometer.RESUME_C,
-            )
+            log.warning("the chip is too hot and stands still until it has cooled down; nothing is observed")
         else:
             log.warning("the chip has cooled down and looks again")
 

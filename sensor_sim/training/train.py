@@ -158,8 +158,10 @@ class _Training:
 
 
 def _digest(network: Detector) -> str:
-    state = network.state_dict().values()
-    return hashlib.sha256(b"".join(value.cpu().numpy().tobytes() for value in state)).hexdigest()
+    digest = hashlib.sha256()
+    for value in network.state_dict().values():
+        digest.update(value.contiguous().numpy())
+    return digest.hexdigest()
 
 
 def pace(done: float) -> float:
