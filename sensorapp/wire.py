@@ -441,9 +441,12 @@ class WireError(ValueError):
     """A message that does not keep the contract. ``path`` leads to the field, as in ``$.batches[0].epoch``."""
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+        super().__init__(path, reason)  # all of them, so that it can be sent from one process to another
         self.path = path
         self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
 
 
 def encode(message: Message, media_type: str = JSON) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import msgspec
@@ -162,3 +163,9 @@ def test_long_lists_of_json_are_looked_through_before_they_are_taken_apart() -> 
     head = msgspec.json.encode(HEAD)[:-1]
     [found] = decode.batches(b'{"batches":[' + head + b',"events":[' + zeros + b"]}]}", wire.JSON)
     assert found == Broken("$.batches[0].events[0]", "Expected `object`, got `int`", DOOR, 3, 7)
+
+
+def test_an_error_can_be_sent_to_another_process() -> None:
+    error = pickle.loads(pickle.dumps(wire.WireError("$.batches[0].epoch", "Expected `int` >= 1")))
+    assert (error.path, error.reason) == ("$.batches[0].epoch", "Expected `int` >= 1")
+    assert str(error) == "$.batches[0].epoch: Expected `int` >= 1"
