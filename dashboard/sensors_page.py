@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from django.conf import settings
+
 from analytics.ingest.overview import NeverCounted, SensorState, read_never_counted, read_sensors
 from analytics.ingest.set_aside import SetAside, list_set_aside
 from dashboard.store_page import SENSOR_STATES, tally
@@ -19,6 +21,14 @@ NEVER_COUNTED_AT_ONCE: Final = 100
 LOTS_AT_ONCE: Final = 20
 # To tell lots, each event is looked at.
 EVENTS_LOOKED_AT: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A lot of what is set aside, and its sensor as it is now: a clock that was wrong may be right again."""
+
+    lot: SetAside
+    sensor: SensorState
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +45,9 @@ class SensorsPage:
     live: list[SensorState]
     live_in_all: int
     set_aside: int
-    lots: list[SetAside]
+    lots: list[Waiting]
     lots_in_all: int
+    kept_days: int
     never_counted: list[NeverCounted]
 
 
@@ -60,10 +71,13 @@ def sensors_page(stores: Collection[Store], at: datetime) -> SensorsPage:
         set_aside=sum(sensor.set_aside for sensor in sensors),
         lots=lots[:LOTS_AT_ONCE],
         lots_in_all=len(lots),
+        kept_days=settings.INGEST_RETENTION_DAYS,
         never_counted=read_never_counted(stores, REJECTIONS)[:NEVER_COUNTED_AT_ONCE],
     )
 
 
-def lots_of(sensors: Collection[SensorState]) -> list[SetAside]:
-    held = {sensor.public_id: sensor.set_aside for sensor in sensors if sensor.set_aside}
-    return list_set_aside(held) if 0 < sum(held.values()) <= EVENTS_LOOKED_AT else []
+def lots_of(sensors: Collection[SensorState]) -> list[Waiting]:
+    held = {sensor.public_id: sensor for sensor in sensors if sensor.set_aside}
+    if not 0 < sum(sensor.set_aside for sensor in held.values()) <= EVENTS_LOOKED_AT:
+        return []
+    return [Waiting(lot, held[lot.sensor]) for lot in list_set_aside(held)]

@@ -18,6 +18,7 @@ register = template.Library()
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+YEAR = timedelta(days=365.25)
 NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
 SPACE = "\N{NO-BREAK SPACE}"
 UNKNOWN = SafeString(
@@ -93,7 +94,9 @@ def age(moment: datetime, at: datetime) -> str:
 
 @register.filter
 def span(value: timedelta) -> str:
-    """As commands write it, less what is zero: 2 h 30 min, 3 h, 1 d"""
+    """As commands write it, less what is zero: 2 h 30 min, 3 h, 1 d; from two years on in years."""
+    if value >= 2 * YEAR:
+        return f"{value / YEAR:.0f}{SPACE}years"
     return re.sub(r" 0 \w+$", "", written(value)).replace(" ", SPACE)
 
 

@@ -111,6 +111,7 @@ def test_a_moment_is_local_and_names_the_day_where_it_is_another() -> None:
         (86_399.7, "1 d ahead"),
         (1.25 * 86_400, "1 d 6 h ahead"),
         (-400.2 * 86_400, "400 d behind"),
+        (25_965.0 * 86_400, "71 years ahead"),
     ],
 )
 def test_a_wrong_clock(seconds: float, text: str) -> None:

@@ -81,14 +81,38 @@ def test_the_troubled_come_first_and_the_clock_of_each_is_told(shop: Shop) -> No
         Shelf A Hamburg · {shop.shelf.public_id} live, clock 12 min ahead , 4 events set aside
         1 without trouble
         Main door Hamburg · {shop.door.public_id} live, clock right
-        4 events lay ahead of the server’s clock and do not count. Set the sensor’s clock; then these commands,
-        on the server, count them, moved back by as much as the newest of each line lies ahead:
-        Shelf A: 2 events, 12 min ahead {command} release_set_aside {shelf} --ahead=12min
-        Shelf A: 2 events, 400 d ahead {command} release_set_aside {shelf} --ahead=400d
+        4 events lay ahead of the server’s clock and do not count. Once a sensor’s clock is right, its command,
+        on the server, counts them, moved back by as much as the newest of them lies ahead. What shall not count
+        may stay: it is discarded 400 days after it came.
+        Shelf A: 2 events, 12 min ahead; first set its clock , which is 12 min ahead
+        {command} release_set_aside {shelf} --ahead=12min
+        Shelf A: 2 events, 400 d ahead; first set its clock , which is 12 min ahead {command} release_set_aside {shelf} --ahead=400d
         When they came: {command} list_set_aside
         Never counted Every event of the last 90 days counts.
         """
     )
+
+
+@pytest.mark.parametrize(
+    ("skew_ms", "row", "box"),
+    [
+        (-400, "live, clock right , 2 events set aside", "71 years ahead; its clock is right"),
+        (
+            7_200_000,
+            "live, clock 2 h ahead , 2 events set aside",
+            "71 years ahead; first set its clock , which is 2 h ahead",
+        ),
+        (None, "live, 2 events set aside", "71 years ahead; first see that its clock is right"),
+    ],
+)
+def test_of_what_is_set_aside_row_and_box_say_the_same_of_the_clock(
+    shop: Shop, skew_ms: int | None, row: str, box: str
+) -> None:
+    Cursor.objects.filter(pk=shop.shelf.pk).update(skew_ms=skew_ms)
+    set_aside(shop.shelf, 1000, timedelta(days=25_965))
+    said = page(shop.cast.manager)
+    assert row in said
+    assert f"Shelf A: 2 events, {box} .venv/bin/python manage.py release_set_aside" in said
 
 
 def test_silent_ones_and_those_that_catch_up_say_since_when(shop: Shop) -> None:
@@ -194,7 +218,7 @@ def test_of_more_than_can_be_looked_at_only_the_command_is_named(
     assert f"--ahead=1h These are the first 1 of 2; all of them, and when they came: {LIST} Never" in said
     monkeypatch.setattr(module, "EVENTS_LOOKED_AT", 3)
     said = page(shop.cast.manager)
-    assert f"ahead: Which came, and the commands that count them: {LIST} Never" in said
+    assert f"came. Which came, and the commands that count them: {LIST} Never" in said
     assert "--ahead" not in said
 
 
