@@ -79,11 +79,14 @@ class StorePage:
     """What is in trouble comes first, the worst before the rest; tallies leave out what there is none of.
 
     ``other_slots`` are those in stock, and those that would make a list of trouble too long to read.
+    ``not_observed`` says why no part of today was to be observed, and is empty where some was.
     """
 
     store: Store
     snapshot: StoreSnapshot
     opening: str
+    has_hours: bool
+    not_observed: str
     entries: Comparison
     exits: int | None
     chart: TrafficChart
@@ -97,9 +100,14 @@ class StorePage:
     slot_tally: list[tuple[str, int]]
 
     @property
-    def is_growing(self) -> bool:
-        """Whether sensors still deliver counts of hours ago, so that today's figures are a lower bound."""
-        return any(sensor.status == "catching up" for sensor in self.troubled_sensors)
+    def lower_bound(self) -> str:
+        """Why today's counts are a lower bound; empty where they are all that there is to count."""
+        if any(sensor.status == "catching up" for sensor in self.troubled_sensors):
+            return "Some sensors are still catching up, so this is a lower bound"
+        completeness = self.snapshot.today.completeness
+        if completeness is not None and completeness < OBSERVED:
+            return "Only a part of today was observed, so this is a lower bound"
+        return ""
 
 
 def store_page(store: Store, snapshot: StoreSnapshot) -> StorePage:
@@ -112,6 +120,8 @@ def store_page(store: Store, snapshot: StoreSnapshot) -> StorePage:
         store=store,
         snapshot=snapshot,
         opening=opening_words(hours, local, snapshot.is_open),
+        has_hours=bool(hours),
+        not_observed=not_observed_words(snapshot, hours, local),
         entries=Comparison(
             count=today.entries_so_far if is_known(today) else None,
             date=last_week.date,
@@ -125,7 +135,7 @@ def store_page(store: Store, snapshot: StoreSnapshot) -> StorePage:
             [(span.opens, span.closes) for span in hours if span.weekday == local.weekday()],
         ),
         plan=plan_drawing(store, snapshot),
-        notices=notices(snapshot.sensors),
+        notices=notices(snapshot.sensors) if snapshot.ever_heard else [],
         troubled_sensors=sorted(
             (sensor for sensor in snapshot.sensors if is_troubled(sensor)),
             key=lambda sensor: SENSOR_STATES.index(sensor.state),
@@ -166,16 +176,31 @@ def opening_words(hours: Sequence[OpeningHours], local: datetime, is_open: bool)
     return "Closed for today" if spans else "Closed today"
 
 
+def not_observed_words(snapshot: StoreSnapshot, hours: Sequence[OpeningHours], local: datetime) -> str:
+    """Why nothing was expected of today yet, where that is so."""
+    if snapshot.today.completeness is not None:
+        return ""
+    if snapshot.occupancy.doubt == "not watched":
+        return "no entrance is watched"
+    spans = [span for span in hours if span.weekday == local.weekday()]
+    if hours and not spans:
+        return "closed today"
+    if snapshot.is_open:
+        return "just begun"
+    return "before opening" if any(local.time() < span.opens for span in spans) else "after closing"
+
+
 def notices(sensors: Sequence[SensorNow]) -> list[Notice]:
+    """What to know of the sensors of a store that has been heard."""
     total = len(sensors)
     number = Counter(sensor.status for sensor in sensors)
     if total == 0:
-        return [Notice("info", "This store has no sensors yet. Its figures begin with the first one.")]
+        return [Notice("info", "This store has no sensors any more. Its figures go on with the next one.")]
     if number["never heard"] == total:
         return [
             Notice(
                 "info",
-                "No sensor of this store has been heard yet. Figures appear as soon as the first one delivers.",
+                "No sensor in use has been heard yet. Figures go on as soon as the first one delivers.",
             )
         ]
     found = []

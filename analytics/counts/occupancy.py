@@ -10,7 +10,7 @@ from analytics.counts.roster import Roster
 # Less of the time since opening, and somebody may have passed unseen: of ten hours, this leaves out six minutes.
 WHOLE: Final = 0.99
 
-Doubt = Literal["not live", "partly observed"]
+Doubt = Literal["not watched", "not live", "partly observed"]
 
 
 class Occupancy(NamedTuple):
@@ -25,13 +25,15 @@ def store_occupancy(
 ) -> Occupancy:
     """Entries minus exits since the local day began, never below zero.
 
-    Not known while any entrance in use is not watched live, for whoever passes there is missing from it. A
-    sensor that was never heard is not mounted yet and does not matter. Where a part of the time since opening
+    Not known where no sensor watches an entrance, and while any that does is not live, for whoever passes there is
+    missing from it. A sensor that was never heard is not mounted yet and does not matter. Where a part of the time since opening
     was not observed it is an estimate; where then no more came than left, those inside came unseen, and how many
     they are is not known.
     """
     watching = {line.sensor_id for line in roster.in_use("line") if line.entrance_id is not None}
     states = {roster.sensors[sensor_id].status(at) for sensor_id in watching} - {"never heard"}
+    if not states:
+        return Occupancy(None, "not watched")
     if states != {"live"}:
         return Occupancy(None, "not live")
     if completeness is not None and completeness < WHOLE:

@@ -111,7 +111,10 @@ class SensorNow:
 
 @dataclass(frozen=True, slots=True)
 class StoreSnapshot:
-    """``occupancy`` is entries minus exits since the local day began; ``occupancy.people`` is None where unknown."""
+    """``occupancy`` is entries minus exits since the local day began; ``occupancy.people`` is None where unknown.
+
+    ``ever_heard`` says whether any sensor was, be it revoked since; ``sensors`` are those in use.
+    """
 
     version: int
     at: datetime
@@ -122,6 +125,7 @@ class StoreSnapshot:
     zones: list[ZoneNow]
     slots: list[SlotNow]
     sensors: list[SensorNow]
+    ever_heard: bool
 
 
 def store_snapshot(store: Store, at: datetime | None = None) -> StoreSnapshot:
@@ -157,6 +161,7 @@ def read_snapshot(store: Store, at: datetime) -> StoreSnapshot:
         zones=[zone_now(roster, zone, sums, at) for zone in zones],
         slots=[slot_now(roster, slot, sums, at) for slot in slots],
         sensors=[sensor_now(sensor, at) for sensor in roster.sensors.values() if sensor.active],
+        ever_heard=any(sensor.heard for sensor in roster.sensors.values()),
     )
 
 

@@ -162,13 +162,25 @@ def test_a_store_without_sensors_knows_nothing(store: Store) -> None:
         version=0,
         at=NOW,
         is_open=True,
-        occupancy=NOT_LIVE,
+        occupancy=Occupancy(None, "not watched"),
         today=nothing(date(2026, 6, 16), MIDNIGHT),
         last_week=nothing(date(2026, 6, 9), MIDNIGHT - WEEK),
         zones=[],
         slots=[],
         sensors=[],
+        ever_heard=False,
     )
+
+
+def test_a_store_was_heard_also_by_sensors_that_are_revoked(store: Store) -> None:
+    door = make_door(store)
+    found = store_snapshot(store, NOW)
+    assert (found.ever_heard, found.occupancy.doubt) == (False, "not watched")
+    send(door, watching(OPENING, NOW), NOW)
+    assert store_snapshot(store, NOW).ever_heard
+    revoke(door)
+    found = store_snapshot(store, NOW)
+    assert (found.sensors, found.ever_heard, found.occupancy.doubt) == ([], True, "not watched")
 
 
 def test_zones_slots_and_sensors(store: Store) -> None:

@@ -45,20 +45,21 @@ class Door:
     def people_enter(self, server: Server, number: int) -> float:
         """Returns the time at which the backend had acknowledged them."""
         at = int(time.time() * 1000)
-        events: list[dict[str, Any]] = [
-            {"type": "crossing", "at": at, "line": 0, "direction": "forward"} for _ in range(number)
-        ]
-        events.append(
-            {
-                "type": "heartbeat",
-                "at": at,
-                "observed_ms": 60_000,
-                "frames": 1800,
-                "inferences": 1740,
-                "temperature_c": 41.5,
-                "dnn_us": 13_960,
-            }
-        )
+        crossing = {"type": "crossing", "at": at, "line": 0, "direction": "forward"}
+        return self.send(server, at, [crossing] * number)
+
+    def send(self, server: Server, at: int, seen: list[dict[str, Any]]) -> float:
+        """What it saw by ``at``, and a heartbeat."""
+        heartbeat = {
+            "type": "heartbeat",
+            "at": at,
+            "observed_ms": 60_000,
+            "frames": 1800,
+            "inferences": 1740,
+            "temperature_c": 41.5,
+            "dnn_us": 13_960,
+        }
+        events = [*seen, heartbeat]
         batch = {
             "sensor": self.public_id,
             "epoch": 1,
@@ -117,6 +118,31 @@ def zone_where_it_is_noon() -> str:
     return f"Etc/GMT{hours:+d}" if hours else "Etc/GMT"
 
 
+ZONES = ["Fruit and vegetables", "Refrigerators", "Haushaltswarenabteilung"]
+
+
+@pytest.fixture
+def eye(stage: Stage) -> Door:
+    """A sensor over zones and a slot with long names, all of which it has seen used."""
+    from sensorapp.fleet.models import ChannelKind, Store
+    from tests.cast import channel, make_sensor, plan
+
+    sensor, token = make_sensor(
+        Store.objects.get(slug="hamburg"), "Beer and wine", zones=ZONES, slots=["A-03"]
+    )
+    plan(channel(sensor, ChannelKind.SLOT), "Kombucha ginger and lemon 350 ml", facings=2, capacity=12)
+    at = int(time.time() * 1000)
+    door = Door(sensor.public_id, token)
+    visits = [
+        {"type": "visit", "at": at, "zone": zone, "dwell_ms": dwell_ms}
+        for zone, dwell_ms in enumerate([104_000, 59_000, 1_764_000])
+    ]
+    shelf = {"type": "shelf", "at": at, "slot": 0, "units": 1, "confidence": 0.9}
+    occupied = [{"type": "occupancy", "at": at, "zone": zone, "count": 12} for zone in range(3)]
+    door.send(stage.server, at, [*visits, shelf, *occupied])
+    return door
+
+
 @dataclass
 class Complaints:
     """What the browser complains about while it should have no reason to."""
@@ -154,13 +180,14 @@ def log_in(page: Page, stage: Stage) -> None:
 
 
 def entries(page: Page) -> str:
-    return page.locator("[data-figure=entries]").inner_text()
+    """Without the sign that says that the door has not watched for all of its first quarter of an hour."""
+    return page.locator("[data-figure=entries]").inner_text().partition("+")[0]
 
 
 def wait_for_entries(page: Page, number: int) -> float:
     """Returns the time at which the page showed them."""
     page.wait_for_function(
-        "text => document.querySelector('[data-figure=entries]').innerText === text",
+        "text => document.querySelector('[data-figure=entries]')?.innerText.split('+')[0] === text",
         arg=str(number),
         timeout=WITHIN,
         polling=20,
@@ -192,12 +219,14 @@ def test_a_page_lives(stage: Stage, context: BrowserContext) -> None:
 
     log_in(page, stage)
     wait_until_live(page)
-    assert "No sensor of this store has been heard yet" in page.inner_text("#notices")
+    assert "No sensor of this store has been heard yet" in page.inner_text("#store")
+    assert not page.locator("section.trend").is_visible()
 
     # Live: the number rises within a second of the commit, without a reload.
     page.evaluate("window.notReloaded = true")
     door.people_enter(server, 3)
     wait_for_entries(page, 3)
+    assert page.locator("section.trend").is_visible()
     waits = []
     for total in range(4, 9):
         committed = door.people_enter(server, 1)
@@ -295,3 +324,29 @@ def test_who_is_signed_out_elsewhere_is_led_to_the_login(stage: Stage, context: 
     other.wait_for_url("**/accounts/login/")
     stage.door.people_enter(stage.server, 1)
     page.wait_for_url("**/accounts/login/?next=/nordlicht/hamburg/", timeout=WITHIN)
+
+
+RIGHT_EDGES = """() => {
+  const table = document.querySelector(".zones table"), card = table.closest(".card");
+  const edge = card.getBoundingClientRect().right - parseFloat(getComputedStyle(card).paddingRight);
+  return [document.documentElement.scrollWidth - innerWidth, table.getBoundingClientRect().right - edge];
+}"""
+WIDTHS = """() => [".shelves .slots", ".shelves .slot"].map(
+  (name) => document.querySelector(name).getBoundingClientRect().width)"""
+
+
+def test_names_and_numbers_keep_within_their_cards(stage: Stage, eye: Door, context: BrowserContext) -> None:
+    page = context.new_page()
+    log_in(page, stage)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in (320, 360, 390):
+            page.set_viewport_size({"width": width, "height": 800})
+            beyond_page, beyond_card = page.evaluate(RIGHT_EDGES)
+            assert beyond_page <= 0, f"{width} px: the page scrolls sideways"
+            assert beyond_card < 1.5, f"{width} px: the table leaves its card"
+    page.set_viewport_size({"width": 1280, "height": 800})
+    row, slot = page.evaluate(WIDTHS)
+    assert slot == row
+    cut = "e => e.scrollWidth > e.clientWidth"
+    assert not any(one.evaluate(cut) for one in page.locator(".product, .place").all())

@@ -14,10 +14,11 @@ from django.utils import timezone
 
 from analytics.counts.occupancy import Occupancy
 from analytics.counts.snapshot import SensorNow, SlotNow, StoreSnapshot, Traffic, ZoneNow
-from dashboard.store_page import Comparison, Notice, notices, opening_words, store_page
+from dashboard.store_page import Comparison, Notice, not_observed_words, notices, opening_words, store_page
 from dashboard.traffic_chart import QUARTER_S, Span, TrafficChart, traffic_chart
 from sensorapp.fleet.health import Status
 from sensorapp.fleet.models import OpeningHours, Store
+from tests.cast import open_daily
 from tests.dashboard.site import figures, words
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -70,6 +71,7 @@ def snapshot_of(today: Traffic, last_week: Traffic, at: datetime = NOON, **field
         "zones": [],
         "slots": [],
         "sensors": [],
+        "ever_heard": True,
     }
     return StoreSnapshot(**parts | fields)
 
@@ -116,15 +118,14 @@ def test_a_comparison_with_a_day_of_gaps_says_so(completeness: float | None, war
         (fleet(live=3), []),
         (
             [],
-            [Notice("info", "This store has no sensors yet. Its figures begin with the first one.")],
+            [Notice("info", "This store has no sensors any more. Its figures go on with the next one.")],
         ),
         (
             fleet(never_heard=2),
             [
                 Notice(
                     "info",
-                    "No sensor of this store has been heard yet. "
-                    "Figures appear as soon as the first one delivers.",
+                    "No sensor in use has been heard yet. Figures go on as soon as the first one delivers.",
                 )
             ],
         ),
@@ -278,7 +279,7 @@ def test_a_store_that_was_never_observed_shows_no_number_at_all(store: Store) ->
 
 
 WHY = (
-    "Entries less exits, but the entrances were watched for 83 % of the time since opening, "
+    "Entries less exits, but the entrances were watched for 83 % of the day so far, "
     "and whoever passed in the rest of it is missing."
 )
 NONE_LEFT = "No more people were seen to come than to leave, so how many are inside is not known."
@@ -291,6 +292,7 @@ NONE_LEFT = "No more people were seen to come than to leave, so how many are ins
         (Occupancy(3, "partly observed"), "≈ about 3", f"Estimate {WHY}"),
         (Occupancy(None, "partly observed"), "\N{EN DASH} not known", f"Not known {WHY} {NONE_LEFT}"),
         (Occupancy(None, "not live"), "\N{EN DASH} not known", "an entrance is not live"),
+        (Occupancy(None, "not watched"), "\N{EN DASH} not known", "no entrance is watched"),
     ],
 )
 def test_how_many_are_inside_comes_with_its_doubt(
@@ -303,6 +305,107 @@ def test_how_many_are_inside_comes_with_its_doubt(
     assert f"Inside now {figure} {note} Exits today" in words(html)
     card = render_to_string("dashboard/_card.html", {"page": store_page(store, snapshot)})
     assert f"Inside now {figure} Observed 83 %" in words(card)
+
+
+MORNING = [OpeningHours(weekday=2, opens=time(9), closes=time(20))]
+
+
+@pytest.mark.parametrize(
+    ("hours", "clock", "doubt", "said"),
+    [
+        (MORNING, time(8), None, "before opening"),
+        (MORNING, time(8), "not live", "before opening"),
+        (MORNING, time(8), "not watched", "no entrance is watched"),
+        (MORNING, time(9), None, "just begun"),
+        (MORNING, time(21), None, "after closing"),
+        ([OpeningHours(weekday=5, opens=time(9), closes=time(13))], time(12), None, "closed today"),
+        ([], time(9, 40), None, "just begun"),
+        ([], time(9, 40), "not watched", "no entrance is watched"),
+    ],
+)
+def test_why_nothing_was_to_be_observed_is_said_in_true_words(
+    hours: list[OpeningHours], clock: time, doubt: Any, said: str
+) -> None:
+    local = datetime.combine(WEDNESDAY, clock, BERLIN)
+    nothing = day(WEDNESDAY, BERLIN, {}, completeness=None)
+    is_open = not hours or any(one.weekday == 2 and one.opens <= clock < one.closes for one in hours)
+    snapshot = snapshot_of(nothing, nothing, occupancy=Occupancy(None, doubt), is_open=is_open)
+    assert not_observed_words(snapshot, hours, local) == said
+    observed = replace(snapshot, today=replace(nothing, completeness=0.0))
+    assert not_observed_words(observed, hours, local) == ""
+
+
+def test_without_opening_hours_the_whole_day_is_said_to_count(store: Store) -> None:
+    days = day(WEDNESDAY, BERLIN, {"10:00": 9}), day(LAST_WEEK, BERLIN, {"10:00": 9})
+    whole_day = "The share of today’s time, as no opening hours are known, in which the sensors"
+    assert whole_day in words(rendered(store, snapshot_of(*days)))
+    open_daily(store, time(9), time(20))
+    opening_time = "The share of today’s opening time in which the sensors"
+    assert opening_time in words(rendered(store, snapshot_of(*days)))
+
+
+@pytest.mark.parametrize(
+    ("completeness", "status", "entries", "exits"),
+    [
+        (1.0, "live", "9", "4"),
+        (0.96, "live", "9", "4"),
+        (0.91, "live", "9 + at least", "4 + at least"),
+        (0.03, "live", "9 + at least", "4 + at least"),
+        (1.0, "catching up", "9 + at least", "4 + at least"),
+        (None, "live", "9", "4"),
+    ],
+)
+def test_a_count_of_a_day_with_gaps_is_a_lower_bound_on_page_and_card(
+    store: Store, completeness: float | None, status: Status, entries: str, exits: str
+) -> None:
+    today = day(WEDNESDAY, BERLIN, {"10:00": 9}, completeness=completeness, exits_so_far=4)
+    snapshot = snapshot_of(today, day(LAST_WEEK, BERLIN, {}), sensors=[sensor(status)])
+    html = rendered(store, snapshot)
+    assert (figures(html)["entries"], figures(html)["exits"]) == (entries, exits)
+    assert ('data-summary="At least 9 entries, ' in html) == ("+" in entries)
+    card = words(render_to_string("dashboard/_card.html", {"page": store_page(store, snapshot)}))
+    assert f" {entries} entries today " in card
+
+
+@pytest.mark.parametrize(
+    ("sensors", "said", "left_out"),
+    [
+        (
+            [],
+            [
+                "This store has no sensors yet",
+                'enrol_sensor nordlicht/hamburg "Main door"',
+                "publish_scene SENSOR fixtures/scenes/table.json",
+                'assign_line SENSOR 0 "Main entrance"',
+            ],
+            ["heard yet", "never heard"],
+        ),
+        (
+            [sensor("never heard")],
+            [
+                "No sensor of this store has been heard yet",
+                "publish_scene s-1 fixtures/scenes/table.json",
+                'assign_line s-1 0 "Main entrance"',
+                "Sensor 1 never heard",
+            ],
+            ["no sensors yet", "enrol_sensor"],
+        ),
+    ],
+)
+def test_a_store_that_was_never_heard_says_so_once_and_what_to_do(
+    store: Store, sensors: list[SensorNow], said: list[str], left_out: list[str]
+) -> None:
+    nothing = day(WEDNESDAY, BERLIN, {}, completeness=None)
+    snapshot = snapshot_of(
+        nothing, nothing, sensors=sensors, occupancy=Occupancy(None, "not watched"), ever_heard=False
+    )
+    html = rendered(store, snapshot)
+    for text in said:
+        assert words(html).count(text) == 1
+    for text in [*left_out, "Entries", "Shelves", "Zones", "before opening", "is not live"]:
+        assert text not in words(html)
+    card = words(render_to_string("dashboard/_card.html", {"page": store_page(store, snapshot)}))
+    assert "entries today No sensor has been heard yet Sensors " in card
 
 
 def test_while_sensors_catch_up_the_count_is_a_lower_bound(store: Store) -> None:
