@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from errno import EDQUOT, ENOSPC
 
 from sensor_sim.errors import SensorError
 
@@ -22,7 +23,8 @@ def print_line(line: bytes | str) -> None:
         raise
     except OSError as error:
         forget_output()
-        raise SensorError(f"the output could not be written: {error.strerror}; free some space") from None
+        remedy = "free some space" if error.errno in (ENOSPC, EDQUOT) else "check where it goes"
+        raise SensorError(f"the output could not be written: {error.strerror}; {remedy}") from None
 
 
 def say(line: str | bytes) -> None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 import os
 import select
+import signal
 import time
+from collections.abc import Callable
+from types import FrameType
 
 # A signal that comes just before the wait is heard only after it: so it is waited in slices of so many seconds.
 SLICE_S = 0.25
+# Some send a signal to a program and then to its group: two of them within this time (seconds) are one.
+ONCE_S = 0.5
 
 
 class Stop:
@@ -39,3 +44,17 @@ class Stop:
         while not self._set and (left := end - time.monotonic()) > 0:
             waiting.poll(math.ceil(min(left, SLICE_S) * 1000))
         return self._set
+
+
+def on_signals(stop: Callable[[], object]) -> None:
+    """Call ``stop`` when SIGINT or SIGTERM comes; the same once more ends the program at once."""
+    first: dict[int, float] = {}
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        if time.monotonic() - first.setdefault(number, time.monotonic()) >= ONCE_S:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, tell)

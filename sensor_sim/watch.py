@@ -7,14 +7,12 @@ OpenCV and ONNX Runtime are imported when they are needed, so that the other com
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
 from sensor_sim.device.commands import Subparsers, add_uplink_arguments, deliver
@@ -28,7 +26,7 @@ from sensor_sim.perception import Perception
 from sensor_sim.picamera import Camera, PiCamera, open_camera
 from sensor_sim.scene import check_labels, load_scene
 from sensor_sim.sources import add_source_arguments, open_source, open_world, settle_options
-from sensor_sim.stop import Stop
+from sensor_sim.stop import Stop, on_signals
 from sensor_sim.streams import Progress, first
 from sensor_sim.truth import writer
 from sensorapp import wire
@@ -160,14 +158,7 @@ def _open_camera(network: Path, card: Card) -> Camera:
 
 
 def _stop_on_signals() -> Stop:
-    """An event that SIGINT and SIGTERM set, so that the last events are still given out; the same once more ends
-    the program at once."""
+    """An event that SIGINT and SIGTERM set, so that the last events are still given out."""
     stop = Stop()
-
-    def tell(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, tell)
+    on_signals(stop.set)
     return stop

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import threading
 import time
@@ -12,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
 from sensor_sim.device.outbox import Outbox, OutboxError
@@ -20,7 +18,7 @@ from sensor_sim.device.stream import StreamUplink
 from sensor_sim.device.uplink import Delivery, Link, RefusedError, Token, Uplink, read_token
 from sensor_sim.errors import SensorError
 from sensor_sim.output import say
-from sensor_sim.stop import Stop
+from sensor_sim.stop import Stop, on_signals
 from sensorapp import wire
 
 PATIENCE_AFTER_STOP_S = 5.0
@@ -134,17 +132,21 @@ def add_parser(subparsers: Subparsers) -> None:
 def send(arguments: argparse.Namespace) -> int:
     """Exit status 0 when all is settled, 1 when the server or disk refuses any of it, 130 when interrupted."""
     try:
-        if not arguments.outbox.is_dir():
-            raise RefusedError(f"outbox {arguments.outbox}: there is none; check the path of the folder")
+        _check_folder(arguments.outbox)
         with open_delivery(arguments) as delivery:
-
-            def stop(number: int, frame: FrameType | None) -> None:
-                delivery.stop()
-
-            signal.signal(signal.SIGTERM, stop)
-            signal.signal(signal.SIGINT, stop)
+            on_signals(delivery.stop)
             totals = delivery.drain()
             return conclude(delivery) or (130 if totals.pending else 0)
     except (SensorError, RefusedError, OutboxError) as error:
         print(f"sensor_sim: {error}", file=sys.stderr)
         return 1
+
+
+def _check_folder(outbox: Path) -> None:
+    """Sending what is in an outbox makes none."""
+    try:
+        reason = None if outbox.is_dir() else "there is none"
+    except OSError as error:
+        reason = error.strerror
+    if reason:
+        raise RefusedError(f"outbox {outbox}: {reason}; check the path of the folder")

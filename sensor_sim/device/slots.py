@@ -206,7 +206,13 @@ def active_package(folder: Path) -> Path:
 def intact_package(folder: Path, number: int, slot: Slot) -> Path:
     """The package that the slot ``number`` holds; raises :class:`SensorError` if the disk does not have it any more."""
     path = package_path(folder, slot.hash)
-    if not path.is_file() or hash_of(path) != slot.hash:
+    try:
+        intact = path.is_file() and hash_of(path) == slot.hash
+    except OSError as error:
+        raise SensorError(
+            f"{path}: cannot be read: {error.strerror}; check the disk and its rights"
+        ) from None
+    if not intact:
         raise SensorError(
             f"{path}: the package of slot {number} was lost or changed on the disk; deploy it again, or activate"
             " another slot"

@@ -43,6 +43,15 @@ LAST_REQUEST_S = 2.0
 BATCH_EVENTS = 1_000
 REFUSED_RETRY_S = 60.0
 
+# OpenSSL's numbers (X509_V_ERR_…) of what an authority's file does not help against.
+CERTIFICATE_REMEDIES = {
+    9: "check this machine's clock",
+    10: "check this machine's clock, or let the server have a new one",
+    62: "use the name that the certificate is for",
+    64: "use the address that the certificate is for",
+}
+# What OpenSSL makes of an answer in plain HTTP.
+NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"}
 REMEDIES = {
     401: "check the token",
     403: "the token may not send for this sensor; check the token",
@@ -138,11 +147,16 @@ def read_whole(response: httpx.Response) -> httpx.Response:
             raise UnavailableError(f"the server's answer has more than {wire.MAX_BODY_BYTES} bytes")
         if time.monotonic() > deadline:
             raise UnavailableError(f"the server's answer does not end within {LONGEST_ANSWER_S:.0f} s")
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise UnavailableError(
-            "the server's answer is compressed, which was not asked for; check what lies between"
-        )
-    return httpx.Response(response.status_code, headers=response.headers, content=bytes(content))
+    headers = response.headers.copy()
+    if headers.pop("Content-Encoding", "").strip().lower() not in ("", "identity"):
+        if response.status_code == 200:
+            raise UnavailableError(
+                "the server's answer is compressed, which was not asked for; check what lies between"
+            )
+        content.clear()  # of a refusal the status says enough
+    return httpx.Response(
+        response.status_code, headers=headers, content=bytes(content), extensions=response.extensions
+    )
 
 
 def describe(response: httpx.Response, media_type: str) -> str:
@@ -173,15 +187,15 @@ def explain(error: BaseException, address: str) -> str:
     """Why there is no answer from ``address``; OpenSSL's words, which tell no remedy, get one."""
     match _causes(error):
         case [*_, ssl.SSLCertVerificationError() as cause]:
-            reason = cause.verify_message.rstrip(".")
-            return (
-                f"the server's certificate is not trusted: {reason}; if it is your own, set SSL_CERT_FILE to the"
-                " file of the authority that signed it"
+            remedy = CERTIFICATE_REMEDIES.get(
+                cause.verify_code,
+                "if it is your own, set SSL_CERT_FILE to the file of the authority that signed it",
             )
-        case [*_, ssl.SSLError() as cause]:
+            return f"the server's certificate is not trusted: {cause.verify_message.rstrip('.')}; {remedy}"
+        case [*_, ssl.SSLError(reason=str(reason))] if reason in NO_TLS:
             plain = address.partition("://")[0].removesuffix("s")
             return (
-                f"TLS cannot be spoken there ({cause.reason or cause}); if the server has none, begin its address"
+                f"TLS cannot be spoken there ({reason}); if the server has none, begin its address"
                 f" with {plain}://"
             )
     return str(error) or type(error).__name__
@@ -345,7 +359,9 @@ class Delivery:
         ack = self.uplink.post(batch)
         if ack.status == "later":
             raise UnavailableError("the server takes no more from this sensor for now")
-        if self.outbox.holds(batch):  # else it was settled before, and only asks how far the server is
+        if ack.status in ("gap", "stale_epoch"):
+            log.warning("%s: the server has epoch %d up to %d", ack.status, ack.epoch, ack.acked_seq)
+        elif self.outbox.holds(batch):  # else it was settled before, and only asks how far the server is
             self._count(batch, ack)
         return self.outbox.settle(batch, ack)
 
@@ -355,11 +371,9 @@ class Delivery:
             self._totals.stored += events
         elif ack.status == "duplicate":
             self._totals.duplicate += events
-        elif ack.status == "invalid":
+        else:
             self._totals.invalid += events
             log.error("events refused as invalid: %s: %s", ack.path, ack.reason)
-        else:
-            log.warning("%s: the server has epoch %d up to %d", ack.status, ack.epoch, ack.acked_seq)
 
     def _run(self) -> None:
         wait, told = self.interval, ""

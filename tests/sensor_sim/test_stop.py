@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
 import time
+
+import pytest
 
 from sensor_sim.stop import Stop
 
@@ -27,6 +30,27 @@ for _ in range(1000):
 
 def test_a_signal_that_interrupts_the_wait_ends_it() -> None:
     subprocess.run([sys.executable, "-c", STORM], check=True, timeout=60)
+
+
+TWICE = """
+import os, signal, sys, time
+from sensor_sim.stop import Stop, on_signals
+
+stop = Stop()
+on_signals(stop.set)
+for wait in map(float, sys.argv[1:]):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(wait)
+print(stop.is_set())
+"""
+
+
+@pytest.mark.parametrize(
+    ("waits", "status", "said"), [(["0", "0", "0"], 0, "True\n"), (["0.7", "0"], -signal.SIGTERM, "")]
+)
+def test_told_again_after_a_while_the_program_ends(waits: list[str], status: int, said: str) -> None:
+    ran = subprocess.run([sys.executable, "-c", TWICE, *waits], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (status, said, "")
 
 
 def test_it_waits_until_it_is_set_or_for_so_long() -> None:

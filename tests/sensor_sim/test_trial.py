@@ -19,7 +19,7 @@ from onnx import helper
 from sensor_sim import trial
 from sensor_sim.errors import SensorError
 from sensor_sim.network import Network
-from sensor_sim.trial import MEMORY, tried
+from sensor_sim.trial import MEMORY, told, tried
 from tests.sensor_sim import networks
 
 n = helper.make_node
@@ -141,3 +141,10 @@ def test_the_command_ends_although_an_operator_does_not(tmp_path: Path) -> None:
     )
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == f"sensor_sim: {TOO_LONG.format('0.5')}{REMEDY}\n"
+
+
+def test_a_name_of_any_length_in_a_message_is_looked_through_at_once() -> None:
+    """Looked through in full, it would take hours."""
+    assert str(told(ValueError("/" * 2_000_000), "it does not load")) == (
+        "model.onnx: it does not load: …; export it again"
+    )

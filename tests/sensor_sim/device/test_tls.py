@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import ipaddress
 import ssl
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -24,6 +25,7 @@ from sensorapp import wire
 from tests.sensor_sim.device.device_server import Ledger, Server, running
 
 Send = Callable[[int], None]
+DAY = timedelta(days=1)
 
 TOKEN = Token("s-0123456789ab.c2VjcmV0", "s-0123456789ab")
 BATCH = wire.Batch(
@@ -42,23 +44,21 @@ def server() -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def unknown_authority(server: Server, tmp_path: Path) -> Path:
-    """Makes the server speak TLS; the file of who signed its certificate."""
+def speak_tls(server: Server, folder: Path, begins: timedelta = -DAY, address: str = "127.0.0.1") -> Path:
+    """Makes the server speak TLS with a certificate that is valid for two days; the file of who signed it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "shop")])
-    now = datetime.datetime.now(datetime.UTC)
-    day = datetime.timedelta(days=1)
+    begin = datetime.now(UTC) + begins
     certificate = (
         x509.CertificateBuilder(
-            name, name, key.public_key(), x509.random_serial_number(), now - day, now + day
+            name, name, key.public_key(), x509.random_serial_number(), begin, begin + 2 * DAY
         )
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False
         )
         .sign(key, hashes.SHA256())
     )
-    file = tmp_path / "shop.pem"
+    file = folder / "shop.pem"
     file.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -106,10 +106,10 @@ def test_that_the_server_speaks_plain_http_is_said(
 
 
 @WAYS
-@pytest.mark.usefixtures("unknown_authority")
 def test_that_the_certificate_is_not_trusted_is_said(
-    server: Server, send: Send, where: str, plain: str
+    server: Server, tmp_path: Path, send: Send, where: str, plain: str
 ) -> None:
+    speak_tls(server, tmp_path)
     with pytest.raises(UnavailableError) as caught:
         send(server.server_port)
     assert str(caught.value) == (
@@ -118,10 +118,38 @@ def test_that_the_certificate_is_not_trusted_is_said(
     )
 
 
-def test_the_remedy_for_an_unknown_authority_helps(
-    server: Server, unknown_authority: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("certificate", "complaint"),
+    [
+        ({"begins": DAY}, "certificate is not yet valid; check this machine's clock"),
+        (
+            {"begins": -3 * DAY},
+            "certificate has expired; check this machine's clock, or let the server have a new one",
+        ),
+        (
+            {"address": "127.0.0.2"},
+            "IP address mismatch, certificate is not valid for '127.0.0.1'; use the address that the certificate"
+            " is for",
+        ),
+    ],
+)
+def test_what_the_authority_s_file_does_not_help_against(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: dict[str, Any],
+    complaint: str,
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(unknown_authority))
+    monkeypatch.setenv("SSL_CERT_FILE", str(speak_tls(server, tmp_path, **certificate)))
+    with pytest.raises(UnavailableError) as caught:
+        by_request(server.server_port)
+    assert str(caught.value).endswith(f": the server's certificate is not trusted: {complaint}")
+
+
+def test_the_remedy_for_an_unknown_authority_helps(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(speak_tls(server, tmp_path)))
     by_request(server.server_port)
     by_fleet(server.server_port)
 

@@ -367,6 +367,21 @@ def test_an_answer_that_is_no_answer_is_given_up(
     assert link.post(batch).status == "stored"
 
 
+def test_of_a_compressed_refusal_the_status_counts(server: Server, outbox: Outbox) -> None:
+    def refuse(handler: BaseHTTPRequestHandler, commit: Callable[[], None]) -> bool:
+        assert isinstance(handler, Handler)
+        handler.reply(401, gzip.compress(b"<html>"), "text/html", Content_Encoding="gzip")
+        return True
+
+    server.faults = [refuse]
+    append(outbox, 0, 1)
+    batch = outbox.pending()
+    assert batch is not None
+    with pytest.raises(RefusedError) as caught:
+        Uplink(server.url, TOKEN).post(batch)
+    assert str(caught.value) == "the server answered 401: Unauthorized; check the token"
+
+
 def test_numbers_that_cannot_be_are_no_answer(server: Server, outbox: Outbox, delivery: Delivery) -> None:
     def beyond(handler: BaseHTTPRequestHandler, commit: Callable[[], None]) -> bool:
         assert isinstance(handler, Handler)
@@ -394,6 +409,10 @@ def test_what_was_settled_in_an_earlier_run_is_not_counted_again(
     caplog.clear()
     assert drain(wire.Crossing(START + 1, 0, "forward")) == Totals(stored=1)
     assert [record for record in caplog.records if record.name == uplink.__name__] == []
+    server.ledger = Ledger()  # which has lost everything
+    assert drain(wire.Crossing(START + 2, 0, "forward")) == Totals(stored=1)
+    [told] = [record.getMessage() for record in caplog.records if record.name == uplink.__name__]
+    assert told.startswith("gap: the server has epoch ")
 
 
 def test_a_server_that_has_enough_of_this_sensor_is_tried_again(
