@@ -132,7 +132,7 @@ def store_page(store: Store, snapshot: StoreSnapshot) -> StorePage:
         chart=traffic_chart(
             snapshot,
             store.zone,
-            [(span.opens, span.closes) for span in hours if span.weekday == local.weekday()],
+            [(span.opens, span.closes) for span in spans_of(hours, local)],
         ),
         plan=plan_drawing(store, snapshot),
         notices=notices(snapshot.sensors) if snapshot.ever_heard else [],
@@ -163,10 +163,15 @@ def shelf_slots(snapshot: StoreSnapshot) -> list[ShelfSlot]:
     return sorted(slots, key=lambda one: (SLOT_STATES.index(one.slot.status), one.shelf, one.slot.name))
 
 
+def spans_of(hours: Sequence[OpeningHours], local: datetime) -> list[OpeningHours]:
+    """Those of the day."""
+    return [span for span in hours if span.weekday == local.weekday()]
+
+
 def opening_words(hours: Sequence[OpeningHours], local: datetime, is_open: bool) -> str:
     if not hours:
         return ""
-    spans = [span for span in hours if span.weekday == local.weekday()]
+    spans = spans_of(hours, local)
     if is_open:
         closes = [span.closes for span in spans if span.opens <= local.time() < span.closes]
         return f"Open until {closes[0]:%H:%M}" if closes else "Open"
@@ -182,7 +187,7 @@ def not_observed_words(snapshot: StoreSnapshot, hours: Sequence[OpeningHours], l
         return ""
     if snapshot.occupancy.doubt == "not watched":
         return "no entrance is watched"
-    spans = [span for span in hours if span.weekday == local.weekday()]
+    spans = spans_of(hours, local)
     if hours and not spans:
         return "closed today"
     if snapshot.is_open:

@@ -82,7 +82,8 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit status 0 when the source ends or SIGINT or SIGTERM comes, 1 for a fault or a refusal."""
-    stop = _stop_on_signals()
+    stop = Stop()
+    on_signals(stop.set)  # so that the last events are still given out
     try:
         watching = start(arguments, stop)
         if arguments.uplink or arguments.token_file or arguments.outbox:
@@ -155,10 +156,3 @@ def _open_camera(network: Path, card: Card) -> Camera:
     """What picamera2 prints meanwhile goes to stderr, as stdout is for events."""
     with redirect_stdout(sys.stderr):
         return open_camera(network, card)
-
-
-def _stop_on_signals() -> Stop:
-    """An event that SIGINT and SIGTERM set, so that the last events are still given out."""
-    stop = Stop()
-    on_signals(stop.set)
-    return stop

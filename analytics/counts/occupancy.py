@@ -26,9 +26,9 @@ def store_occupancy(
     """Entries minus exits since the local day began, never below zero.
 
     Not known where no sensor watches an entrance, and while any that does is not live, for whoever passes there is
-    missing from it. A sensor that was never heard is not mounted yet and does not matter. Where a part of the time since opening
-    was not observed it is an estimate; where then no more came than left, those inside came unseen, and how many
-    they are is not known.
+    missing from it. A sensor that was never heard is not mounted yet and does not matter. Where a part of the time
+    since opening was not observed it is an estimate; where then no more came than left, those inside came unseen, and
+    how many they are is not known.
     """
     watching = {line.sensor_id for line in roster.in_use("line") if line.entrance_id is not None}
     states = {roster.sensors[sensor_id].status(at) for sensor_id in watching} - {"never heard"}

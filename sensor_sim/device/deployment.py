@@ -51,7 +51,7 @@ class Deployer:
         """
         if self._slots.journal.unfinished != request:
             if self._is_done(request):
-                self._slots.activate(request.slot)
+                self._slots.switch_to(request.slot)
                 return
             self._give_up()
             self._step("request_received", request)
@@ -76,10 +76,11 @@ class Deployer:
         self._save(journal)
 
     def _is_done(self, request: Request) -> bool:
-        journal, path = self._slots.journal, self._slots.package(request.hash)
+        journal = self._slots.journal
         slot = journal.slots[request.slot]
         filled = journal.request == request and slot is not None and slot.hash == request.hash
-        return filled and journal.steps[-1].state == "done" and path.exists() and is_intact(path, request)
+        installed = filled and journal.steps[-1].state == "done"
+        return installed and is_intact(self._slots.package(request.hash), request)
 
     def _carry_on(self, request: Request) -> None:
         if self._state == "request_received":
@@ -93,7 +94,7 @@ class Deployer:
     def _install(self, request: Request) -> None:
         slots = self._slots
         path = slots.staged if slots.staged.exists() else slots.package(request.hash)
-        if not path.exists() or not is_intact(path, request):
+        if not is_intact(path, request):
             raise FailedError("failed", f"{path}: the package was lost or changed on the disk; deploy again")
         try:
             digest = self._check(path)

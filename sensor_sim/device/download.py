@@ -40,7 +40,7 @@ def download(request: Request, target: Path, wait: Callable[[float], object] = t
     What ``target`` already holds of it is not fetched again. Raises :class:`FailedError`.
     """
     in_one = _fetch(request, target, wait)
-    if not is_intact(target, request) and not in_one:
+    if not in_one and not is_intact(target, request):
         # Pieces need not fit together: the package may have changed in between, and after a power loss the end
         # of a file may be anything.
         target.unlink()
@@ -53,7 +53,7 @@ def download(request: Request, target: Path, wait: Callable[[float], object] = t
 
 
 def is_intact(path: Path, request: Request) -> bool:
-    return path.stat().st_size == request.size and hash_of(path) == request.hash
+    return path.is_file() and path.stat().st_size == request.size and hash_of(path) == request.hash
 
 
 def _fetch(request: Request, target: Path, wait: Callable[[float], object]) -> bool:

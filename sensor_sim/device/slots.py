@@ -138,13 +138,18 @@ class Slots:
         self.journal = journal
 
     def activate(self, number: int) -> None:
-        """Run the model of this slot from the next start on; raises :class:`SensorError` if it holds none."""
+        """Run the model of this slot from the next start on; raises :class:`SensorError` if it holds none
+        that is intact."""
         slot = self.journal.slots[number]
         if slot is None:
             raise SensorError(
                 f"{self.folder}: slot {number} holds no model; choose another or deploy one into it"
             )
         intact_package(self.folder, number, slot)
+        self.switch_to(number)
+
+    def switch_to(self, number: int) -> None:
+        """The same for a slot that is known to hold an intact package."""
         if number != self.journal.active:
             self.save(msgspec.structs.replace(self.journal, active=number))
 

@@ -37,6 +37,7 @@ DIRECT: dict[str, None] = {"all://localhost": None, "all://127.0.0.1": None, "al
 FIRST_BACK_OFF_S = 0.5
 LONGEST_BACK_OFF_S = 30.0
 LONGEST_RETRY_AFTER_S = 300.0
+# How long an answer that has begun may take to end.
 LONGEST_ANSWER_S = 60.0
 # How long whoever was told to stop waits for a request that is under way.
 LAST_REQUEST_S = 2.0

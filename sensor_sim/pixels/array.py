@@ -133,7 +133,7 @@ class Rendered:
     ) -> None:
         self._world = world
         self._array = PixelArray(mode, seed)
-        self._start, self._rate, self._count = start, mode.rate, round(seconds * mode.rate)
+        self._start, self._count = start, round(seconds * mode.rate)
         self._reduced = reduced
         self._bands = bands
         self._tell = tell
@@ -144,7 +144,7 @@ class Rendered:
     def __iter__(self) -> Iterator[Frame]:
         try:
             for number in range(self._count):
-                yield self._frame(self._start + number / self._rate)
+                yield self._frame(self._start + number / self._array.mode.rate)
         finally:  # whoever watches may have had enough before
             for happening in self._world.end():
                 self._tell(happening)
