@@ -11,6 +11,7 @@ picture's width and height, origin top left, y growing downwards.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -267,6 +268,7 @@ StreamMessage = Answered | Window | Refusal
 MAX_CHANNELS = 1_000  # lines, zones or slots of one scene
 SHORTEST_LINE = 0.01
 SMALLEST_AREA = 1e-6
+LEAST_BELOW = 0.05  # of the floor, metres of the camera's height for each along its line of sight: else it is too far away
 
 Point = tuple[Fraction, Fraction]
 Polygon = Annotated[list[Point], Meta(min_length=3, max_length=64)]
@@ -281,13 +283,15 @@ class Detect(Message):
 
 class Camera(Message):
     """How the camera is mounted, which looks down at people and is not turned to a side: by how many degrees it looks
-    below the horizontal, and its vertical angle of view, that of the whole pixel array.
+    below the horizontal, and its vertical angle of view, that of the whole pixel array, whose shape is 4:3.
 
-    At the sides of such a picture people are seen leaning outwards; with this they are known to stand farther in.
+    At the sides of such a picture people are seen leaning outwards; with this they are known to stand farther in. With
+    the camera's height above the floor, too, distances are known in metres, and people are counted more exactly.
     """
 
     tilt_degrees: Annotated[float, Meta(ge=5, le=85)]
     view_degrees: Annotated[float, Meta(ge=10, le=120)]
+    height_metres: Annotated[float, Meta(ge=1, le=20)] | UnsetType = UNSET
 
 
 class Line(Message):
@@ -350,6 +354,8 @@ class Scene(Message):
             )
         for i, line in enumerate(self.lines):
             _check_line(f"lines[{i}].points", line.points)
+            if self.camera and self.camera.height_metres is not UNSET:
+                _check_on_floor(f"lines[{i}].points", line.points, self.camera)
         for i, zone in enumerate(self.zones):
             _check_polygon(f"zones[{i}].polygon", zone.polygon)
         for i, slot in enumerate(self.slots):
@@ -368,6 +374,16 @@ def _check_line(field: str, points: tuple[Point, Point]) -> None:
     if max(abs(x1 - x0), abs(y1 - y0)) < SHORTEST_LINE:
         raise ValueError(
             f"{field}: they are too near each other; let them be {SHORTEST_LINE} of the picture apart"
+        )
+
+
+def _check_on_floor(field: str, points: tuple[Point, Point], camera: Camera) -> None:
+    tilt, half_view = math.radians(camera.tilt_degrees), math.radians(camera.view_degrees / 2)
+    highest = 0.5 - (math.tan(tilt) - LEAST_BELOW / math.cos(tilt)) / math.tan(half_view) / 2
+    if min(y for _, y in points) < highest:
+        raise ValueError(
+            f"{field}: above {highest:.2f} a camera that is mounted so sees no floor, or only far away; draw the line "
+            "on the floor before it, or correct camera"
         )
 
 

@@ -37,8 +37,9 @@ class Perception:
     def _start(self) -> None:
         """Know nobody and nothing yet."""
         scene = self._scene
-        self._tracker = Tracker(scene.detect.score, find_nadir(scene.camera) if scene.camera else None)
-        self._lines = [LineCounter(line) for line in scene.lines]
+        camera = scene.camera or None
+        self._tracker = Tracker(scene.detect.score, find_nadir(camera) if camera else None)
+        self._lines = [LineCounter(line, camera) for line in scene.lines]
         self._zones = [ZoneCounter(zone) for zone in scene.zones]
         self._places = Places(scene.detect.score)
         self._slots = [SlotCounter(slot) for slot in scene.slots]

@@ -1,11 +1,11 @@
 """Line crossings: who went from one side of a line to the other, once.
 
-A person counts when the foot has come clear of the line on the other side: farther than a dead band of a
-few hundredths of the person's own size, and for more than a moment. Inside the band the person may jitter or turn
-round without effect; only who lingers in its outer part counts all the same, later. Where somebody nearer hides the
-feet, the detected box ends higher or takes in the other person's, so the foot must stay clear for longer; so it must
-where the picture's edge cuts somebody off, who counts as well if they are gone before. A way round the end of the line
-is no crossing.
+A person counts when their feet are clear of the line on the other side, by half a body's depth. Where feet are trembles
+from frame to frame, so it is their mean over a third of a second that must be clear; who stands on the line, or turns
+round on it, has no effect. Without the camera's height half a body's depth is only guessed, and who keeps beyond the
+line for a while counts, too. Where somebody nearer hides the feet, the detected box ends higher or takes in the other
+person's, and where the picture's edge cuts somebody off, they are guessed: then the mean is over a longer time, unless
+the person is gone. A way round the end of the line is no crossing.
 
 Some come into sight only when they have all but crossed. Who does so on the line itself and walks on has come over
 it, unless it is somebody found again; so has who comes towards the camera and into sight beyond the line, beside
@@ -19,27 +19,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from sensor_sim.perception.floor import LineOnFloor
 from sensor_sim.perception.geometry import Point
-from sensor_sim.perception.track import Track
+from sensor_sim.perception.track import STEADY, Track
 from sensor_sim.perception.tracking import Sighting
 from sensorapp import wire
 
-# Half the width of the dead band in units of the box: about 10 cm on a standing person.
-DEAD_BAND = 0.06
-# The part of it in which somebody may linger without effect, and for how long (seconds) in the rest.
-INNER_BAND, LINGER = 0.045, 1.5
-# For a person who has only been seen in part, both are so many times as wide, up and down.
+# So many metres beyond the line somebody is clear of it: half a body's depth, so that all of the body is beyond.
+CLEAR = 0.15
+# Over so many seconds the feet are averaged where they are hidden or cut off, and those of somebody who is gone.
+HIDDEN_STEADY, GONE_STEADY = 0.6, 0.12
+# So far from the line (metres) it is known on which side somebody is who is seen for the first time; and whose mean
+# over so many seconds is so far beyond it is clear of it where metres are only guessed.
+NEARLY_CLEAR, LINGER = 0.075, 1.3
+# Of a person who has only been seen in part, lengths up and down are so many times as uncertain.
 UNSURE = 3
-# Seconds for which the foot must stay clear of the line; the longer ones where it is hidden or cut off.
-HOLD, HIDDEN_HOLD = 0.25, 0.6
-ROUNDING = 1e-3  # times of frames are rounded: 0.6 s are 9 frames of 15 a second
+# Who comes into sight so near the line (metres) comes into sight on it.
+ON_LINE = 0.1
 # Whether who came into sight came over the line is judged so much later (seconds).
 CAME_SINCE = 1.0
 # Whoever was lost so shortly before (seconds), so near (in units of the box) and on the same side is found again.
 LOST_FOR, LOST_NEAR = 3.0, 1.0
-# Who came into sight so near beyond the line (in units of the box), so shortly before or after somebody crossed it
+# Who came into sight so near beyond the line (metres), so shortly before or after somebody crossed it
 # towards the camera (seconds), and is then so near them (in units of the box), came with them.
-CAME_NEAR, CAME_AFTER, CAME_BESIDE = 0.6, (-0.6, 1.5), 0.9
+CAME_NEAR, CAME_AFTER, CAME_BESIDE = 0.7, (-0.6, 1.5), 0.9
 MOST_WAITING = 16
 
 
@@ -52,24 +55,6 @@ class _Appearance(NamedTuple):
 
 
 @dataclass
-class _Stand:
-    """On which side of a band about the line somebody stands, and since when; 0 inside it."""
-
-    side: int = 0
-    since: float = 0.0
-
-    def note(self, at: float, distance: float, band: float) -> int:
-        side = (distance > band) - (distance < -band)
-        if side != self.side:
-            self.side, self.since = side, at
-        return side
-
-    def lasts(self, at: float) -> float:
-        """For how many seconds."""
-        return at - self.since + ROUNDING
-
-
-@dataclass
 class _Way:
     """What is remembered of one track at one line. Sides: -1 left hand, 1 right hand, 0 not known yet."""
 
@@ -79,8 +64,6 @@ class _Way:
     # On the line or close beyond it, until it is judged.
     appeared: _Appearance | None
     side: int = 0  # the side on which the person last stood clear of the line
-    clear: _Stand = field(default_factory=_Stand)  # as to the dead band
-    nearly_clear: _Stand = field(default_factory=_Stand)  # as to its inner part
     crossed_at: float | None = None  # when the foot last met the line; None if that was beyond its ends
     came_at: float | None = None  # when the line was last crossed towards the camera
     # Those of a track that is not confirmed yet.
@@ -88,13 +71,15 @@ class _Way:
 
 
 class LineCounter:
-    def __init__(self, line: wire.Line) -> None:
-        self.line = line
+    def __init__(self, line: wire.Line, camera: wire.Camera | None = None) -> None:
+        self.line, self._on_floor = line, LineOnFloor(line.points, camera)
         self._ways: dict[int, _Way] = {}
         self._lost: list[_Way] = []  # those that ended lately
         (ax, ay), (bx, by) = line.points
         # The side that is lower in the picture and so nearer to the camera; 0 of a line that goes up and down.
-        self._near = (bx > ax) - (bx < ax) if abs(bx - ax) > abs(by - ay) else 0
+        across, down = abs(bx - ax), abs(by - ay)
+        self._near = (bx > ax) - (bx < ax) if across > down else 0
+        self._unsure = (UNSURE * across + down) / (across + down)
 
     def observe(self, sighting: Sighting) -> Iterator[wire.Crossing]:
         for track in sighting.ended:
@@ -122,9 +107,10 @@ class LineCounter:
         # Whoever came into sight is judged a second later, or when they are seen again after that.
         self._lost = [lost for lost in self._lost if track.at - lost.at <= LOST_FOR + 2 * CAME_SINCE]
         self._lost.append(way)
-        stood_clear = track.cut_off or way.clear.lasts(way.at) >= HOLD
-        if way.clear.side not in (0, way.side) and stood_clear:
-            yield from self._crossing(way, way.clear.side)
+        side = self._clear_side(track, track.detected_foot if track.cut_off else track.mean_foot(GONE_STEADY))
+        if side not in (0, way.side):
+            yield from self._crossing(way, side)
+            way.side = side
 
     def _go(self, track: Track) -> _Way:
         """Follow the track to where it is now."""
@@ -141,30 +127,24 @@ class LineCounter:
 
     def _appearance(self, track: Track, distance: float) -> _Appearance | None:
         """Where a new track begins, if it may be somebody who comes over the line."""
-        close = abs(distance) < DEAD_BAND or 0 < distance * self._near < CAME_NEAR
+        close = abs(distance) < ON_LINE or 0 < distance * self._near < CAME_NEAR
         return _Appearance(track.at, track.foot, distance) if close and not track.cut_off else None
 
     def _settle(self, way: _Way, track: Track, sighting: Sighting) -> int:
         """The side on which somebody has come to be, or 0: where they are seen first, they are at once."""
-        distance = self._clearance(track, way.distance)
-        nearly = way.nearly_clear.note(track.at, distance, INNER_BAND)
-        side = way.clear.note(track.at, distance, DEAD_BAND)
-        if not way.side or way.nearly_clear.lasts(track.at) >= LINGER:
-            return nearly
-        stays = way.clear.lasts(track.at)
+        if not way.side:
+            return _side(self._distance(track.detected_foot, track), NEARLY_CLEAR)
         unseen = track.cut_off or sighting.hides_foot(track)
-        return side if stays >= (HIDDEN_HOLD if unseen else HOLD) else 0
+        side = self._clear_side(track, track.mean_foot(HIDDEN_STEADY if unseen else STEADY))
+        if not side and not self._on_floor.in_metres:
+            side = self._clear_side(track, track.mean_foot(LINGER), NEARLY_CLEAR)
+        # Feet that leap there and back are back; and the moment of crossing is known once the filter's foot is over.
+        is_there = side == _side(self._distance(track.detected_foot, track), NEARLY_CLEAR)
+        return side if is_there and side == _side(way.distance, 0.0) else 0
 
-    def _clearance(self, track: Track, distance: float) -> float:
-        """How far from the line somebody is beyond doubt; 0 if that is not even known of the side.
-
-        The filter trembles less than the detections, but overshoots when somebody stops; so both must say
-        the same.
-        """
-        detected = self._distance(track.detected_foot, track)
-        if (distance > 0) != (detected > 0):
-            return 0.0
-        return min(distance, detected, key=abs)
+    def _clear_side(self, track: Track, foot: Point | None, clear: float = CLEAR) -> int:
+        """The side on which that foot is clear of the line, or 0."""
+        return _side(self._distance(foot, track), clear) if foot else 0
 
     def _crossing(self, way: _Way, came_to: int) -> Iterator[wire.Crossing]:
         """That of somebody who was seen on the other side before."""
@@ -179,13 +159,13 @@ class LineCounter:
 
     def _walked_on(self, way: _Way, track: Track, appeared: _Appearance) -> bool:
         """Whether somebody came into sight on the line and is clear of it now, and is nobody found again."""
-        on_line = abs(appeared.distance) < DEAD_BAND and 0 <= self._along(appeared.point) <= 1
-        gone = min(way.side * way.distance, way.side * (way.distance - appeared.distance)) > DEAD_BAND
+        on_line = abs(appeared.distance) < ON_LINE and 0 <= self._along(appeared.point) <= 1
+        gone = min(way.side * way.distance, way.side * (way.distance - appeared.distance)) > ON_LINE
         return on_line and gone and not any(self._is_found(way, track, appeared, lost) for lost in self._lost)
 
     def _is_found(self, way: _Way, track: Track, appeared: _Appearance, lost: _Way) -> bool:
         return (
-            (lost.clear.side or lost.side) in (0, way.side)
+            (_side(lost.distance, ON_LINE) or lost.side) in (0, way.side)
             and 0 <= appeared.at - lost.at <= LOST_FOR
             and self._apart(lost.point, appeared.point, track) < LOST_NEAR
         )
@@ -213,15 +193,9 @@ class LineCounter:
         return wire.Crossing(at=round(at * 1000), line=self.line.id, direction=direction)
 
     def _distance(self, point: Point, track: Track) -> float:
-        """Signed distance of the foot from the line in units of the box; positive on the right hand.
-
-        The unit is the extent of the box across the line, so that it does not matter that fractions of
-        the width and of the height are different lengths.
-        """
-        (ax, ay), (bx, by) = self.line.points
-        dx, dy = bx - ax, by - ay
-        across = abs(dy) * track.box.width + abs(dx) * track.box.height * (1 if track.foot_seen else UNSURE)
-        return (dx * (point[1] - ay) - dy * (point[0] - ax)) / max(across, 1e-9)
+        """Signed distance of the foot from the line in metres, positive on the right hand; nearer where it is guessed."""
+        distance = self._on_floor.distance(point, track.box)
+        return distance if track.foot_seen else distance / self._unsure
 
     def _crossing_time(self, way: _Way, at: float, point: Point, distance: float) -> float | None:
         """When the way from the last point to this one met the line; None if beyond its ends."""
@@ -235,3 +209,7 @@ class LineCounter:
         (ax, ay), (bx, by) = self.line.points
         dx, dy = bx - ax, by - ay
         return ((point[0] - ax) * dx + (point[1] - ay) * dy) / (dx * dx + dy * dy)
+
+
+def _side(distance: float, clear: float) -> int:
+    return (distance > clear) - (distance < -clear)

@@ -7,6 +7,8 @@ nothing. All lengths are in units of the track's own box, so that near and far, 
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,6 +49,14 @@ class Motion:
 
 PEOPLE = Motion()
 
+# Over so many seconds the places where a person is detected are averaged: most of a step's swing is gone from it.
+STEADY = 1 / 3
+# Places are remembered for so many seconds, and none from before so long a pause, after which nothing is observed.
+REMEMBERED, LONGEST_PAUSE = 1.5, 2.0
+# Where a side of the picture cuts a person off, the feet are still seen if the box has so much of its whole width.
+FEET_IN = 0.7
+ROUNDING = 1e-3  # times of frames are rounded: a third of a second are 5 frames of 15 a second
+
 
 class Innovation(NamedTuple):
     """How a detection differs from what was predicted.
@@ -76,8 +86,8 @@ class Track:
     """
 
     __slots__ = (
-        "_leap", "_nadir", "_pp", "_pv", "_ss", "_velocity", "_vv", "at", "box", "clear_sightings", "confirmed", "cut_off",
-        "detected_foot", "evidence", "foot", "foot_seen", "last_seen", "number",
+        "_feet", "_leap", "_means", "_nadir", "_pp", "_pv", "_ss", "_velocity", "_vv", "_whole_width", "at", "box", "clear_sightings", "confirmed",
+        "cut_off", "detected_foot", "evidence", "foot", "foot_seen", "last_seen", "number",
     )  # fmt: skip
 
     def __init__(self, number: int, at: float, box: Box, nadir: Point | None = None) -> None:
@@ -91,6 +101,9 @@ class Track:
         self.foot = self.detected_foot = foot(box, nadir)
         self.foot_seen = not cut_at_side(box)
         self.cut_off = cut(box)
+        self._whole_width = box.width
+        self._feet = deque([(at, self.detected_foot)])
+        self._means: dict[float, Point | None] = {}
         self._velocity = (0.0, 0.0)
         self._pp = self._ss = PEOPLE.edge**2
         self._pv = 0.0
@@ -194,12 +207,46 @@ class Track:
     def _step(self, seen: Box) -> None:
         """Where the person stands now.
 
-        Of a person whom a side of the picture cuts off, a part is seen, and the lower side of a part is
+        Of a person whom a side of the picture cuts off, a part is seen, and once that is narrow, its lower side is
         not where the feet are: the foot keeps the height at which it was seen last.
         """
         height = self.foot[1]
         self.foot, self.detected_foot = foot(self.box, self._nadir), foot(seen, self._nadir)
         if not cut_at_side(seen):
             self.foot_seen = True
-        elif self.foot_seen:
+            self._whole_width = seen.width
+        elif self.foot_seen and seen.width < FEET_IN * self._whole_width:
             self.foot, self.detected_foot = (self.foot[0], height), (self.detected_foot[0], height)
+        if self.at - self._feet[-1][0] > LONGEST_PAUSE:
+            self._feet.clear()
+        self._feet.append((self.at, self.detected_foot))
+        while len(self._feet) > 1 and self.at - self._feet[1][0] >= REMEMBERED:
+            self._feet.popleft()
+        self._means.clear()
+
+    def mean_foot(self, seconds: float = STEADY) -> Point | None:
+        """Where the person stood on average in the ``seconds`` (at most ``REMEMBERED``) before they were seen last, on
+        straight ways from place to place; None if they have not been followed for so long.
+
+        It trembles less than single detections.
+        """
+        if seconds not in self._means:
+            self._means[seconds] = _mean(self._feet, seconds)
+        return self._means[seconds]
+
+
+def _mean(feet: Sequence[tuple[float, Point]], seconds: float) -> Point | None:
+    """Over the last ``seconds`` of a way (seconds and places, the newest last)."""
+    (newest, (last_x, last_y)), x, y = feet[-1], 0.0, 0.0
+    begin, until = newest - seconds + ROUNDING, newest
+    for at, (this_x, this_y) in reversed(feet):
+        passed = until - max(at, begin)
+        if passed > 0:
+            # Half way between both ends of what lies within.
+            nearer = passed / (until - at) / 2
+            x += passed * (last_x + nearer * (this_x - last_x))
+            y += passed * (last_y + nearer * (this_y - last_y))
+        until, last_x, last_y = at, this_x, this_y
+        if at <= begin:
+            return x / (newest - begin), y / (newest - begin)
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from sensorapp import wire
 SETTLE = 1.0
 # Somebody takes so long to be told at most, so that nobody is told only after it: seconds.
 FIRST_LOOK = 2.0
+# Who is in the zone stays in it until they are so far out of it, in heights of the person: feet tremble on its edge.
+OUT = 0.01
 
 
 @dataclass
@@ -32,6 +35,8 @@ class _Stay:
 class ZoneCounter:
     def __init__(self, zone: wire.Zone) -> None:
         self.zone = zone
+        xs, ys = zip(*zone.polygon, strict=True)
+        self._middle = sum(xs) / len(xs), sum(ys) / len(ys)
         self._stays: dict[int, _Stay] = {}
         self._first: float | None = None  # when the first frame came
         self._reported: int | None = None
@@ -56,7 +61,7 @@ class ZoneCounter:
 
     def _note(self, at: float, track: Track) -> Iterable[wire.Visit]:
         stay = self._stays.get(track.number)
-        if inside(clamped(track.detected_foot), self.zone.polygon):
+        if self._holds(track, OUT if stay else 0.0):
             if not stay:
                 stay = self._stays[track.number] = _Stay(at, at)
             stay.left = at
@@ -64,6 +69,13 @@ class ZoneCounter:
             stay.confirmed = track.confirmed
             if at - stay.left >= SETTLE:
                 yield from self._close(track.number)
+
+    def _holds(self, track: Track, margin: float) -> bool:
+        """Whether somebody stands in the zone, or outside it by no more than ``margin``, in heights of the person."""
+        x, y = clamped(track.mean_foot() or track.detected_foot)
+        to_x, to_y = self._middle[0] - x, self._middle[1] - y
+        nearer = min(margin * track.box.height / max(math.hypot(to_x, to_y), 1e-9), 1.0)
+        return any(inside((x + step * to_x, y + step * to_y), self.zone.polygon) for step in (0.0, nearer))
 
     def _close(self, number: int) -> Iterable[wire.Visit]:
         stay = self._stays.pop(number, None)

@@ -24,7 +24,7 @@ SCENE = wire.Scene(
         wire.Slot(1, "A-01", "bottle", SQUARE),
         wire.Slot(2, "A-02", "can", SQUARE, facings=4, deep=3),
     ],
-    camera=wire.Camera(tilt_degrees=55, view_degrees=52),
+    camera=wire.Camera(tilt_degrees=55, view_degrees=52, height_metres=3.2),
 )
 
 

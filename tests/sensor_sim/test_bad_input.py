@@ -112,6 +112,18 @@ SCENES: dict[str, tuple[dict[str, Any], str]] = {
         {"camera": {"tilt_degrees": 50}},
         "camera: Object missing required field `view_degrees`",
     ),
+    "a camera on the floor": (
+        {"camera": {"tilt_degrees": 50, "view_degrees": 50, "height_metres": 0.1}},
+        "camera.height_metres: Expected `float` >= 1.0",
+    ),
+    "a line above the horizon": (
+        {
+            "camera": {"tilt_degrees": 10, "view_degrees": 60, "height_metres": 3},
+            "lines": [{"id": 1, "name": "x", "points": [[0.1, 0.6], [0.9, 0.3]]}],
+        },
+        "lines[0].points: above 0.39 a camera that is mounted so sees no floor, or only far away; draw the line on the "
+        "floor before it, or correct camera",
+    ),
     "too many": (
         {"lines": [SCENE["lines"][0] | {"id": i} for i in range(1001)]},
         "lines: Expected `array` of length <= 1000",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sensor_sim.detection import Box, Detection, overlap
+from sensor_sim.perception.track import Track
 from sensor_sim.perception.tracking import MOST_TRACKS, Sighting, Tracker
 
 WIDTH, HEIGHT = 0.1, 0.3
@@ -146,16 +147,63 @@ def test_two_people_side_by_side_are_two() -> None:
     assert [track.number for track in sighting.seen] == [0, 1]
 
 
-def test_a_part_of_a_person_has_its_feet_where_they_were() -> None:
-    """Somebody leaves over the right edge; what is left of the box says nothing of the feet."""
+def leaving(left: float) -> Track:
+    """Somebody who leaves over the right edge, where the box ends lower from then on."""
     tracker = Tracker(0.35)
     for i in range(20):
         [track] = tracker.update(i / 10, [seen(0.90, y=0.8)]).seen
     for i in range(20, 25):
-        [track] = tracker.update(i / 10, [Detection("person", 0.5, Box(0.9, 0.55, 1.0, 0.9))]).seen
+        [track] = tracker.update(i / 10, [Detection("person", 0.5, Box(left, 0.55, 1.0, 0.9))]).seen
+    return track
+
+
+def test_a_narrow_part_of_a_person_has_its_feet_where_they_were() -> None:
+    """What is left of the box says nothing of the feet."""
+    track = leaving(left=0.935)
     assert track.foot_seen
-    assert track.foot[1] == pytest.approx(0.8, abs=0.01)
-    assert track.foot[0] > 0.94
+    assert track.foot[1] == track.detected_foot[1] == pytest.approx(0.8, abs=0.01)
+    assert track.foot[0] > 0.95
+
+
+def test_whoever_is_nearly_whole_has_feet_where_they_are_seen() -> None:
+    track = leaving(left=0.91)
+    assert track.detected_foot[1] == pytest.approx(0.9)
+    assert track.foot[1] == pytest.approx(0.9, abs=0.02)
+
+
+def test_whoever_comes_in_over_the_side_and_goes_out_over_it_keeps_their_height() -> None:
+    """As wide as they were when they were seen whole, not when they came in."""
+    tracker = Tracker(0.35)
+    for i in range(24):
+        wide = min(0.02 + i * 0.02, 0.2)  # of 0.2
+        [track] = tracker.update(
+            i / 10,
+            [Detection("person", 0.8, Box(0.98 - wide, 0.4, 0.98 - wide + min(wide + 0.02, 0.2), 0.8))],
+        ).seen
+    assert track.foot_seen
+    for i in range(24, 34):
+        left = 0.78 + (i - 23) * 0.015
+        [track] = tracker.update(
+            i / 10, [Detection("person", 0.8, Box(left, 0.4, min(left + 0.2, 1.0), 0.8 + (i - 23) * 0.01))]
+        ).seen
+        if left > 0.87:
+            assert track.detected_foot[1] < 0.87
+
+
+def test_the_mean_of_places_needs_its_time_and_goes_straight_from_sight_to_sight() -> None:
+    """A hundredth of the picture a second, seen ten times a second, after a pause, and after too long a pause."""
+    tracker = Tracker(0.35)
+    times = (0.0, 0.1, 0.2, 0.3, 0.4, 1.5, 1.6, 2.2, 4.5, 4.6)
+    means = []
+    for at in times:
+        [track] = tracker.update(at, [seen(0.5 + at / 100, score=0.9)]).seen
+        means.append(track.mean_foot(0.3))
+    there = [
+        mean and pytest.approx((0.5 + (at - 0.15) / 100, 0.8), abs=1e-4)
+        for at, mean in zip(times, means, strict=True)
+    ]
+    assert means == there
+    assert [at for at, mean in zip(times, means, strict=True) if not mean] == [0.0, 0.1, 0.2, 4.5, 4.6]
 
 
 def test_a_crowd_is_followed_and_memory_is_bounded() -> None:

@@ -78,6 +78,37 @@ def test_trembling_on_the_edge_is_at_most_one_visit(detector: Detector, seconds:
     assert counts in ([0], [0, 1, 0])
 
 
+def test_who_stands_beside_the_edge_and_is_seen_over_it_now_and_then_is_no_visitor() -> None:
+    """Every other sighting is in the zone, their mean is not."""
+    person = Person(1.0, [(OUTSIDE, 1.0, True), ((0.61, 0.6), 6.0, True), (OUTSIDE, 1.5, True)])
+    perception = Perception(wire.Scene(version=1, zones=[ZONE]))
+    counts = []
+    for i, (at, found) in enumerate(Detector(1, tremble=0.0).frames([person])):
+        over = (i % 2 - 0.5) * 0.03
+        moved = [
+            d._replace(box=d.box._replace(left=d.box.left + over, right=d.box.right + over)) for d in found
+        ]
+        counts += [e.count for e in perception.observe(at, moved) if isinstance(e, wire.Occupancy)]
+    assert counts == [0]
+
+
+def test_a_zone_with_a_bay_holds_whoever_stands_in_its_arms() -> None:
+    """The middle of its corners is outside of it; one steps a little to and fro beside the bay."""
+    bay = wire.Zone(
+        id=3, name="u", polygon=[(0.2, 0.3), (0.3, 0.3), (0.3, 0.8), (0.7, 0.8), (0.7, 0.3), (0.8, 0.3), (0.8, 0.9), (0.2, 0.9)]
+    )  # fmt: skip
+    perception = Perception(wire.Scene(version=1, zones=[bay]))
+    person = Person(1.0, [((0.299, 0.5), 8.0, True)])
+    frames = Detector(1, tremble=0.0).frames([person], tail=0.0)
+    counts = [
+        e.count
+        for at, found in frames
+        for e in perception.observe(at, found)
+        if isinstance(e, wire.Occupancy)
+    ]
+    assert counts == [1]
+
+
 @unhurried
 @given(detectors, st.floats(3.0, 6.0), st.floats(0.0, 2.0))
 def test_two_visitors(detector: Detector, stay: float, delay: float) -> None:

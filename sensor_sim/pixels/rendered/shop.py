@@ -52,6 +52,7 @@ class Shop(NamedTuple):
             "camera": {
                 "tilt_degrees": round(self.camera.pitch, 1),
                 "view_degrees": round(self.camera.view, 1),
+                "height_metres": round(self.camera.height, 2),
             },
             "zones": [{"id": FOYER, "name": "foyer", "polygon": self._seen(self.foyer)}],
         }
