@@ -39,7 +39,7 @@ ROOMS: Final = [
 ]
 # What sensors and the backend both know.
 CONTRACT: Final = ("sensorapp.wire", "sensorapp.columns")
-STANDARD: Final = {"__future__", "collections", "dataclasses", "itertools", "typing"}
+STANDARD: Final = {"__future__", "collections", "dataclasses", "itertools", "math", "typing"}
 PROJECT: Final = ("sensorapp", "sensor_sim", "analytics", "dashboard")
 
 

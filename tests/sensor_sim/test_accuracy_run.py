@@ -94,12 +94,24 @@ def test_the_error_model_says_which_seeds_it_is_of(run: Run, tmp_path: Path) -> 
     file = tmp_path / "errors.json"
     assert "## Shelf units" in run("--seeds", 3, 4, "--error-model", file)
     assert json.loads(file.read_text()) == {
-        "measured_with": "python -m bench.accuracy, seeds 3 to 4, 1 minutes a density",
+        "measured_with": "python -m bench.accuracy, 0.5 minutes of each seed: low 3 to 4, normal 3 to 4, crowd 3 to 4, "
+        "shelf 3 to 4",
         "crossing": {density: {"missed": 0.0, "double": 0.0} for density in ("low", "normal", "crowd")},
         "visit": {"missed": 0.0, "double": 0.0, "dwell_error_ms": [0] * 5},
         "shelf": {"error_units": {"0": 1.0}, "delay_ms": [0] * 5},
     }
     assert msgspec.structs.replace(errors.read(file), measured_with="nothing") == errors.FAULTLESS
+
+
+def test_each_place_has_seeds_of_its_own_unless_told_otherwise(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "HELD_OUT", {"low": range(7, 10), "normal": range(7, 8)})
+    for place, seed in (("low", 7), ("normal", 7), ("low", 8), ("low", 9)):
+        keep(tmp_path, Job(place, seed, SECONDS))
+    printed = run("--places", "low", "normal")
+    assert "| low | entries | sensorapp | 3 | 3 |" in printed
+    assert "| normal | entries | sensorapp | 1 | 1 |" in printed
 
 
 @pytest.mark.parametrize(
