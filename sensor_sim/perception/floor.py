@@ -29,7 +29,8 @@ class LineOnFloor:
         self._plan = _Plan(camera, height) if camera and height is not UNSET else None
         self.in_metres = self._plan is not None
         self._points = points
-        self._ends = tuple(map(self._plan.place, points)) if self._plan else points
+        self._ends = a, b = tuple(map(self._plan.place, points)) if self._plan else points
+        self._length = max(math.dist(a, b), 1e-9)
 
     def distance(self, point: Point, box: Box) -> float:
         """Signed, positive on the right hand of who looks along the line."""
@@ -40,9 +41,7 @@ class LineOnFloor:
         guess = PERSON * _beside(self._points, point) / max(across, 1e-9)
         if not self._plan:
             return guess
-        (ax, ay), (bx, by) = self._ends
-        metres = _beside(self._ends, self._plan.place(point)) / math.hypot(bx - ax, by - ay)
-        return min(metres, MOST * guess, key=abs)
+        return min(_beside(self._ends, self._plan.place(point)) / self._length, MOST * guess, key=abs)
 
 
 def _beside(line: Sequence[Point], point: Point) -> float:

@@ -61,7 +61,7 @@ class ZoneCounter:
 
     def _note(self, at: float, track: Track) -> Iterable[wire.Visit]:
         stay = self._stays.get(track.number)
-        if self._holds(track, OUT if stay else 0.0):
+        if self._holds(track, stays=stay is not None):
             if not stay:
                 stay = self._stays[track.number] = _Stay(at, at)
             stay.left = at
@@ -70,12 +70,14 @@ class ZoneCounter:
             if at - stay.left >= SETTLE:
                 yield from self._close(track.number)
 
-    def _holds(self, track: Track, margin: float) -> bool:
-        """Whether somebody stands in the zone, or outside it by no more than ``margin``, in heights of the person."""
-        x, y = clamped(track.mean_foot() or track.detected_foot)
+    def _holds(self, track: Track, *, stays: bool) -> bool:
+        """Whether somebody stands in the zone, or, if they are in it already, hardly out of it."""
+        place = x, y = clamped(track.mean_foot() or track.detected_foot)
+        if (is_in := inside(place, self.zone.polygon)) or not stays:
+            return is_in
         to_x, to_y = self._middle[0] - x, self._middle[1] - y
-        nearer = min(margin * track.box.height / max(math.hypot(to_x, to_y), 1e-9), 1.0)
-        return any(inside((x + step * to_x, y + step * to_y), self.zone.polygon) for step in (0.0, nearer))
+        nearer = min(OUT * track.box.height / max(math.hypot(to_x, to_y), 1e-9), 1.0)
+        return inside((x + nearer * to_x, y + nearer * to_y), self.zone.polygon)
 
     def _close(self, number: int) -> Iterable[wire.Visit]:
         stay = self._stays.pop(number, None)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET, UnsetType
 
 from sensor_sim.detection import Box, Detection
 from sensor_sim.perception import Perception
@@ -61,15 +62,32 @@ def crossings(where: Where, detector: Detector, people: list[Person]) -> list[st
 
 
 def told_at(
-    ends: tuple[Point, Point], detector: Detector, people: list[Person], tail: float = 3.0
+    ends: tuple[Point, Point],
+    detector: Detector,
+    people: list[Person],
+    tail: float = 3.0,
+    camera: wire.Camera | UnsetType = UNSET,
+    size: float = 1.0,
 ) -> list[str]:
-    """Directions, in the order in which they are told, until ``tail`` seconds after everybody stood still."""
+    """Directions, in the order in which they are told, until ``tail`` seconds after everybody stood still; everybody
+    is seen so many times their ``size``."""
     line = wire.Line(id=7, name="line", points=ends)
-    perception = Perception(wire.Scene(version=1, lines=[line]))
-    events = [event for at, found in detector.frames(people, tail) for event in perception.observe(at, found)]
+    perception = Perception(wire.Scene(version=1, lines=[line], camera=camera))
+    events = [
+        event
+        for at, found in detector.frames(people, tail)
+        for event in perception.observe(at, [shrunk(detection, size) for detection in found])
+    ]
     events += perception.interrupt()
     assert all(isinstance(event, wire.Crossing) and event.line == 7 for event in events)
     return [event.direction for event in events if isinstance(event, wire.Crossing)]
+
+
+def shrunk(detection: Detection, size: float) -> Detection:
+    """On the same foot."""
+    left, top, right, bottom = detection.box
+    middle, half = (left + right) / 2, (right - left) / 2 * size
+    return detection._replace(box=Box(middle - half, bottom - (bottom - top) * size, middle + half, bottom))
 
 
 def ledger(sides: list[int]) -> list[str]:
@@ -270,29 +288,18 @@ def test_where_the_camera_is_known_to_hang_far_enough_is_in_metres(
     beyond = next(
         y for y in np.arange(0.5, 0.7, 0.0005) if floor.distance((0.4, y), Box(0, 0, 0, 0)) > metres
     )
-    line = wire.Line(id=0, name="x", points=((0.1, 0.5), (0.9, 0.5)))
-    perception = Perception(wire.Scene(version=1, lines=[line], camera=OVER_DOOR))
     person = Person(
         1.0, [((0.4, 0.35), 1.0, True), ((0.4, float(beyond)), seconds, True), ((0.4, 0.35), 2.0, True)]
     )
-    events = [
-        event
-        for at, found in Detector(1, tremble=0.0).frames([person])
-        for event in perception.observe(at, [shrunk(detection, size) for detection in found])
-    ]
-    assert [event.direction for event in events if isinstance(event, wire.Crossing)] == told
+    ends, detector = ((0.1, 0.5), (0.9, 0.5)), Detector(1, tremble=0.0)
+    assert told_at(ends, detector, [person], camera=OVER_DOOR, size=size) == told
 
 
 def test_where_a_line_is_far_away_trembling_is_no_crossing() -> None:
     """Somebody stands on a line nine metres from a camera, where 15 centimetres are a fiftieth of them."""
     camera = wire.Camera(tilt_degrees=20, view_degrees=52, height_metres=3)
-    line = wire.Line(id=0, name="x", points=((0.1, 0.48), (0.9, 0.48)))
-    perception = Perception(wire.Scene(version=1, lines=[line], camera=camera))
     person = Person(1.0, [((0.4, 0.6), 1.0, True), ((0.4, 0.48), 60.0, True)])
-    frames = Detector(1, tremble=0.05).frames([person])
-    assert not any(
-        isinstance(e, wire.Crossing) for at, found in frames for e in perception.observe(at, found)
-    )
+    assert told_at(((0.1, 0.48), (0.9, 0.48)), Detector(1, tremble=0.05), [person], camera=camera) == []
 
 
 @pytest.mark.parametrize(("beyond", "told"), [(0.12, []), (0.6, ["forward"])])
@@ -300,13 +307,6 @@ def test_whose_whole_was_never_seen_must_come_farther(beyond: float, told: list[
     """At the picture's side, in heights of the person: where their feet are is a guess."""
     person = Person(1.0, [((0.03, 0.35), 1.0, True), ((0.03, 0.5 + beyond * HEIGHT), 3.0, True)])
     assert told_at(((0.0, 0.5), (0.9, 0.5)), Detector(1, tremble=0.0), [person]) == told
-
-
-def shrunk(detection: Detection, size: float) -> Detection:
-    """On the same foot."""
-    left, top, right, bottom = detection.box
-    middle, half = (left + right) / 2, (right - left) / 2 * size
-    return detection._replace(box=Box(middle - half, bottom - (bottom - top) * size, middle + half, bottom))
 
 
 @pytest.mark.parametrize(("beyond", "seconds", "told"), [(0.15, 0.1, ["forward"]), (0.07, 0.4, [])])

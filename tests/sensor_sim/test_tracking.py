@@ -172,22 +172,17 @@ def test_whoever_is_nearly_whole_has_feet_where_they_are_seen() -> None:
 
 
 def test_whoever_comes_in_over_the_side_and_goes_out_over_it_keeps_their_height() -> None:
-    """As wide as they were when they were seen whole, not when they came in."""
+    """As wide as they were when they were seen whole, a fifth of the picture, not when they came in."""
     tracker = Tracker(0.35)
-    for i in range(24):
-        wide = min(0.02 + i * 0.02, 0.2)  # of 0.2
-        [track] = tracker.update(
-            i / 10,
-            [Detection("person", 0.8, Box(0.98 - wide, 0.4, 0.98 - wide + min(wide + 0.02, 0.2), 0.8))],
-        ).seen
-    assert track.foot_seen
-    for i in range(24, 34):
-        left = 0.78 + (i - 23) * 0.015
-        [track] = tracker.update(
-            i / 10, [Detection("person", 0.8, Box(left, 0.4, min(left + 0.2, 1.0), 0.8 + (i - 23) * 0.01))]
-        ).seen
-        if left > 0.87:
+    shown = [0.02 * (1 + i) for i in range(12)] + [0.22 - 0.015 * (1 + i) for i in range(10)]
+    for i, part in enumerate(shown):
+        lower = 0.8 + 0.01 * max(i - 11, 0)
+        body = Box(1 - part, 0.4, min(1.2 - part, 1.0), lower)
+        [track] = tracker.update(i / 10, [Detection("person", 0.8, body)]).seen
+        assert track.foot_seen == (i > 9)
+        if i > 11 and part < 0.13:
             assert track.detected_foot[1] < 0.87
+    assert lower == pytest.approx(0.9)
 
 
 def test_the_mean_of_places_needs_its_time_and_goes_straight_from_sight_to_sight() -> None:

@@ -29,8 +29,10 @@ detectors = st.builds(
 )
 
 
-def observe(detector: Detector, people: list[Person], tail: float = 3.0) -> list[wire.Event]:
-    perception = Perception(wire.Scene(version=1, zones=[ZONE]))
+def observe(
+    detector: Detector, people: list[Person], tail: float = 3.0, zone: wire.Zone = ZONE
+) -> list[wire.Event]:
+    perception = Perception(wire.Scene(version=1, zones=[zone]))
     events = [event for at, found in detector.frames(people, tail) for event in perception.observe(at, found)]
     return events + list(perception.interrupt())
 
@@ -97,15 +99,9 @@ def test_a_zone_with_a_bay_holds_whoever_stands_in_its_arms() -> None:
     bay = wire.Zone(
         id=3, name="u", polygon=[(0.2, 0.3), (0.3, 0.3), (0.3, 0.8), (0.7, 0.8), (0.7, 0.3), (0.8, 0.3), (0.8, 0.9), (0.2, 0.9)]
     )  # fmt: skip
-    perception = Perception(wire.Scene(version=1, zones=[bay]))
     person = Person(1.0, [((0.299, 0.5), 8.0, True)])
-    frames = Detector(1, tremble=0.0).frames([person], tail=0.0)
-    counts = [
-        e.count
-        for at, found in frames
-        for e in perception.observe(at, found)
-        if isinstance(e, wire.Occupancy)
-    ]
+    events = observe(Detector(1, tremble=0.0), [person], tail=0.0, zone=bay)
+    counts = [event.count for event in events if isinstance(event, wire.Occupancy)]
     assert counts == [1]
 
 
