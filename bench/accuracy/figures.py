@@ -25,7 +25,7 @@ DRAWS = 1000
 SETTLE_S = 2.0  # what happens so shortly before a recording's end cannot be told any more, and is left out
 # People who walk through a zone are in it for about the shortest stay that counts, a second.
 SURE_STAY_S = 2.0
-WITHIN_S = 3.0  # a counted crossing or stay within so many seconds of a true one is the same
+WITHIN_S = 3.0  # what was counted as having been, or ended, within so many seconds of a true one may be the same
 
 T = TypeVar("T")
 Counts = NDArray[np.int64]  # recordings x (true, counted)
@@ -117,9 +117,9 @@ class Matched(NamedTuple):
 def match(
     true: Sequence[Happening], told: Sequence[Told], alike: Callable[[Happening, Happening], bool]
 ) -> Matched:
-    """Nearest in time first, within ``WITHIN_S``."""
+    """Those most alike in time first, within ``WITHIN_S``."""
     near = sorted(
-        (abs(t.what.at - happening.at), i, j)
+        (_apart(happening, t.what), i, j)
         for i, happening in enumerate(true)
         for j, t in enumerate(told)
         if abs(t.what.at - happening.at) <= WITHIN_S and alike(happening, t.what)
@@ -135,6 +135,15 @@ def match(
         [happening for i, happening in enumerate(true) if i not in pair_of],
         [t for j, t in enumerate(told) if j not in taken],
     )
+
+
+def _apart(a: Happening, b: Happening) -> float:
+    """Seconds from the one to the other; of stays those between their ends and between their beginnings, so that a step
+    through the zone is not taken for the long stay of somebody else that ended with it."""
+    apart = abs(a.at - b.at)
+    if isinstance(a, Stayed) and isinstance(b, Stayed):
+        apart += abs(a.at - a.dwell - (b.at - b.dwell))
+    return apart
 
 
 def crossings(compared: Iterable[Compared]) -> Matched:

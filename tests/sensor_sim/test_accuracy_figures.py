@@ -164,6 +164,15 @@ def test_only_sure_stays_are_missed_or_extra_and_none_that_the_end_cuts_short() 
     assert matched.extra == [nobody, other_zone]
 
 
+def test_a_stay_is_the_one_that_began_with_it_not_a_step_that_ended_with_it() -> None:
+    stay, step = Stayed(20, 1, 9.0), Stayed(30, 1, 1.2)
+    brief, whole, began, ended = told(
+        Stayed(20, 1, 1.1), Stayed(20.4, 1, 9.2), Stayed(30.2, 1, 1.3), Stayed(30, 1, 2.5)
+    )
+    matched = figures.stays([compared([stay, step], [brief, whole, began, ended])])
+    assert matched == ([(stay, whole)], [], [ended])
+
+
 # --- shelves ---------------------------------------------------------------------------------------
 
 SHELF = [Stocked(0, 1, 4), Stocked(20.5, 1, 3), Stocked(40.5, 1, 0), Stocked(50.5, 1, 6)]
