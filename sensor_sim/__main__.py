@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
+
+if __name__ == "__main__":  # while it is loaded, Ctrl-C ends it without a word
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # Libraries that talk to the terminal on their own are told to be silent before they are loaded: every
 # fault that matters comes back to us and is said in one sentence.
@@ -29,7 +33,11 @@ def main(words: list[str] | None = None) -> int:
     device.add_parser(subparsers)
     fleet.add_parser(subparsers)
     arguments = parser.parse_args(words)
-    return int(arguments.run(arguments))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return int(arguments.run(arguments))
+    except KeyboardInterrupt:  # of a command that has nothing to bring to an end
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

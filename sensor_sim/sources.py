@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sensor_sim.detection import Box
 from sensor_sim.errors import SensorError
 from sensor_sim.pixels import Rectangle
 from sensor_sim.stop import Stop
@@ -53,7 +54,9 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     pixels = parser.add_mutually_exclusive_group(required=True)
     pixels.add_argument("--video", type=Path, metavar="FILE", help="a video file that FFmpeg can read")
     pixels.add_argument("--camera", metavar="DEVICE", help="a V4L2 camera: 0, 1, … or /dev/video0")
-    pixels.add_argument("--images", type=Path, metavar="DIR", help="a folder of images, in order of name")
+    pixels.add_argument(
+        "--images", type=Path, metavar="DIR", help="a folder of images, in order of their names and numbers"
+    )
     pixels.add_argument("--world", choices=("entrance", "shelf"), help="a rendered scene")
     pixels.add_argument(
         "--picamera",
@@ -137,6 +140,25 @@ def open_world(arguments: argparse.Namespace) -> World | None:
     return Entrance(arguments.seed, arguments.start, arguments.density)
 
 
+def seen(arguments: argparse.Namespace) -> Box:
+    """What is read of the picture and looked at, in fractions of it; raises :class:`SensorError` if that is nothing."""
+    from sensor_sim.pixels.imx500 import ARRAY, MODES
+
+    read = MODES[arguments.mode].window if arguments.world else ARRAY
+    parts = (read, arguments.region or ARRAY)
+    box = Box(
+        max(part.left for part in parts) / ARRAY.width,
+        max(part.top for part in parts) / ARRAY.height,
+        min(part.left + part.width for part in parts) / ARRAY.width,
+        min(part.top + part.height for part in parts) / ARRAY.height,
+    )
+    if box.width <= 0 or box.height <= 0:
+        raise SensorError(
+            f"--region: --mode {arguments.mode} reads nothing there; choose another region or mode"
+        )
+    return box
+
+
 def open_source(
     arguments: argparse.Namespace,
     world: World | None,
@@ -201,7 +223,8 @@ def _region(text: str) -> Rectangle:
     left, top, width, height = region
     if left < 0 or top < 0 or width < 1 or height < 1 or left + width > 4056 or top + height > 3040:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no part of 4056x3040 pixels such as 1028,760,2000,1500"
+            f"{text!r} is no part of the whole picture, whose size counts as 4056x3040 whatever it has; the middle of it "
+            "is 1014,760,2028,1520"
         )
     return region
 
@@ -220,7 +243,7 @@ def _number(text: str, least: float, most: float, what: str) -> float:
     except ValueError:
         number = math.nan
     if not least <= number <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is no {what}; give {least:g} to {most:g}")
+        raise argparse.ArgumentTypeError(f"{text!r} is no {what}; give {least:.9g} to {most:.9g}")
     return number
 
 

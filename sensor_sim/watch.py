@@ -24,8 +24,8 @@ from sensor_sim.output import forget_output, print_line
 from sensor_sim.package import Card, Package, load_package
 from sensor_sim.perception import Perception
 from sensor_sim.picamera import Camera, PiCamera, open_camera
-from sensor_sim.scene import check_labels, load_scene
-from sensor_sim.sources import add_source_arguments, open_source, open_world, settle_options
+from sensor_sim.scene import check_labels, check_seen, load_scene
+from sensor_sim.sources import add_source_arguments, open_source, open_world, seen, settle_options
 from sensor_sim.stop import Stop, on_signals
 from sensor_sim.streams import Progress, first
 from sensor_sim.truth import writer
@@ -108,6 +108,8 @@ def start(arguments: argparse.Namespace, stop: Stop) -> Watching:
     model = arguments.model or active_package(arguments.slots)
     package = load_package(model, arguments.picamera or arguments.weights)
     check_labels(scene, package.card.labels)
+    if arguments.picamera is None:
+        check_seen(scene, seen(arguments))
     perception = Perception(scene)
     progress = Progress(sys.stderr)
     metadata = _metadata(arguments, world, package, perception, stop, progress)

@@ -25,7 +25,7 @@ DRAWS = 1000
 SETTLE_S = 2.0  # what happens so shortly before a recording's end cannot be told any more, and is left out
 # People who walk through a zone are in it for about the shortest stay that counts, a second.
 SURE_STAY_S = 2.0
-WITHIN_S = 3.0  # what was counted as having been, or ended, within so many seconds of a true one may be the same
+WITHIN_S = 3.0  # a counted crossing, or the end of a stay, so many seconds from a true one may be the same
 
 T = TypeVar("T")
 Counts = NDArray[np.int64]  # recordings x (true, counted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,8 @@ SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", "
 
 
 class ImageFolder:
-    """The images of a folder in the order of their names, ``rate`` a second, the first at ``start``.
+    """The images of a folder in the order of their names and the numbers in them (9 comes before 10), ``rate`` a second,
+    the first at ``start``.
 
     Without a ``start`` the last one is now. They may differ in size; other files are passed over. Raises
     :class:`SensorError` for a folder without images or, when its turn comes, an image that is damaged or
@@ -25,7 +27,8 @@ class ImageFolder:
 
     def __init__(self, path: Path, rate: float, start: float | None = None) -> None:
         try:
-            self._paths = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES)
+            images = (each for each in path.iterdir() if each.suffix.lower() in SUFFIXES)
+            self._paths = sorted(images, key=_order)
         except OSError as error:
             raise SensorError(
                 f"{path}: cannot be read: {error.strerror}; --images takes a folder of images"
@@ -43,6 +46,12 @@ class ImageFolder:
     def __iter__(self) -> Iterator[Frame]:
         for number, path in enumerate(self._paths):
             yield Frame(self._start + number / self._rate, _read(path))
+
+
+def _order(path: Path) -> list[tuple[bool, int, str]]:
+    """By the numbers and words of its name, one after the other."""
+    parts = ["".join(part) for _, part in groupby(path.name, str.isdecimal)]
+    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def _read(path: Path) -> Image:

@@ -33,6 +33,13 @@ def test_images_come_by_name_whatever_their_size(tmp_path: Path) -> None:
     ]
 
 
+def test_numbers_in_names_count_as_such(tmp_path: Path) -> None:
+    for value, name in enumerate(["2.PNG", "9.png", "10.png", "day1-9.png", "day1-10.png", "day02-1.png"], 1):
+        write(tmp_path / name, 30 * value)
+    shades = [round(frame.image.mean() / 30) for frame in ImageFolder(tmp_path, rate=1.0)]
+    assert shades == [1, 2, 3, 4, 5, 6]
+
+
 def test_grey_images_get_three_channels(tmp_path: Path) -> None:
     assert cv2.imwrite(str(tmp_path / "a.png"), np.full((6, 8), 77, np.uint8))
     [frame] = ImageFolder(tmp_path, rate=1.0)

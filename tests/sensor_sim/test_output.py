@@ -44,6 +44,26 @@ def test_a_report_and_totals(
         assert (ran.returncode, ran.stderr) == (status, complaint)
 
 
+def test_watching_where_no_complaints_are_read(package: Path) -> None:
+    """Progress and complaints have nowhere to go; events have."""
+    words = ("watch", "--world", "entrance", "--seconds", "0.1", "--model", package)
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-m", "sensor_sim", *map(str, words)]
+    ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout.count('"type":"heartbeat"')) == (0, 1)
+
+
+def test_interrupted_while_it_is_loaded_it_ends_without_a_word(package: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "sensor_sim", "report", str(package)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        while "sensor_sim.errors" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode in (-signal.SIGINT, 128 + signal.SIGINT)
+    assert [line for line in said.splitlines() if not line.startswith("import time:")] == []
+
+
 def test_told_twice_it_ends_at_once(package: Path, tmp_path: Path) -> None:
     """It hangs in reading a scene that nobody writes to its end."""
     os.mkfifo(tmp_path / "scene.json")

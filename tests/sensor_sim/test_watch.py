@@ -226,6 +226,22 @@ def test_a_cut_off_video_is_told_after_what_could_be_seen(tmp_path: Path, packag
             {"lines": [{"id": 1, "name": "x", "points": [[0.5, 0.5]] * 2}]},
             "lines[0].points: both are the same",
         ),
+        (
+            {"lines": [{"id": 1, "name": "x", "points": [[0, 0], [1, 1], [0, 1]]}]},
+            "lines[0].points: Expected `array` of length 2, got 3; a line has two points, [[x, y], [x, y]]",
+        ),
+        (
+            {"camera": {"tilt_degrees": 0.9, "view_degrees": 52}},
+            "camera.tilt_degrees: Expected `float` >= 5.0; give degrees: 5 to 85 below the horizontal, and a vertical",
+        ),
+        (
+            {"camera": {"tilt_degrees": 50, "view_degrees": 52, "height_metres": 3200}},
+            "camera.height_metres: Expected `float` <= 20.0; give metres above the floor, 1 to 20",
+        ),
+        (
+            {"detect": {"score": 35}},
+            "detect.score: Expected `float` <= 0.95; give a fraction from 0.05 to 0.95, 0.35 unless another",
+        ),
         ({"lines": []}, "nothing to measure"),
         (
             {"zones": [{"id": 1, "name": "z", "polygon": [[0, 0], [0.5, 0.5], [1, 1]]}]},
@@ -261,6 +277,44 @@ def test_what_lies_beyond_the_region_is_not_seen(video: Path, package: Path, sce
     seen, blind = (watch(*words, "--region", region) for region in ("1500,0,1000,3040", "2400,0,1600,3040"))
     assert [type(event) for event in read(seen.stdout)] == [wire.Crossing, wire.Heartbeat]
     assert [type(event) for event in read(blind.stdout)] == [wire.Heartbeat]
+    assert blind.stderr.splitlines() == [
+        "sensor_sim: scene: lines[0].points: a part of it is not observed: of the picture only x from 0.59 to 0.99 and "
+        "y from 0.00 to 1.00 is read"
+    ]
+
+
+def test_a_scene_of_which_nothing_is_read_is_refused(video: Path, package: Path, scene: Path) -> None:
+    """Nobody would ever be seen there, and that would look as if nobody came."""
+    words = ("--video", video, "--model", package, "--scene", scene)
+    assert refused(*words, "--region", "0,0,800,600") == (
+        "sensor_sim: scene: lines[0].points: of the picture only x from 0.00 to 0.20 and y from 0.00 to 0.20 is read; "
+        "draw it there, or choose another --region or --mode"
+    )
+    zone = {"id": 3, "name": "Table", "polygon": [[0, 0.9], [1, 0.9], [1, 1]]}
+    scene.write_text(json.dumps({"version": 1, "zones": [zone]}))
+    world = ("--world", "entrance", "--mode", "video", "--model", package, "--scene", scene)
+    assert (
+        "scene: zones[0].polygon: of the picture only x from 0.03 to 0.97 and y from 0.14 to 0.86 "
+        in refused(*world)
+    )
+    assert refused(*world, "--region", "0,0,4056,400") == (
+        "sensor_sim: --region: --mode video reads nothing there; choose another region or mode"
+    )
+
+
+def test_a_shelf_asks_for_its_items_alone(video: Path, package: Path, scene: Path) -> None:
+    """The label that people have if nothing is said is none of a model of products, and need not be."""
+    slot = {"id": 1, "name": "A", "item": "can", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
+    scene.write_text(json.dumps({"version": 1, "slots": [slot]}))
+    card = json.loads((package / "model.json").read_text())
+    (package / "model.json").write_text(json.dumps(card | {"labels": ["jar", "can"]}))
+    ran = watch("--video", video, "--model", package, "--scene", scene)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    scene.write_text(json.dumps(SCENE | {"slots": [slot]}))
+    assert refused("--video", video, "--model", package, "--scene", scene) == (
+        "sensor_sim: scene: detect.labels[0]: the model has no label 'person'; it has jar, can; name one of them, or "
+        "give another model"
+    )
 
 
 def test_what_to_measure_must_be_said(video: Path, package: Path) -> None:
