@@ -171,7 +171,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(EVENTS, st.lists(st.tuples(MOMENTS, MOMENTS), min_size=1, max_size=4), st.integers(0, 59_999))
 def test_any_span_holds_what_was_sent(
     cast: Cast, sent: list[tuple[int, int, wire.Direction]], spans: list[tuple[int, int]], beat: int

@@ -82,7 +82,7 @@ def events_of(crossed: list[tuple[int, wire.Direction]], watched: list[tuple[int
     return events
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(crossed, watched, crossed, watched)
 def test_traffic_is_what_the_ledger_says(store: Store, c1: Any, w1: Any, c2: Any, w2: Any) -> None:
     with undone():

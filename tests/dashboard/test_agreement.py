@@ -18,7 +18,7 @@ def signed_in(shop: Shop) -> Client:
     return client
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(1, 5), max_size=3))
 def test_the_live_fragment_is_the_part_of_a_reloaded_page(shop: Shop, arrivals: list[int]) -> None:
     client = signed_in(shop)

@@ -181,7 +181,7 @@ DATES = st.dates(date(2025, 1, 2), date(2025, 12, 20))
 PLACES = st.lists(st.tuples(st.integers(0, 4 * 86_400 - 1), st.booleans()), max_size=30)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     ZONES,
     st.sampled_from([date(2025, 3, 29), date(2025, 10, 4), date(2025, 10, 25)]) | DATES,

@@ -35,7 +35,7 @@ def feeds(of: Store = STORES[0], heartbeat_ms: int = 60_000) -> list[Feed]:
     return [Feed(schedule, sensor) for sensor in of.sensors]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.sampled_from(STORES),
     st.integers(0, 4),
@@ -63,7 +63,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from(STORES), st.integers(0, 4), STEPS)
 def test_whatever_is_kept_ready_the_same_events_are_taken(
     of: Store, sensor: int, steps: list[tuple[int, int, str]]

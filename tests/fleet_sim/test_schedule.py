@@ -329,7 +329,7 @@ def test_a_feed_is_the_days_one_after_the_other() -> None:
     assert len(days[4]) > len([event for event in days[4] if event.at <= NOW]) > 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 120), st.integers(1, 400)), min_size=1, max_size=12))
 def test_batches_of_any_size_up_to_any_time_are_consecutive(steps: list[tuple[int, int]]) -> None:
     one, events = feed(), everything(milliseconds(ORIGIN, hour=120))
@@ -349,7 +349,7 @@ def test_batches_of_any_size_up_to_any_time_are_consecutive(steps: list[tuple[in
     assert one.seq == len(taken)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1_000_000))
 def test_seeking_finds_the_event_of_that_number(number: int) -> None:
     events = everything()

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from analytics.ingest.arrays import register
 
 EVERY_SIZE = pytest.mark.parametrize("kind", [np.int16, np.int32, np.int64])
-REAL_DATABASE = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+REAL_DATABASE = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def columns(kind: type[Any]) -> st.SearchStrategy[list[int]]:

@@ -231,7 +231,7 @@ CHANNELS = st.just(0)
 MOMENTS = st.integers(NOW, NOW + 3_600_000)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     recorded=st.lists(events(MOMENTS, CHANNELS), min_size=1, max_size=30),
     cuts=st.lists(st.tuples(st.integers(0, 29), st.integers(1, 12)), max_size=20),

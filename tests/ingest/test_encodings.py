@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.ingest.encodings import CHUNK_BYTES, MOST_PARTS, TooLargeError, decompress
@@ -26,7 +26,6 @@ packed = pytest.mark.parametrize("encoding", PACKS)
 
 
 @packed
-@settings(deadline=None)
 @given(
     body=st.binary(max_size=200) | st.integers(0, 3 * CHUNK_BYTES).map(os.urandom),
     cuts=st.lists(st.floats(0, 1), max_size=6),

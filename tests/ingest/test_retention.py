@@ -167,7 +167,7 @@ def test_what_nobody_released_in_time_is_given_up_once(site: Site, connection: p
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=12), st.booleans(), st.booleans())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_events_older_than_batches_are_kept_are_refused_and_no_others(
     site: Site, connection: psycopg.Connection, old: list[bool], short: bool, again: bool
 ) -> None:

@@ -86,7 +86,7 @@ def entries(connection: psycopg.Connection, sensor: SensorFacts) -> dict[int, in
 MOMENTS = st.integers(NOW - HOUR, NOW + 2 * TOLERANCE)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     recorded=st.lists(events(MOMENTS, st.just(0)), min_size=1, max_size=30),
     cuts=st.lists(st.tuples(st.integers(0, 29), st.integers(1, 12)), max_size=10),
@@ -109,7 +109,7 @@ def test_each_event_is_counted_or_set_aside_whatever_is_resent(
     assert buckets(connection) == expected_buckets(door, [event for _, _, event in known])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     moments=st.lists(st.lists(MOMENTS, min_size=1, max_size=8), min_size=1, max_size=5),
     shift_s=st.integers(-7_200, 3_600),
@@ -211,7 +211,7 @@ def test_what_came_in_another_span_of_time_stays(
 ERRORS = st.sampled_from([8 * MINUTE, 2 * HOUR, 3 * HOUR, 400 * 24 * HOUR])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sent=st.lists(
         st.lists(st.tuples(ERRORS, st.integers(0, 90_000)), min_size=1, max_size=8), min_size=1, max_size=4

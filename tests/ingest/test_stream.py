@@ -294,7 +294,7 @@ async def test_a_queue_that_stays_full_ends_the_stream(
 # --- with the sensor's end -------------------------------------------------------------------------
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lengths=st.lists(st.integers(1, 60), min_size=1, max_size=8),
     cuts=st.lists(st.integers(0, 3_000), max_size=6),

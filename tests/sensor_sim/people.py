@@ -9,12 +9,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hypothesis import settings
-
 from sensor_sim.detection import Box, Detection
-
-# The speed of the machine is not what these tests are about.
-unhurried = settings(deadline=None)
 
 Point = tuple[float, float]
 WIDTH, HEIGHT = 0.08, 0.2

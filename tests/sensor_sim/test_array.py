@@ -26,7 +26,7 @@ from sensor_sim.pixels.array import (
 )
 from sensor_sim.pixels.imx500 import ARRAY, BINNED, BLACK, FULL, MODES, VIDEO, Mode
 from sensor_sim.pixels.rendered import Crossed, Happening, Stayed, View
-from tests.sensor_sim.people import START, unhurried
+from tests.sensor_sim.people import START
 
 modes = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 
@@ -93,7 +93,6 @@ def test_time_first_then_gain(light: float, mode: Mode, seconds: float, gain: fl
     assert expose(light, mode) == pytest.approx((seconds, gain, level))
 
 
-@unhurried
 @given(light=st.floats(0, 100), mode=st.sampled_from(sorted(MODES.values())))
 def test_exposure_keeps_its_limits(light: float, mode: Mode) -> None:
     exposure = expose(light, mode)

@@ -453,7 +453,7 @@ def loads_or_is_refused(load: Callable[[], object]) -> None:
 
 
 @given(changed(FULL))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_scene_loads_or_is_refused(tmp_path_factory: pytest.TempPathFactory, plain: Any) -> None:
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_text(json.dumps(plain))
@@ -461,13 +461,12 @@ def test_any_scene_loads_or_is_refused(tmp_path_factory: pytest.TempPathFactory,
 
 
 @given(st.sampled_from(LAYOUTS).flatmap(lambda layout: changed(card(decoder=layout))))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_card_loads_or_is_refused(plain: Any) -> None:
     loads_or_is_refused(lambda: networks.read(plain))
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
-@settings(deadline=None)
 def test_any_text_loads_or_is_refused(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_bytes(text)
@@ -475,7 +474,7 @@ def test_any_text_loads_or_is_refused(tmp_path_factory: pytest.TempPathFactory, 
 
 
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=6))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_zip_loads_or_is_refused(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int]]
 ) -> None:

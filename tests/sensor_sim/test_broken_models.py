@@ -249,7 +249,7 @@ def test_the_good_one_is_good(tmp_path: Path) -> None:
     Network(load_package(networks.write_package(tmp_path / "p", card(), saved(good()))))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.data())
 def test_a_damaged_file_never_does_worse_than_a_sentence(data: st.DataObject) -> None:
     """Cut off anywhere, or with any byte changed, it runs or is refused."""

@@ -20,7 +20,7 @@ from sensor_sim.perception import Perception
 from sensor_sim.pixels import Frame
 from sensorapp import wire
 from tests.sensor_sim import networks
-from tests.sensor_sim.people import START, unhurried
+from tests.sensor_sim.people import START
 
 BLACK = np.zeros((8, 8, 3), np.uint8)
 LINE = {"version": 1, "lines": [{"id": 0, "name": "door", "points": [[0, 0.5], [1, 0.5]]}]}
@@ -61,7 +61,6 @@ def test_the_times_are_those_of_the_frame_with_the_result() -> None:
     assert [(metadata.dnn_us, metadata.dsp_us) for metadata in told] == [(40_000, 0), (0, 0)] * 3
 
 
-@unhurried
 @given(st.floats(0.1, 200), st.lists(st.floats(0.001, 0.5), max_size=40))
 def test_no_two_results_are_closer_than_the_network_needs(milliseconds: float, gaps: list[float]) -> None:
     moments = [START + sum(gaps[:i]) for i in range(len(gaps))]

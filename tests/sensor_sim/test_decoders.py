@@ -195,7 +195,7 @@ def decoder(plain: dict[str, Any]) -> Decoder:
 
 @pytest.mark.parametrize("name", LAYOUTS)
 @given(seen=things())
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_what_was_encoded_comes_back(name: str, seen: list[Thing]) -> None:
     plain, encode = LAYOUTS[name]
     network = Network(package(card(decoder=plain), constant_model(**encode(seen))))
@@ -238,7 +238,7 @@ wishes = st.sets(st.integers(0, 1), min_size=1)
 
 
 @given(seeds, wishes, st.floats(0.1, 0.9))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_yolox_is_what_the_paper_says(random: np.random.Generator, wanted: set[int], least: float) -> None:
     table = random.random((84, 7)).astype(np.float32)
     expected = []
@@ -253,7 +253,7 @@ def test_yolox_is_what_the_paper_says(random: np.random.Generator, wanted: set[i
 
 
 @given(seeds, wishes, st.floats(0.1, 0.9))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_yolov8_in_plain_words(random: np.random.Generator, wanted: set[int], least: float) -> None:
     table = (random.random((6, 84)) * [[SIDE], [SIDE], [30], [30], [1], [1]]).astype(np.float32)
     expected = [
@@ -266,7 +266,7 @@ def test_yolov8_in_plain_words(random: np.random.Generator, wanted: set[int], le
 
 
 @given(seeds, wishes, st.floats(0.1, 0.9))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_ssd_is_what_the_paper_says(random: np.random.Generator, wanted: set[int], least: float) -> None:
     encoded = random.normal(size=(36, 4)).astype(np.float32)
     scores = random.normal(scale=3, size=(36, 3)).astype(np.float32)
@@ -339,7 +339,7 @@ side = st.floats(0.1, 7.0)
     st.floats(0.31, 0.99),
     st.tuples(side, side, side, side),
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_nanodet_plus_in_any_cell(
     stride: int, down: float, across: float, label: int, score: float, sides: Sides
 ) -> None:
@@ -490,7 +490,7 @@ def test_another_layout_is_one_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", SHAPES)
 @given(random=seeds, kind=st.sampled_from([np.float16, np.float32, np.float64]), least=st.floats(0, 1))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_garbage_gives_boxes_of_something_or_nothing(
     name: str, random: np.random.Generator, kind: Any, least: float
 ) -> None:
@@ -521,7 +521,7 @@ def complaint_about(plain: dict[str, Any], outputs: Any) -> str:
 
 @pytest.mark.parametrize("name", SHAPES)
 @given(random=seeds)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_other_shapes_are_a_sentence(name: str, random: np.random.Generator) -> None:
     plain, shapes = SHAPES[name]
     shape = [int(n) for n in random.integers(0, 9, random.integers(0, 4))]

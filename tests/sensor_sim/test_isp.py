@@ -28,7 +28,6 @@ from sensor_sim.pixels.imx500 import (
     shading,
 )
 from sensor_sim.pixels.rendered import View
-from tests.sensor_sim.people import unhurried
 
 BLUE, GREEN, RED = 10, 20, 30
 
@@ -167,7 +166,6 @@ def test_a_region_of_which_nothing_is_read(image: Image | Raw, region: Rectangle
         develop(image, target(), region)
 
 
-@unhurried
 @given(
     left=st.integers(0, 4000),
     top=st.integers(0, 3000),

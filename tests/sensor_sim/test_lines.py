@@ -17,7 +17,7 @@ from sensor_sim.detection import Box, Detection
 from sensor_sim.perception import Perception
 from sensor_sim.perception.floor import LineOnFloor
 from sensorapp import wire
-from tests.sensor_sim.people import HEIGHT, START, WIDTH, Detector, Person, Point, unhurried
+from tests.sensor_sim.people import HEIGHT, START, WIDTH, Detector, Person, Point
 
 # Long enough for a crossing to count at five frames a second of which every other one may be lost.
 STAY = 1.2
@@ -111,7 +111,6 @@ def walks(draw: st.DrawFn) -> tuple[list[tuple[float, float, float]], list[int]]
     return stops, sides
 
 
-@unhurried
 @given(wheres, detectors, walks())
 def test_everyone_counts_as_what_they_did(
     where: Where, detector: Detector, walk: tuple[list[tuple[float, float, float]], list[int]]
@@ -122,7 +121,6 @@ def test_everyone_counts_as_what_they_did(
     assert crossings(where, detector, [person]) == ledger(sides)
 
 
-@unhurried
 @given(wheres, detectors, st.sampled_from([-1, 1]), st.booleans())
 def test_a_way_round_the_end_is_no_crossing(
     where: Where, detector: Detector, side: int, first_end: bool
@@ -132,7 +130,6 @@ def test_a_way_round_the_end_is_no_crossing(
     assert crossings(where, detector, [Person(1.0, stops)]) == []
 
 
-@unhurried
 @given(wheres, detectors, st.sampled_from([-1, 1]))
 def test_out_through_the_line_and_back_round_its_end(where: Where, detector: Detector, side: int) -> None:
     stops = [(0.5, 0.5), (0.5, -0.5), (1.4, -0.5), (1.4, 0.5), (0.5, 0.5)]
@@ -140,7 +137,6 @@ def test_out_through_the_line_and_back_round_its_end(where: Where, detector: Det
     assert crossings(where, detector, [person]) == [DIRECTIONS[side, -side]]
 
 
-@unhurried
 @given(wheres, detectors, st.floats(0.0, 1.0), st.booleans())
 def test_two_people_at_once(where: Where, detector: Detector, delay: float, opposite: bool) -> None:
     """They pass each other side by side, more than a person's size apart."""
@@ -151,7 +147,6 @@ def test_two_people_at_once(where: Where, detector: Detector, delay: float, oppo
     assert Counter(crossings(where, detector, [one, two])) == Counter(expected)
 
 
-@unhurried
 @given(wheres, detectors, st.floats(2.0, 6.0))
 def test_somebody_lost_and_found_as_somebody_else(where: Where, detector: Detector, hidden: float) -> None:
     """Hidden for longer than a track is kept, a person gets a new identity, and counts the same."""
@@ -161,7 +156,6 @@ def test_somebody_lost_and_found_as_somebody_else(where: Where, detector: Detect
     assert crossings(where, detector, [person]) == ["forward", "backward"]
 
 
-@unhurried
 @given(wheres, detectors.filter(lambda d: d.rate >= 10), st.floats(0.7, 1.0), st.sampled_from([-0.25, 0.25]))
 def test_who_walks_over_the_line_unseen_is_found_again_beyond_it(
     where: Where, detector: Detector, hidden: float, side: float
@@ -172,7 +166,6 @@ def test_who_walks_over_the_line_unseen_is_found_again_beyond_it(
     assert crossings(where, detector, [person]) == [DIRECTIONS[-1 if side > 0 else 1, 1 if side > 0 else -1]]
 
 
-@unhurried
 @given(wheres, detectors, st.integers(0, 30))
 def test_lingering_and_trembling_on_the_line_is_nothing(
     where: Where, detector: Detector, seconds: int

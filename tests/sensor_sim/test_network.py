@@ -137,7 +137,7 @@ def put(outputs: dict[str, Any], cell: tuple[int, int], label: int, score: float
     st.lists(st.integers(1, 7), min_size=4, max_size=4),
     st.integers(0, 1),
 )
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_nanodet_boxes(row: int, column: int, sides: list[int], label: int) -> None:
     outputs = nanodet_outputs()
     put(outputs, (row, column), label, 0.75, sides)

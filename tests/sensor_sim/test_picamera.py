@@ -27,7 +27,7 @@ from sensor_sim.picamera import MOST_SILENT, PiCamera, check_intrinsics, open_ca
 from sensor_sim.stop import Stop
 from sensorapp import wire
 from tests.sensor_sim import networks
-from tests.sensor_sim.people import START, unhurried
+from tests.sensor_sim.people import START
 
 ROOT = Path(__file__).parents[2]
 PERSON = Detection("person", 0.75, Box(0.25, 0.5, 0.375, 0.75))
@@ -294,7 +294,6 @@ def test_metadata_that_contradicts_itself(changes: dict[str, Any], complaint: st
         seen(frame(START, [PERSON]) | changes, card())
 
 
-@unhurried
 @given(described=st.binary(max_size=720), values=st.lists(st.floats(width=32), max_size=20))
 def test_any_bytes_are_read_or_refused(described: bytes, values: list[float]) -> None:
     for head in (b"", GOOD_INFO[:64]):

@@ -15,7 +15,7 @@ from sensor_sim.perception import Perception
 from sensor_sim.perception.items import MOST_PLACES, Places
 from sensor_sim.perception.shelves import LONGEST_DELAY
 from sensorapp import wire
-from tests.sensor_sim.people import START, unhurried
+from tests.sensor_sim.people import START
 
 SLOT = wire.Slot(
     id=17, name="A-03", item="bottle", polygon=[(0.1, 0.2), (0.9, 0.2), (0.9, 0.95), (0.1, 0.95)]
@@ -136,7 +136,6 @@ deeds = st.one_of(
 )
 
 
-@unhurried
 @given(
     st.sets(st.integers(0, 3)),
     st.lists(deeds, max_size=6),

@@ -12,7 +12,7 @@ from sensor_sim.detection import Box, Detection
 from sensor_sim.perception import Perception
 from sensor_sim.perception.zones import FIRST_LOOK, SETTLE
 from sensorapp import wire
-from tests.sensor_sim.people import START, Detector, Person, unhurried
+from tests.sensor_sim.people import START, Detector, Person
 
 ZONE = wire.Zone(id=3, name="table", polygon=[(0.4, 0.4), (0.6, 0.4), (0.6, 0.7), (0.4, 0.7)])
 INSIDE, OUTSIDE = (0.5, 0.6), (0.8, 0.6)
@@ -37,7 +37,6 @@ def observe(
     return events + list(perception.interrupt())
 
 
-@unhurried
 @given(detectors, st.lists(st.floats(0.7, 8.0), min_size=1, max_size=4))
 def test_each_stay_is_one_visit(detector: Detector, stays: list[float]) -> None:
     stops = [(OUTSIDE, 1.5, True)]
@@ -59,7 +58,6 @@ def test_each_stay_is_one_visit(detector: Detector, stays: list[float]) -> None:
     assert len(events) == len(visits) + len(counts)
 
 
-@unhurried
 @given(detectors, st.floats(0.1, 0.8))
 def test_walking_past_is_no_visit(detector: Detector, seconds: float) -> None:
     """The corner of the zone is on the way for less than a second."""
@@ -72,7 +70,6 @@ def test_walking_past_is_no_visit(detector: Detector, seconds: float) -> None:
     ]
 
 
-@unhurried
 @given(detectors, st.floats(1.0, 6.0))
 def test_trembling_on_the_edge_is_at_most_one_visit(detector: Detector, seconds: float) -> None:
     person = Person(1.0, [(OUTSIDE, 1.0, True), ((0.6, 0.6), seconds, True), (OUTSIDE, 1.5, True)])
@@ -105,7 +102,6 @@ def test_a_zone_with_a_bay_holds_whoever_stands_in_its_arms() -> None:
     assert counts == [1]
 
 
-@unhurried
 @given(detectors, st.floats(3.0, 6.0), st.floats(0.0, 2.0))
 def test_two_visitors(detector: Detector, stay: float, delay: float) -> None:
     one = Person(1.0, [((0.1, 0.5), 1.0, True), ((0.44, 0.5), stay, True), ((0.1, 0.5), 1.5, True)])
@@ -120,7 +116,6 @@ def test_two_visitors(detector: Detector, stay: float, delay: float) -> None:
     assert all(a != b for a, b in pairwise(counts))
 
 
-@unhurried
 @given(detectors, st.floats(2.0, 6.0))
 def test_somebody_who_vanishes_inside_has_left_when_seen_last(detector: Detector, stay: float) -> None:
     person = Person(1.0, [(OUTSIDE, 1.0, True), (INSIDE, stay, True)])

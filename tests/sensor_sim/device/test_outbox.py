@@ -217,7 +217,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
 
 TestOutboxMachine = OutboxMachine.TestCase
-TestOutboxMachine.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestOutboxMachine.settings = settings(max_examples=80, stateful_step_count=30)
 
 
 def test_a_batch_has_consecutive_numbers_from_zero_and_the_oldest_events(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_at_every_instant_of_a_deployment(devices: Devices, server: PackageServe
         run(devices, server, before, [limit])
 
 
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(st.lists(st.integers(1, 30), min_size=2, max_size=4), st.none() | st.integers(0, 19_999))
 def test_again_and_again(
     devices: Devices, server: PackageServer, before: Path, limits: list[int], cut: int | None

@@ -26,7 +26,7 @@ START = 1_772_355_600.0
 SEEDS = st.integers(0, 10_000)
 SHOPS = st.tuples(SEEDS, st.booleans())
 WIDTH, HEIGHT = 320, 240
-few = settings(max_examples=6, deadline=None)
+few = settings(max_examples=6)
 
 
 def happenings(shelf: World, times: Sequence[float]) -> list[object]:
@@ -240,7 +240,7 @@ def test_other_shapes_crop_the_middle() -> None:
     assert shown.box.top == pytest.approx((item.box.top * 240 - 30) / 180)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SHOPS)
 def test_the_scene_is_one_that_a_sensor_accepts(shop: tuple[int, bool]) -> None:
     shelf = Shelf(shop[0], START, 1.0, shop[1])
