@@ -140,7 +140,12 @@ def check(path: Path) -> str:
 def _deploy(slots: Slots, arguments: argparse.Namespace, tell: Tell) -> int:
     deployer = Deployer(slots, check, tell)
     try:
-        deployer.run(_request(arguments))
+        if not deployer.run(_request(arguments)):
+            print(
+                f"sensor_sim: rollout {arguments.rollout} is installed already, and slot {arguments.slot} is the active "
+                "one now; give another --rollout to install the package again",
+                file=sys.stderr,
+            )
     except msgspec.ValidationError as error:
         deployer.refuse(arguments.rollout)
         field = str(error).rstrip("`").partition(" - at `$.")[2]

@@ -43,20 +43,21 @@ class Deployer:
         self._now = now
         self._tell_rest()
 
-    def run(self, request: Request) -> None:
+    def run(self, request: Request) -> bool:
         """Install what is asked for, or go on with it; raises :class:`SensorError` if that fails.
 
-        What is done already is not done again, unless the package was lost or damaged since. A deployment under way
-        of something else is given up.
+        What is done already is not done again, unless the package was lost or damaged since: then only its slot
+        becomes the active one, and the answer is False. A deployment under way of something else is given up.
         """
         if self._slots.journal.unfinished != request:
             if self._is_done(request):
                 self._slots.switch_to(request.slot)
-                return
+                return False
             self._give_up()
             self._step("request_received", request)
         try:
             self._carry_on(request)
+            return True
         except FailedError as failure:
             self._fail(failure.state, request.rollout)
             raise SensorError(str(failure)) from None

@@ -84,6 +84,28 @@ def test_what_is_deployed_is_what_watches(
     assert '"crossing"' in watched.stdout
 
 
+def test_what_is_installed_already_says_so(
+    sensor_sim: Command, deploy: Command, tmp_path: Path, package: bytes
+) -> None:
+    """And makes its slot the active one."""
+    slots = tmp_path / "slots"
+    assert deploy(slots, package, slot=1, rollout=6).returncode == 0
+    with serving(package) as server:
+        same = words(slots, request_for(package, server.url, slot=3))
+        assert sensor_sim(*same).stderr == ""
+        assert sensor_sim("slots", "--slots", slots, "--activate", 1).returncode == 0
+        again = sensor_sim(*same)
+    assert (again.returncode, again.stdout, again.stderr) == (
+        0,
+        "",
+        "sensor_sim: rollout 7 is installed already, and slot 3 is the active one now; give another --rollout to"
+        " install the package again\n",
+    )
+    journal = read_journal(slots)
+    assert journal
+    assert journal.active == 3
+
+
 def test_what_does_not_fit_leaves_the_old_model(deploy: Command, tmp_path: Path, package: bytes) -> None:
     slots = tmp_path / "slots"
     deploy(slots, package)
