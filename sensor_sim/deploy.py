@@ -127,18 +127,18 @@ def _rows(journal: Journal) -> list[str]:
     return rows
 
 
-def check(path: Path) -> str:
-    """The digest of a package that the chip can run; raises :class:`SensorError` for any other."""
+def check(url: str, path: Path) -> str:
+    """The digest of a package that the chip can run; raises :class:`SensorError` for any other, with its ``url``."""
     from sensor_sim.network import Network
     from sensor_sim.package import load_package
 
-    package = load_package(path)
+    package = load_package(path, name=url)
     Network(package)
     return package.digest
 
 
 def _deploy(slots: Slots, arguments: argparse.Namespace, tell: Tell) -> int:
-    deployer = Deployer(slots, check, tell)
+    deployer = Deployer(slots, partial(check, arguments.url), tell)
     try:
         if not deployer.run(_request(arguments)):
             print(

@@ -40,16 +40,14 @@ class Network:
     def __init__(self, package: Package, threads: int = 1, region: Rectangle = ARRAY) -> None:
         self.card = package.card
         self._region = region
-        graph = examine(package)
-        memory_report(graph).check()
+        with package.named():
+            graph = examine(package)
+            memory_report(graph).check()
+            self._session = try_out(package, graph)
+            if threads > 1:  # not on trial, as threads take memory of their own
+                self._session = _session(package.weights, threads)
         self.cost = cost(graph)
         self._input_name = graph.input
-        self._size = (self.card.input.width, self.card.input.height)
-        self._session, outputs = tried(partial(_first_run, package, graph.input))
-        if threads > 1:  # not on trial, as threads take memory of their own
-            self._session = _session(package.weights, threads)
-        _check_numbers(outputs)
-        self.card.decoder.check(outputs, len(self.card.labels), self._size)
 
     def detect(self, image: Image | Raw, labels: Collection[str], least_score: float) -> Inference:
         """Find objects with these labels and at least this score in a raw or BGR picture."""
@@ -68,6 +66,15 @@ def examine(package: Package) -> Graph:
     """What the network consists of, whether the chip can hold it or not; raises :class:`SensorError`."""
     model = read_model(package.weights)
     return read_graph(model, lambda weights: tried(partial(_measure, weights, package.card.input)))
+
+
+def try_out(package: Package, graph: Graph) -> onnxruntime.InferenceSession:
+    """A network that does what its card says on a black picture; raises :class:`SensorError` for any other."""
+    session, outputs = tried(partial(_first_run, package, graph.input))
+    _check_numbers(outputs)
+    card = package.card
+    card.decoder.check(outputs, len(card.labels), (card.input.width, card.input.height))
+    return session
 
 
 def _first_run(package: Package, name: str) -> tuple[onnxruntime.InferenceSession, Outputs]:

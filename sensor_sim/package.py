@@ -10,8 +10,9 @@ import hashlib
 import math
 import zipfile
 import zlib
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -97,32 +98,51 @@ class Card(Struct, forbid_unknown_fields=True, frozen=True):
 
 @dataclass(frozen=True)
 class Package:
+    """Messages call it ``name``, and its network ``elsewhere`` where that is another file."""
+
     card: Card
     weights: bytes
     digest: str  # 16 hexadecimal digits over both files: names the model in every batch
+    name: str = field(compare=False)
+    elsewhere: Path | None = field(default=None, compare=False)
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Within, a sentence about the network or its card begins with the path or address that the user gave."""
+        try:
+            yield
+        except SensorError as error:
+            sentence = str(error)
+            if self.elsewhere and sentence.startswith(f"{WEIGHTS}: "):
+                raise SensorError(f"{self.elsewhere}{sentence.removeprefix(WEIGHTS)}") from None
+            raise SensorError(f"{self.name}: {sentence}") from None
 
 
-def load_package(path: Path, weights: Path | None = None) -> Package:
-    """Read a package; ``weights`` stands in for its ``model.onnx``. Raises :class:`SensorError`."""
+def load_package(path: Path, weights: Path | None = None, name: str = "") -> Package:
+    """Read a package; ``weights`` stands in for its ``model.onnx``, and messages call it ``name`` where that is not
+    its path. Raises :class:`SensorError`.
+    """
+    name = name or str(path)
     try:
-        files = _unzip(path) if path.is_file() else _read_folder(path)
+        files = _unzip(path, name) if path.is_file() else _read_folder(path)
     except OSError as error:
-        raise SensorError(f"{path}: cannot be read: {error.strerror}; {CHECK_PATH}") from None
+        raise SensorError(f"{name}: cannot be read: {error.strerror}; {CHECK_PATH}") from None
     if weights:
         files[WEIGHTS] = read_file(weights, MOST[WEIGHTS], CHECK_PATH, "give a smaller model")
     if CARD not in files:
-        raise SensorError(f"{path}: the model package has no {CARD}; write the model's card")
+        raise SensorError(f"{name}: the model package has no {CARD}; write the model's card")
     if WEIGHTS not in files:
         raise SensorError(
-            f"{path}: the model package has no {WEIGHTS}; add it or name the file with --weights"
+            f"{name}: the model package has no {WEIGHTS}; add it or name the file with --weights"
         )
     digest = hashlib.sha256(hashlib.sha256(files[CARD]).digest() + hashlib.sha256(files[WEIGHTS]).digest())
-    return Package(read_card(files[CARD], path), files[WEIGHTS], digest.hexdigest()[:16])
+    return Package(read_card(files[CARD], name), files[WEIGHTS], digest.hexdigest()[:16], name, weights)
 
 
-def read_card(text: bytes, path: Path) -> Card:
+def read_card(text: bytes, name: str) -> Card:
+    """The card of the package that messages call ``name``; raises :class:`SensorError`."""
     try:
-        return parse(text, Card, f"{path}: {CARD}")
+        return parse(text, Card, f"{name}: {CARD}")
     except SensorError as error:
         if "decoder.layout: Invalid value" in str(error):
             raise SensorError(f"{error}; choose one of {', '.join(LAYOUTS)}") from None
@@ -139,40 +159,40 @@ def _read_folder(path: Path) -> dict[str, bytes]:
     }
 
 
-def _unzip(path: Path) -> dict[str, bytes]:
+def _unzip(path: Path, name: str) -> dict[str, bytes]:
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
             begins = file.read(2) == b"PK"
         raise SensorError(
-            f"{path}: the zip is cut off; copy or build it again"
+            f"{name}: the zip is cut off; copy or build it again"
             if begins
-            else f"{path}: this is no zip; give a folder or a zip with {CARD} and {WEIGHTS}"
+            else f"{name}: this is no zip; give a folder or a zip with {CARD} and {WEIGHTS}"
         )
     try:
         with zipfile.ZipFile(path) as archive:
-            return {name: archive.read(member) for name, member in _members(archive, path).items()}
+            return {file: archive.read(member) for file, member in _members(archive, name).items()}
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
-        raise SensorError(f"{path}: the zip is damaged: {error}; build the package again") from None
+        raise SensorError(f"{name}: the zip is damaged: {error}; build the package again") from None
 
 
-def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
+def _members(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:
     """The package's files, at the top of the zip or in the one folder that was zipped."""
     found: dict[str, zipfile.ZipInfo] = {}
     folders = set()
     for member in archive.infolist():
-        folder, _, name = member.filename.rpartition("/")
-        if name not in MOST or "/" in folder or folder in NO_FOLDERS:
+        folder, _, file = member.filename.rpartition("/")
+        if file not in MOST or "/" in folder or folder in NO_FOLDERS:
             continue
-        if name in found:
-            raise SensorError(f"{path}: the zip has {name} twice; put one model into a package")
-        if member.file_size > MOST[name]:
+        if file in found:
+            raise SensorError(f"{name}: the zip has {file} twice; put one model into a package")
+        if member.file_size > MOST[file]:
             raise SensorError(
-                f"{path}: {name} is larger than {MOST[name] // 2**20} MiB; give a smaller model"
+                f"{name}: {file} is larger than {MOST[file] // 2**20} MiB; give a smaller model"
             )
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise SensorError(f"{path}: {name} is packed in an unusual way; zip it with deflate")
-        found[name] = member
+            raise SensorError(f"{name}: {file} is packed in an unusual way; zip it with deflate")
+        found[file] = member
         folders.add(folder)
     if len(folders) > 1:
-        raise SensorError(f"{path}: the zip has its files in different folders; put them side by side")
+        raise SensorError(f"{name}: the zip has its files in different folders; put them side by side")
     return found

@@ -39,8 +39,10 @@ def run(arguments: argparse.Namespace) -> int:
     from sensor_sim.network import examine
 
     try:
-        graph = examine(load_package(arguments.package, arguments.weights))
-        memory, time = memory_report(graph), cost(graph)
+        package = load_package(arguments.package, arguments.weights)
+        with package.named():
+            graph = examine(package)
+            memory, time = memory_report(graph), cost(graph)
         if arguments.json:
             plain = memory.plain() | {"macs": time.macs, "dnn_us": time.dnn_us, "dsp_us": time.dsp_us}
             say(json.dumps(plain))

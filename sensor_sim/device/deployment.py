@@ -103,7 +103,8 @@ class Deployer:
             raise FailedError("failed", str(error)) from None
         except Exception as error:  # else each retry would end here, and the deployment never
             raise FailedError(
-                "failed", f"{path}: the package cannot be checked: {error!r}; report this, and deploy another"
+                "failed",
+                f"{request.url}: the package cannot be checked: {error!r}; report this, and deploy another",
             ) from error
         if path == slots.staged:
             slots.keep_staged(request.hash)

@@ -60,11 +60,11 @@ def card(**changes: Any) -> dict[str, Any]:
 
 
 def read(plain: dict[str, Any]) -> Card:
-    return read_card(json.dumps(plain).encode(), Path("test"))
+    return read_card(json.dumps(plain).encode(), "test")
 
 
 def package(plain: dict[str, Any], weights: bytes) -> Package:
-    return Package(read(plain), weights, "0" * 16)
+    return Package(read(plain), weights, "0" * 16, "test")
 
 
 def bright_spot_model() -> bytes:

@@ -263,6 +263,25 @@ def test_a_damaged_file_never_does_worse_than_a_sentence(data: st.DataObject) ->
         Network(networks.package(networks.SPOT_CARD, bytes(whole)))
 
 
+# --- whose fault it is ------------------------------------------------------------------------------
+
+
+def test_the_file_that_was_given_is_named(sensor_sim: Command, watched: list[object], tmp_path: Path) -> None:
+    """A zip that holds no network, and a file that stands in for one."""
+    folder = networks.write_package(tmp_path / "p", card(labels=["person"]), b"text")
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        for file in folder.iterdir():
+            archive.write(file, file.name)
+    (tmp_path / "text.onnx").write_bytes(b"text")
+    no_network = "this is no ONNX file, or it is cut off; export or copy it again"
+    for words in (["report"], watched):
+        for more, said in (
+            ([tmp_path / "p.zip"], f"{tmp_path / 'p.zip'}: model.onnx: {no_network}"),
+            ([folder, "--weights", tmp_path / "text.onnx"], f"{tmp_path / 'text.onnx'}: {no_network}"),
+        ):
+            assert refused(sensor_sim, *words, *more).startswith(f"sensor_sim: {said}")
+
+
 # --- too much --------------------------------------------------------------------------------------
 
 

@@ -478,7 +478,7 @@ def test_another_layout_is_one_file(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text(json.dumps(card(decoder={"layout": "rows", "scale": 0.5})))
     program = (
         "import sys, numpy; from pathlib import Path; from sensor_sim.package import read_card;"
-        "card = read_card(Path('model.json').read_bytes(), Path('.'));"
+        "card = read_card(Path('model.json').read_bytes(), '.');"
         "[found] = card.detections([numpy.array([[1, 0, 0, 0.5, 1]])], ['person'], 0);"
         "print(found.label, found.score, *found.box)"
     )

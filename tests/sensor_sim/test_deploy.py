@@ -22,6 +22,7 @@ from tests.sensor_sim.conftest import Command, Ran
 from tests.sensor_sim.device import device_server
 from tests.sensor_sim.device.device_server import Ledger
 from tests.sensor_sim.device.package_server import request_for, serving
+from tests.sensor_sim.test_bad_input import bomb
 from tests.sensor_sim.test_memory import wide_package
 
 ROOT = Path(__file__).parents[2]
@@ -121,6 +122,32 @@ def test_what_does_not_fit_leaves_the_old_model(deploy: Command, tmp_path: Path,
     assert before
     assert after
     assert (after.slots, after.active) == (before.slots, before.active)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (lambda whole: whole[:-30], "the zip is cut off; copy or build it again"),
+        (
+            lambda whole: b"hello",
+            "this is no zip; give a folder or a zip with model.json and model.onnx",
+        ),
+        (lambda whole: bomb(), "model.onnx is larger than 64 MiB; give a smaller model"),
+        (
+            lambda whole: whole.replace(b"NonMaxSuppression", b"NonMinSuppression"),
+            "the zip is damaged: Bad CRC-32 for file 'model.onnx'; build the package again",
+        ),
+    ],
+)
+def test_a_package_that_is_none_is_named_by_its_address(
+    sensor_sim: Command, tmp_path: Path, package: bytes, spoil: Callable[[bytes], bytes], complaint: str
+) -> None:
+    body = spoil(package)
+    with serving(body) as server:
+        plain = request_for(body, server.url)
+        ran = sensor_sim(*words(tmp_path / "slots", plain))
+    assert (ran.returncode, ran.stderr) == (1, f"sensor_sim: {plain['url']}: {complaint}\n")
+    assert states(ran.stdout) == [(7, state) for state in [*DONE[:3], "failed"]]
 
 
 @pytest.mark.parametrize(

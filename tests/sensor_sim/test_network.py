@@ -190,7 +190,7 @@ def test_nanodet_thins_out_within_a_label_only() -> None:
 def test_nanodet_refuses_other_outputs(
     plain: dict[str, Any], outputs: dict[str, Any], complaint: str
 ) -> None:
-    assert refusal(plain, constant_model(**outputs)).startswith(complaint)
+    assert refusal(plain, constant_model(**outputs)).startswith(f"test: {complaint}")
 
 
 # --- the input -------------------------------------------------------------------------------------
@@ -209,7 +209,8 @@ def test_a_card_must_fit_the_input(
     changes: dict[str, Any], shape: tuple[int, ...], kind: int, complaint: str
 ) -> None:
     weights = networks.model([helper.make_node("Identity", ["image"], ["out"])], ["out"], {}, shape, kind)
-    assert refusal(card(input=card()["input"] | changes), weights).startswith(complaint)
+    said = refusal(card(input=card()["input"] | changes), weights)
+    assert said.startswith(f"test: {complaint}")
 
 
 def test_dynamic_dimensions_fit_any_card() -> None:
@@ -241,7 +242,7 @@ def test_a_box_that_is_too_thin_in_the_picture_is_none() -> None:
 
 
 def test_what_is_no_network() -> None:
-    assert refusal(card(), b"not a network").startswith("model.onnx: this is no ONNX file")
+    assert refusal(card(), b"not a network").startswith("test: model.onnx: this is no ONNX file")
 
 
 # --- packages --------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def fail() -> None:
 def test_a_network_that_takes_all_memory_is_refused(mebibytes: int) -> None:
     before = limit()
     big = [n("ConstantOfShape", ["shape"], ["big"]), n("Sin", ["big"], ["y"])]
-    assert refusal(big, shape=np.array([mebibytes * 2**18])) == TOO_MUCH + REMEDY
+    assert refusal(big, shape=np.array([mebibytes * 2**18])) == f"test: {TOO_MUCH}{REMEDY}"
     assert limit() == before
 
 
@@ -140,7 +140,7 @@ def test_the_command_ends_although_an_operator_does_not(tmp_path: Path) -> None:
         check=False,
     )
     assert (ran.returncode, ran.stdout) == (1, "")
-    assert ran.stderr == f"sensor_sim: {TOO_LONG.format('0.5')}{REMEDY}\n"
+    assert ran.stderr == f"sensor_sim: {package}: {TOO_LONG.format('0.5')}{REMEDY}\n"
 
 
 def test_a_name_of_any_length_in_a_message_is_looked_through_at_once() -> None:
