@@ -18,7 +18,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "report",
         help="what a model package takes of the chip's memory and time",
         description="Print what a model package takes of the chip's memory and time. "
-        "Exit status 1 if the chip cannot hold it.",
+        "Exit status 1 if the chip cannot hold it or it does not do what its card says.",
     )
     parser.add_argument(
         "package", type=Path, metavar="PACKAGE", help="folder or zip with model.onnx and model.json"
@@ -36,13 +36,15 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from sensor_sim.cost import cost
     from sensor_sim.memory import memory_report
-    from sensor_sim.network import examine
+    from sensor_sim.network import examine, try_out
 
     try:
         package = load_package(arguments.package, arguments.weights)
         with package.named():
             graph = examine(package)
             memory, time = memory_report(graph), cost(graph)
+            if memory.fits:
+                try_out(package, graph)
         if arguments.json:
             plain = memory.plain() | {"macs": time.macs, "dnn_us": time.dnn_us, "dsp_us": time.dsp_us}
             say(json.dumps(plain))

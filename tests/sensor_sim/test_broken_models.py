@@ -267,17 +267,20 @@ def test_a_damaged_file_never_does_worse_than_a_sentence(data: st.DataObject) ->
 
 
 def test_the_file_that_was_given_is_named(sensor_sim: Command, watched: list[object], tmp_path: Path) -> None:
-    """A zip that holds no network, and a file that stands in for one."""
+    """A zip that holds no network, a file that stands in for one, and a card that does not fit such a file."""
     folder = networks.write_package(tmp_path / "p", card(labels=["person"]), b"text")
     with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
         for file in folder.iterdir():
             archive.write(file, file.name)
     (tmp_path / "text.onnx").write_bytes(b"text")
+    (tmp_path / "good.onnx").write_bytes(saved(good()))
+    misfit = networks.write_package(tmp_path / "q", card(decoder={"layout": "yolov8"}), b"text")
     no_network = "this is no ONNX file, or it is cut off; export or copy it again"
     for words in (["report"], watched):
         for more, said in (
             ([tmp_path / "p.zip"], f"{tmp_path / 'p.zip'}: model.onnx: {no_network}"),
             ([folder, "--weights", tmp_path / "text.onnx"], f"{tmp_path / 'text.onnx'}: {no_network}"),
+            ([misfit, "--weights", tmp_path / "good.onnx"], f"{misfit}: decoder: yolov8 reads one output of"),
         ):
             assert refused(sensor_sim, *words, *more).startswith(f"sensor_sim: {said}")
 
