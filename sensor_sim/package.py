@@ -38,6 +38,8 @@ Side = Annotated[int, Meta(ge=1, le=4096)]
 Mean = Annotated[float, Meta(ge=-1000, le=1000)]
 Std = Annotated[float, Meta(ge=0.001, le=100_000)]
 Label = Annotated[str, Meta(min_length=1, max_length=80)]
+# In lists of labels, such as the Raspberry Pi's of COCO, that of each class that stands for nothing.
+UNUSED = "-"
 
 
 class Input(Struct, forbid_unknown_fields=True, frozen=True):
@@ -70,8 +72,8 @@ class Input(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Card(Struct, forbid_unknown_fields=True, frozen=True):
-    """The content of ``model.json``. Label number i names the network's class i; ``measured`` is how well
-    the model does, as whoever made it measured it.
+    """The content of ``model.json``. Label number i names the network's class i, and no other but ``-`` names two;
+    ``measured`` is how well the model does, as whoever made it measured it.
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=80)]
@@ -81,6 +83,16 @@ class Card(Struct, forbid_unknown_fields=True, frozen=True):
     labels: Annotated[list[Label], Meta(min_length=1, max_length=10_000)]
     source: str = ""
     measured: dict[str, float] = {}
+
+    def __post_init__(self) -> None:
+        firsts: dict[str, int] = {}
+        for number, label in enumerate(self.labels):
+            first = firsts.setdefault(label, number)
+            if first != number and label != UNUSED:
+                raise ValueError(
+                    f"labels[{number}]: {label!r} is labels[{first}] already; give each class a label of its own, or "
+                    f"{UNUSED!r} if it stands for nothing"
+                )
 
     def detections(self, outputs: Outputs, labels: Collection[str], least_score: float) -> list[Detection]:
         """The objects with these labels and at least this score in the outputs of one inference.

@@ -271,6 +271,11 @@ def test_weights_from_elsewhere(tmp_path: Path) -> None:
     ("changes", "complaint"),
     [
         ({"labels": []}, "model.json: labels: Expected `array` of length >= 1"),
+        (
+            {"labels": ["person", "-", "bag", "-", "person"]},
+            "model.json: labels[4]: 'person' is labels[0] already; give each class a label of its own, or '-' if it"
+            " stands for nothing",
+        ),
         ({"licence": ""}, "model.json: licence: "),
         ({"decoder": {"layout": "yolo"}}, "model.json: decoder.layout: Invalid value 'yolo'"),
         ({"decoder": {"layout": "imx500_pp", "box_order": "yxhw"}}, "model.json: decoder.box_order: Invalid"),
@@ -298,6 +303,11 @@ def test_a_faulty_card_is_named(tmp_path: Path, changes: dict[str, Any], complai
         load_package(folder)
     assert str(folder) in str(caught.value)
     assert complaint in str(caught.value)
+
+
+def test_classes_that_stand_for_nothing_may_share_a_label() -> None:
+    labels = ["person", "-", "bag", "-"]
+    assert networks.read(card(labels=labels)).labels == labels
 
 
 @pytest.mark.parametrize("missing", ["model.json", "model.onnx"])
