@@ -88,7 +88,8 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         "--ambient",
         type=_celsius,
         metavar="CELSIUS",
-        help="temperature around the simulated chip, which stops at 80 degrees of its own (default 25)",
+        help="temperature around the simulated chip, which stops at 80 degrees of its own and goes on below 75 "
+        "(default 25)",
     )
     _add_world_arguments(parser)
 
@@ -248,12 +249,18 @@ def _number(text: str, least: float, most: float, what: str) -> float:
 
 
 def _celsius(text: str) -> float:
+    """A temperature in which a chip that is too hot cools down far enough to go on."""
+    from sensor_sim.chip import Thermometer
+
     try:
         celsius = float(text)
     except ValueError:
         celsius = math.nan
-    if not -60.0 <= celsius <= 120.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no temperature; give -60 to 120 degrees Celsius")
+    if not -60.0 <= celsius < Thermometer.RESUME_C:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no temperature to work in; give -60 to less than {Thermometer.RESUME_C:g} degrees Celsius, "
+            "below which a chip that was too hot goes on"
+        )
     return celsius
 
 

@@ -424,6 +424,8 @@ def test_a_camera_that_is_not_there(package: Path, scene: Path, camera: str) -> 
         ["--start", "1999-12-31T23:59:59Z"],
         ["--start", "2099-01-01"],
         ["--threads", "0"],
+        ["--ambient", "75"],
+        ["--ambient", "nan"],
         ["--seed", "-1"],
         ["--rate", "0.4"],
         ["--seconds", "nan"],
@@ -435,6 +437,16 @@ def test_options_are_checked(video: Path, package: Path, scene: Path, words: lis
     ran = watch_here("--video", video, "--model", package, "--scene", scene, *words)
     assert ran.returncode == 2
     assert f"argument {words[0]}: '{words[1]}' is no " in ran.stderr
+
+
+def test_it_is_told_how_hot_it_may_be(video: Path, package: Path, scene: Path) -> None:
+    """A chip that has stopped in 74.9 degrees goes on in a while, in 75 never."""
+    words = ("--video", video, "--model", package, "--scene", scene, "--seconds", "0.1", "--ambient")
+    assert watch_here(*words, "74.9").returncode == 0
+    assert watch_here(*words, "90").stderr.endswith(
+        "argument --ambient: '90' is no temperature to work in; give -60 to less than 75 degrees Celsius, below which a"
+        " chip that was too hot goes on\n"
+    )
 
 
 # --- the pipeline ----------------------------------------------------------------------------------
