@@ -8,8 +8,11 @@ import os
 import signal
 import sys
 
-if __name__ == "__main__":  # while it is loaded, Ctrl-C ends it without a word
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # while it is loaded, Ctrl-C ends it without a word
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.stderr is None:  # it was closed: else complaints would stand among the events
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 # Libraries that talk to the terminal on their own are told to be silent before they are loaded: every
 # fault that matters comes back to us and is said in one sentence.
@@ -33,12 +36,13 @@ def main(words: list[str] | None = None) -> int:
     device.add_parser(subparsers)
     fleet.add_parser(subparsers)
     arguments = parser.parse_args(words)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:  # of a command that has nothing to bring to an end
-        return 128 + signal.SIGINT
+        return deploy.INTERRUPTED
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())

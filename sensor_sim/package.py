@@ -138,7 +138,7 @@ def load_package(path: Path, weights: Path | None = None, name: str = "") -> Pac
     try:
         files = _unzip(path, name) if path.is_file() else _read_folder(path)
     except OSError as error:
-        raise SensorError(f"{name}: cannot be read: {error.strerror}; {CHECK_PATH}") from None
+        raise SensorError(f"{path}: cannot be read: {error.strerror}; {CHECK_PATH}") from None
     if weights:
         files[WEIGHTS] = read_file(weights, MOST[WEIGHTS], CHECK_PATH, "give a smaller model")
     if CARD not in files:

@@ -43,14 +43,15 @@ def run(arguments: argparse.Namespace) -> int:
         with package.named():
             graph = examine(package)
             memory, time = memory_report(graph), cost(graph)
-            if memory.fits:
-                try_out(package, graph)
         if arguments.json:
             plain = memory.plain() | {"macs": time.macs, "dnn_us": time.dnn_us, "dsp_us": time.dsp_us}
             say(json.dumps(plain))
         else:
             rows = [*memory.rows(), *time.rows()]
             say("\n".join(f"{name:<28}{value}" for name, value in rows))
+        if memory.fits:
+            with package.named():
+                try_out(package, graph)
     except SensorError as error:
         print(f"sensor_sim: {error}", file=sys.stderr)
         return 1

@@ -14,17 +14,19 @@ from sensorapp import wire
 
 log = logging.getLogger(__name__)
 
-# What to do about a number that the contract does not take, by how its complaint begins.
+# Below the least, everything is somebody; above the most, hardly anybody is.
+LEAST_SCORE, MOST_SCORE = 0.05, 0.95
+SCORES = f"give a fraction from {LEAST_SCORE} to {MOST_SCORE}, 0.35 unless another counts better"
+# What to do about a value that the contract does not take, by how its complaint begins.
 REMEDIES = {
-    r".*\.(points|polygon)\[.*Expected `float` [<>]= ": (
+    r"lines\[\d+\]\.points: Expected": "a line has two points, [[x, y], [x, y]]",
+    r".*\.(points|polygon)\[.*Expected": (
         "give fractions of the picture, 0 to 1: pixels divided by its width or height"
     ),
-    r"lines\[\d+\]\.points: Expected `array`": "a line has two points, [[x, y], [x, y]]",
-    r"detect\.score: Expected `float` [<>]= ": "give a fraction from 0.05 to 0.95, 0.35 unless another counts better",
-    r"camera\.\w+_degrees: Expected `float` [<>]= ": (
-        "give degrees: 5 to 85 below the horizontal, and a vertical angle of view of 10 to 120"
-    ),
-    r"camera\.height_metres: Expected `float` [<>]= ": "give metres above the floor, 1 to 20",
+    r"detect\.score: Expected": SCORES,
+    r"camera\.tilt_degrees: Expected": "give by how many degrees it looks below the horizontal, 5 to 85",
+    r"camera\.view_degrees: Expected": "give its angle of view from top to bottom in degrees, 10 to 120",
+    r"camera\.height_metres: Expected": "give metres above the floor, 1 to 20",
 }
 
 
@@ -39,6 +41,10 @@ def load_scene(path: Path) -> wire.Scene:
             if re.match(beginning, complaint):
                 raise SensorError(f"{error}; {remedy}") from None
         raise
+    if not LEAST_SCORE <= scene.detect.score <= MOST_SCORE:
+        raise SensorError(
+            f"{path}: detect.score: {scene.detect.score:g} counts everything or nothing; {SCORES}"
+        )
     if not (scene.lines or scene.zones or scene.slots):
         raise SensorError(f"{path}: nothing to measure; add lines, zones or slots")
     return scene
@@ -58,16 +64,29 @@ def check_labels(scene: wire.Scene, labels: Sequence[str]) -> None:
 
 
 def check_seen(scene: wire.Scene, seen: Box) -> None:
-    """Raises :class:`SensorError` for a line, zone or slot that lies outside of what is ``seen`` of the picture, where
-    nothing would look like nobody; warns of one that reaches out of it."""
+    """Raises :class:`SensorError` for a line, zone or slot above or beside what is ``seen`` of the picture, where nothing
+    would look like nobody. Below it the feet may be of people whose heads are seen; items are not."""
     for field, points in _places(scene):
-        xs, ys = zip(*points, strict=True)
-        if max(xs) <= seen.left or min(xs) >= seen.right or max(ys) <= seen.top or min(ys) >= seen.bottom:
-            raise SensorError(
-                f"scene: {field}: {_outside(seen)}; draw it there, or choose another --region or --mode"
-            )
-        if min(xs) < seen.left or max(xs) > seen.right or min(ys) < seen.top or max(ys) > seen.bottom:
-            log.warning("sensor_sim: scene: %s: a part of it is not observed: %s", field, _outside(seen))
+        left, top, right, bottom = _extent(points)
+        below = top > seen.bottom and field.startswith("slots")
+        if right < seen.left or left > seen.right or bottom < seen.top or below:
+            raise SensorError(f"scene: {field}: it is not observed: {_only(seen)}")
+
+
+def warn_of_unseen(scene: wire.Scene, seen: Box) -> None:
+    """Say which lines, zones and slots reach out of what is ``seen``, if any do."""
+    if out := [field for field, points in _places(scene) if min(_within(_extent(points), seen)) < 0]:
+        log.warning("sensor_sim: scene: %s: not all of it is observed: %s", ", ".join(out), _only(seen))
+
+
+def _within(place: Box, seen: Box) -> tuple[float, float, float, float]:
+    """How far the place keeps within each side; less than 0 beyond it."""
+    return place.left - seen.left, place.top - seen.top, seen.right - place.right, seen.bottom - place.bottom
+
+
+def _extent(points: Sequence[tuple[float, float]]) -> Box:
+    xs, ys = zip(*points, strict=True)
+    return Box(min(xs), min(ys), max(xs), max(ys))
 
 
 def _places(scene: wire.Scene) -> Iterator[tuple[str, Sequence[tuple[float, float]]]]:
@@ -76,8 +95,8 @@ def _places(scene: wire.Scene) -> Iterator[tuple[str, Sequence[tuple[float, floa
     yield from ((f"slots[{i}].polygon", slot.polygon) for i, slot in enumerate(scene.slots))
 
 
-def _outside(seen: Box) -> str:
+def _only(seen: Box) -> str:
     return (
         f"of the picture only x from {seen.left:.2f} to {seen.right:.2f} and y from {seen.top:.2f} to "
-        f"{seen.bottom:.2f} is read"
+        f"{seen.bottom:.2f} is read; draw it there, or choose another --region or --mode"
     )

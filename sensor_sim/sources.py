@@ -55,7 +55,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     pixels.add_argument("--video", type=Path, metavar="FILE", help="a video file that FFmpeg can read")
     pixels.add_argument("--camera", metavar="DEVICE", help="a V4L2 camera: 0, 1, … or /dev/video0")
     pixels.add_argument(
-        "--images", type=Path, metavar="DIR", help="a folder of images, in order of their names and numbers"
+        "--images", type=Path, metavar="DIR", help="a folder of images, in order of name or number"
     )
     pixels.add_argument("--world", choices=("entrance", "shelf"), help="a rendered scene")
     pixels.add_argument(
@@ -224,8 +224,8 @@ def _region(text: str) -> Rectangle:
     left, top, width, height = region
     if left < 0 or top < 0 or width < 1 or height < 1 or left + width > 4056 or top + height > 3040:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no part of the whole picture, whose size counts as 4056x3040 whatever it has; the middle of it "
-            "is 1014,760,2028,1520"
+            f"{text!r} is no part of the picture; give LEFT,TOP,WIDTH,HEIGHT within 4056x3040, as which any picture's size "
+            "counts: its middle is 1014,760,2028,1520"
         )
     return region
 

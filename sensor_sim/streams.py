@@ -34,16 +34,16 @@ def first(stream: Iterable[T | None], seconds: float) -> Iterator[T | None]:
 
 
 class Progress:
-    """One line of progress where ``output`` is a terminal, and nothing at all elsewhere, or where it is closed (None).
+    """One line of progress where ``output`` is a terminal, and nothing at all elsewhere.
 
     It says how many frames are done, of how many if the source gives a ``__length_hint__``, and how many
     seconds of the frames' own time that is for each second that it took.
     """
 
-    def __init__(self, output: TextIO | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, output: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._output = output
         self._clock = clock
-        self._wanted = output is not None and output.isatty()
+        self._wanted = output.isatty()
 
     def follow(self, source: Iterable[T | None]) -> Iterable[T | None]:
         return self._follow(source, length_hint(source)) if self._wanted else source

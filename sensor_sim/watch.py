@@ -24,7 +24,7 @@ from sensor_sim.output import forget_output, print_line
 from sensor_sim.package import Card, Package, load_package
 from sensor_sim.perception import Perception
 from sensor_sim.picamera import Camera, PiCamera, open_camera
-from sensor_sim.scene import check_labels, check_seen, load_scene
+from sensor_sim.scene import check_labels, check_seen, load_scene, warn_of_unseen
 from sensor_sim.sources import add_source_arguments, open_source, open_world, seen, settle_options
 from sensor_sim.stop import Stop, on_signals
 from sensor_sim.streams import Progress, first
@@ -109,7 +109,10 @@ def start(arguments: argparse.Namespace, stop: Stop) -> Watching:
     package = load_package(model, arguments.picamera or arguments.weights)
     check_labels(scene, package.card.labels)
     if arguments.picamera is None:
-        check_seen(scene, seen(arguments))
+        read = seen(arguments)
+        check_seen(scene, read)
+        if arguments.scene:
+            warn_of_unseen(scene, read)
     perception = Perception(scene)
     progress = Progress(sys.stderr)
     metadata = _metadata(arguments, world, package, perception, stop, progress)

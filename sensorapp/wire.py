@@ -278,8 +278,7 @@ class Detect(Message):
     """Which of the model's labels count, and from which score on."""
 
     labels: Annotated[list[Name], Meta(min_length=1)] = msgspec.field(default_factory=lambda: ["person"])
-    # Below the least, everything is somebody; above the most, hardly anybody is.
-    score: Annotated[float, Meta(ge=0.05, le=0.95)] = 0.35
+    score: Fraction = 0.35
 
 
 class Camera(Message):

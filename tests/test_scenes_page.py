@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import msgspec.inspect
 import pytest
 
 from sensor_sim.scene import check_labels, load_scene
@@ -31,15 +33,30 @@ def test_its_examples_are_scenes(tmp_path: Path) -> None:
         check_labels(load_scene(tmp_path / "scene.json"), card["labels"])
 
 
-def named_in(heading: str) -> list[str]:
-    """The fields in the first column of a table."""
+def rows(heading: str) -> Iterator[list[str]]:
+    """The cells of a table."""
     table = PAGE.partition(f"| {heading} | default | bounds | meaning |\n")[2].partition("\n\n")[0]
-    return re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE)))
+    for line in table.splitlines()[1:]:
+        yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def bounds(kind: type[wire.Message]) -> Iterator[tuple[str, str]]:
+    """Fields that are a number within bounds, and these as the page writes them."""
+    (info,) = msgspec.inspect.multi_type_info([kind])
+    for field in info.fields:
+        for one in getattr(field.type, "types", [field.type]):
+            least, most = getattr(one, "ge", None), getattr(one, "le", None)
+            if least is not None:
+                most = one.lt - 1 if most is None else most
+                yield field.name, f"{least:,.12g} to {most:,.12g}".replace(",", " ")
 
 
 @pytest.mark.parametrize(
     ("heading", "kind"),
     [("field", wire.Scene), *((f"field of `{name}`", kind) for name, kind in PARTS.items())],
 )
-def test_its_tables_name_every_field(heading: str, kind: type[wire.Message]) -> None:
-    assert sorted(named_in(heading)) == sorted(field.name for field in msgspec.structs.fields(kind))
+def test_its_tables_name_every_field_and_its_bounds(heading: str, kind: type[wire.Message]) -> None:
+    told = {name: cells[2] for cells in rows(heading) for name in re.findall(r"`(\w+)`", cells[0])}
+    assert sorted(told) == sorted(field.name for field in msgspec.structs.fields(kind))
+    for name, within in bounds(kind):
+        assert told[name].partition(";")[0] in (within, "as of lines")

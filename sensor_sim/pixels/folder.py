@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -17,7 +17,7 @@ SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", "
 
 
 class ImageFolder:
-    """The images of a folder in the order of their names and the numbers in them (9 comes before 10), ``rate`` a second,
+    """The images of a folder in the order of their names, or of the one number in which these differ, ``rate`` a second,
     the first at ``start``.
 
     Without a ``start`` the last one is now. They may differ in size; other files are passed over. Raises
@@ -27,8 +27,7 @@ class ImageFolder:
 
     def __init__(self, path: Path, rate: float, start: float | None = None) -> None:
         try:
-            images = (each for each in path.iterdir() if each.suffix.lower() in SUFFIXES)
-            self._paths = sorted(images, key=_order)
+            self._paths = _in_order(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES)
         except OSError as error:
             raise SensorError(
                 f"{path}: cannot be read: {error.strerror}; --images takes a folder of images"
@@ -48,10 +47,14 @@ class ImageFolder:
             yield Frame(self._start + number / self._rate, _read(path))
 
 
-def _order(path: Path) -> list[tuple[bool, int, str]]:
-    """By the numbers and words of its name, one after the other."""
-    parts = ["".join(part) for _, part in groupby(path.name, str.isdecimal)]
-    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+def _in_order(paths: Iterable[Path]) -> list[Path]:
+    """By name, or by number where the names differ in nothing but one, so that 9 comes before 10."""
+    ordered = sorted(paths)
+    split = [["".join(part) for _, part in groupby(path.stem, str.isdecimal)] for path in ordered]
+    words = {tuple(None if part.isdecimal() else part for part in parts) for parts in split}
+    if len(words) == 1 and [*words.pop()].count(None) == 1:
+        ordered.sort(key=lambda path: int("".join(filter(str.isdecimal, path.stem))))
+    return ordered
 
 
 def _read(path: Path) -> Image:

@@ -185,7 +185,7 @@ TEXTS: dict[str, tuple[bytes, str]] = {
     "infinite": (b'{"version": 1, "detect": {"score": -Infinity}}', "-Infinity is no number in JSON"),
     "too large": (
         b'{"version": 1, "detect": {"score": 1e999}}',
-        "detect.score: Expected `float` <= 0.95; give a",
+        "detect.score: Expected `float` <= 1.0; give a",
     ),
     "a field twice": (
         b'{"version": 1, "zones": [], "zones": []}',

@@ -131,3 +131,12 @@ def test_what_was_too_hot_to_be_seen_is_not_observed() -> None:
     seen = sum(metadata is not None for metadata in told)
     assert observed == pytest.approx(seen, rel=0.02)
     assert observed < 2600
+
+
+@pytest.mark.parametrize(("around", "goes_on"), [(74.9, True), (75.0, False)])
+def test_whether_a_chip_that_stopped_ever_goes_on(around: float, goes_on: bool) -> None:
+    thermometer = Thermometer(around)
+    thermometer.advance(3600, load=1.0)
+    assert thermometer.stopped
+    thermometer.advance(3600, load=0.0)
+    assert thermometer.stopped is not goes_on

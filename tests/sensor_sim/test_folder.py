@@ -33,11 +33,23 @@ def test_images_come_by_name_whatever_their_size(tmp_path: Path) -> None:
     ]
 
 
-def test_numbers_in_names_count_as_such(tmp_path: Path) -> None:
-    for value, name in enumerate(["2.PNG", "9.png", "10.png", "day1-9.png", "day1-10.png", "day02-1.png"], 1):
-        write(tmp_path / name, 30 * value)
-    shades = [round(frame.image.mean() / 30) for frame in ImageFolder(tmp_path, rate=1.0)]
-    assert shades == [1, 2, 3, 4, 5, 6]
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["2.PNG", "9.png", "10.png"],
+        ["day-1 9.png", "day-1_10.png"],
+        ["frame9-.png", "frame10-.png", "frame011-.png"],
+        ["img.png", "img1.png", "img10.png", "img9.png"],
+        ["10.25.png", "10.5.png", "9.0.png"],
+        ["09.png", "0a.png", "10.png"],
+    ],
+    ids=["a number", "two numbers", "a number within", "not all with one", "times", "another base"],
+)
+def test_where_one_number_is_all_that_differs_it_counts_as_such(tmp_path: Path, names: list[str]) -> None:
+    for value, name in enumerate(names, 1):
+        write(tmp_path / name, 40 * value)
+    shades = [round(frame.image.mean() / 40) for frame in ImageFolder(tmp_path, rate=1.0)]
+    assert shades == [*range(1, len(names) + 1)]
 
 
 def test_grey_images_get_three_channels(tmp_path: Path) -> None:

@@ -402,13 +402,15 @@ def test_the_report_of_a_package(sensor_sim: Command, tmp_path: Path) -> None:
 
 
 def test_a_report_of_what_does_not_do_what_its_card_says(sensor_sim: Command, tmp_path: Path) -> None:
-    """It is refused as by the sensor that should run it; what the chip cannot hold need not fit its card as well."""
+    """It is refused as by the sensor that should run it, after its figures; what the chip cannot hold need not fit its
+    card as well."""
     plain = networks.card(decoder={"layout": "yolov8"})
     package = networks.write_package(tmp_path / "p", plain, networks.bright_spot_model())
     with pytest.raises(SensorError) as caught:
         Network(load_package(package))
     reported = sensor_sim("report", package)
-    assert (reported.returncode, reported.stdout) == (1, "")
+    assert reported.returncode == 1
+    assert "Fit in chip                 yes\n" in reported.stdout
     assert reported.stderr == f"sensor_sim: {caught.value}\n"
     wide = wide_package(tmp_path / "wide")
     (wide / "model.json").write_text(json.dumps(plain))

@@ -44,12 +44,16 @@ def test_a_report_and_totals(
         assert (ran.returncode, ran.stderr) == (status, complaint)
 
 
-def test_watching_where_no_complaints_are_read(package: Path) -> None:
-    """Progress and complaints have nowhere to go; events have."""
-    words = ("watch", "--world", "entrance", "--seconds", "0.1", "--model", package)
+@pytest.mark.parametrize(("model", "status", "events"), [("package", 0, 1), ("nowhere", 1, 0)])
+def test_where_no_complaints_are_read_events_alone_are_told(
+    package: Path, model: str, status: int, events: int
+) -> None:
+    words = ("watch", "--world", "entrance", "--seconds", "0.1", "--model", package.with_name(model))
     command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-m", "sensor_sim", *map(str, words)]
     ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
-    assert (ran.returncode, ran.stdout.count('"type":"heartbeat"')) == (0, 1)
+    lines = ran.stdout.splitlines()
+    assert (ran.returncode, len(lines)) == (status, events)
+    assert all('"type":"heartbeat"' in line for line in lines)
 
 
 def test_interrupted_while_it_is_loaded_it_ends_without_a_word(package: Path) -> None:

@@ -232,7 +232,7 @@ def test_a_cut_off_video_is_told_after_what_could_be_seen(tmp_path: Path, packag
         ),
         (
             {"camera": {"tilt_degrees": 0.9, "view_degrees": 52}},
-            "camera.tilt_degrees: Expected `float` >= 5.0; give degrees: 5 to 85 below the horizontal, and a vertical",
+            "camera.tilt_degrees: Expected `float` >= 5.0; give by how many degrees it looks below the horizontal, 5",
         ),
         (
             {"camera": {"tilt_degrees": 50, "view_degrees": 52, "height_metres": 3200}},
@@ -240,7 +240,15 @@ def test_a_cut_off_video_is_told_after_what_could_be_seen(tmp_path: Path, packag
         ),
         (
             {"detect": {"score": 35}},
-            "detect.score: Expected `float` <= 0.95; give a fraction from 0.05 to 0.95, 0.35 unless another",
+            "detect.score: Expected `float` <= 1.0; give a fraction from 0.05 to 0.95, 0.35 unless another",
+        ),
+        (
+            {"detect": {"score": 0}},
+            "scene.json: detect.score: 0 counts everything or nothing; give a fraction",
+        ),
+        (
+            {"detect": {"score": 1}},
+            "scene.json: detect.score: 1 counts everything or nothing; give a fraction",
         ),
         ({"lines": []}, "nothing to measure"),
         (
@@ -278,26 +286,61 @@ def test_what_lies_beyond_the_region_is_not_seen(video: Path, package: Path, sce
     assert [type(event) for event in read(seen.stdout)] == [wire.Crossing, wire.Heartbeat]
     assert [type(event) for event in read(blind.stdout)] == [wire.Heartbeat]
     assert blind.stderr.splitlines() == [
-        "sensor_sim: scene: lines[0].points: a part of it is not observed: of the picture only x from 0.59 to 0.99 and "
-        "y from 0.00 to 1.00 is read"
+        "sensor_sim: scene: lines[0].points: not all of it is observed: of the picture only x from 0.59 to 0.99 and "
+        "y from 0.00 to 1.00 is read; draw it there, or choose another --region or --mode"
     ]
 
 
-def test_a_scene_of_which_nothing_is_read_is_refused(video: Path, package: Path, scene: Path) -> None:
+TABLE = {"id": 3, "name": "Table", "polygon": [[0, 0.9], [1, 0.9], [1, 1]]}
+SLOT = {"id": 1, "name": "A", "item": "bottle", "polygon": [[0, 0.5], [1, 0.5], [1, 1]]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "region", "field"),
+    [
+        ({}, "0,1700,4056,1340", "lines[0].points"),
+        (
+            {"zones": [TABLE | {"polygon": [[0, 0], [0.2, 0], [0.2, 1]]}]},
+            "900,0,3000,3040",
+            "zones[0].polygon",
+        ),
+        ({"zones": [TABLE | {"polygon": [[0.9, 0], [1, 0], [1, 1]]}]}, "0,0,3600,3040", "zones[0].polygon"),
+        ({"slots": [SLOT]}, "0,0,4056,1500", "slots[0].polygon"),
+    ],
+    ids=["above", "left", "right", "items below"],
+)
+def test_what_is_not_read_is_refused(
+    video: Path, package: Path, scene: Path, changes: dict[str, Any], region: str, field: str
+) -> None:
     """Nobody would ever be seen there, and that would look as if nobody came."""
-    words = ("--video", video, "--model", package, "--scene", scene)
-    assert refused(*words, "--region", "0,0,800,600") == (
-        "sensor_sim: scene: lines[0].points: of the picture only x from 0.00 to 0.20 and y from 0.00 to 0.20 is read; "
-        "draw it there, or choose another --region or --mode"
-    )
-    zone = {"id": 3, "name": "Table", "polygon": [[0, 0.9], [1, 0.9], [1, 1]]}
-    scene.write_text(json.dumps({"version": 1, "zones": [zone]}))
-    world = ("--world", "entrance", "--mode", "video", "--model", package, "--scene", scene)
-    assert (
-        "scene: zones[0].polygon: of the picture only x from 0.03 to 0.97 and y from 0.14 to 0.86 "
-        in refused(*world)
-    )
-    assert refused(*world, "--region", "0,0,4056,400") == (
+    scene.write_text(json.dumps(({} if changes else SCENE) | {"version": 1} | changes))
+    said = refused("--video", video, "--model", package, "--scene", scene, "--region", region)
+    assert said.startswith(f"sensor_sim: scene: {field}: it is not observed: of the picture only x from ")
+    assert said.endswith(" is read; draw it there, or choose another --region or --mode")
+
+
+def test_feet_below_what_is_read_may_be_of_heads_within(video: Path, package: Path, scene: Path) -> None:
+    scene.write_text(json.dumps({"version": 1, "zones": [TABLE]}))
+    ran = watch("--video", video, "--model", package, "--scene", scene, "--region", "0,0,4056,2000")
+    assert ran.returncode == 0
+    assert ran.stderr.startswith("sensor_sim: scene: zones[0].polygon: not all of it is observed: ")
+
+
+@pytest.mark.parametrize("points", [[[0, 0], [1, 0]], [[0, 1], [1, 1]], [[0, 0], [0, 1]], [[1, 1], [1, 0]]])
+def test_a_line_on_the_picture_s_edge_is_within_it(
+    video: Path, package: Path, scene: Path, points: list[list[int]]
+) -> None:
+    scene.write_text(json.dumps({"version": 1, "lines": [{"id": 0, "name": "edge", "points": points}]}))
+    ran = watch_here("--video", video, "--model", package, "--scene", scene)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_a_world_s_own_scene_is_as_it_is(package: Path) -> None:
+    """Its zone reaches below what the mode reads, and nobody can draw it anew."""
+    words = ("--world", "entrance", "--seconds", "0.1", "--mode", "video", "--model", package)
+    ran = watch_here(*words)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert refused(*words, "--region", "0,0,4056,400") == (
         "sensor_sim: --region: --mode video reads nothing there; choose another region or mode"
     )
 
@@ -440,7 +483,7 @@ def test_options_are_checked(video: Path, package: Path, scene: Path, words: lis
 
 
 def test_it_is_told_how_hot_it_may_be(video: Path, package: Path, scene: Path) -> None:
-    """A chip that has stopped in 74.9 degrees goes on in a while, in 75 never."""
+    """Up to where a chip that has stopped can go on."""
     words = ("--video", video, "--model", package, "--scene", scene, "--seconds", "0.1", "--ambient")
     assert watch_here(*words, "74.9").returncode == 0
     assert watch_here(*words, "90").stderr.endswith(
