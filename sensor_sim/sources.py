@@ -239,23 +239,25 @@ def _seconds(text: str) -> float:
 
 
 def _number(text: str, least: float, most: float, what: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    number = _float(text)
     if not least <= number <= most:
         raise argparse.ArgumentTypeError(f"{text!r} is no {what}; give {least:.9g} to {most:.9g}")
     return number
+
+
+def _float(text: str) -> float:
+    """What is no number is within no bounds."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _celsius(text: str) -> float:
     """A temperature in which a chip that is too hot cools down far enough to go on."""
     from sensor_sim.chip import Thermometer
 
-    try:
-        celsius = float(text)
-    except ValueError:
-        celsius = math.nan
+    celsius = _float(text)
     if not -60.0 <= celsius < Thermometer.RESUME_C:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no temperature to work in; give -60 to less than {Thermometer.RESUME_C:g} degrees Celsius, "

@@ -52,7 +52,7 @@ def _in_order(paths: Iterable[Path]) -> list[Path]:
     ordered = sorted(paths)
     split = [["".join(part) for _, part in groupby(path.stem, str.isdecimal)] for path in ordered]
     words = {tuple(None if part.isdecimal() else part for part in parts) for parts in split}
-    if len(words) == 1 and [*words.pop()].count(None) == 1:
+    if len(words) == 1 and words.pop().count(None) == 1:
         ordered.sort(key=lambda path: int("".join(filter(str.isdecimal, path.stem))))
     return ordered
 

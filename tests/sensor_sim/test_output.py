@@ -21,7 +21,7 @@ FULL = "sensor_sim: the output could not be written: No space left on device; fr
 def run(redirection: str, *words: object) -> subprocess.CompletedProcess[str]:
     command = ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "sensor_sim"]
     command += map(str, words)
-    return subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.fixture
@@ -49,8 +49,7 @@ def test_where_no_complaints_are_read_events_alone_are_told(
     package: Path, model: str, status: int, events: int
 ) -> None:
     words = ("watch", "--world", "entrance", "--seconds", "0.1", "--model", package.with_name(model))
-    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-m", "sensor_sim", *map(str, words)]
-    ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+    ran = run("2>&-", *words)
     lines = ran.stdout.splitlines()
     assert (ran.returncode, len(lines)) == (status, events)
     assert all('"type":"heartbeat"' in line for line in lines)
