@@ -38,7 +38,7 @@ class Network:
     """
 
     def __init__(self, package: Package, threads: int = 1, region: Rectangle = ARRAY) -> None:
-        self.card = package.card
+        self.card, self._package = package.card, package
         self._region = region
         with package.named():
             graph = examine(package)
@@ -50,9 +50,11 @@ class Network:
         self._input_name = graph.input
 
     def detect(self, image: Image | Raw, labels: Collection[str], least_score: float) -> Inference:
-        """Find objects with these labels and at least this score in a raw or BGR picture."""
+        """Find objects with these labels and at least this score in a raw or BGR picture; raises :class:`SensorError` if
+        the network fails on this one."""
         tensor, placement = develop(image, self.card.input, self._region)
-        found = self.card.detections(self._run(tensor), labels, least_score)
+        with self._package.named():
+            found = self.card.detections(self._run(tensor), labels, least_score)
         moved = [one._replace(box=placement.to_picture(one.box)) for one in found]
         # What is a box in the tensor may be too thin for one in the picture, once rounded.
         detections = [one for one in moved if one.box.width > 0 and one.box.height > 0]

@@ -241,6 +241,25 @@ def test_a_box_that_is_too_thin_in_the_picture_is_none() -> None:
     assert found.box == approximately(Box(0.6, 0.3, 0.7, 0.5))
 
 
+def test_what_runs_on_a_black_picture_alone_is_called_by_its_name() -> None:
+    n = helper.make_node
+    nodes = [
+        n("ReduceMax", ["image"], ["brightest"], keepdims=0),
+        n("Cast", ["brightest"], ["index"], to=TensorProto.INT64),
+        n("Gather", ["one", "index"], ["picked"]),
+        *(n("Identity", [f"{name}_value"], [name]) for name in ("boxes", "scores", "classes")),
+        n("Reshape", ["picked", "flat"], ["count"]),
+    ]
+    values = {f"{name}_value": np.asarray(value, np.float32) for name, value in pp_outputs().items()}
+    constants = values | {"one": np.ones(1, np.float32), "flat": np.array([-1], np.int64)}
+    network = Network(
+        package(card(), networks.model(nodes, ["boxes", "scores", "classes", "count"], constants))
+    )
+    assert len(network.detect(BLACK, PEOPLE, 0.1).detections) == 1
+    with pytest.raises(SensorError, match=r"^test: model\.onnx: the network does not run: .*indices.*"):
+        network.detect(np.full_like(BLACK, 9), PEOPLE, 0.1)
+
+
 def test_what_is_no_network() -> None:
     assert refusal(card(), b"not a network").startswith("test: model.onnx: this is no ONNX file")
 
