@@ -16,7 +16,7 @@ from sensor_sim.errors import SensorError
 from sensor_sim.graph import Graph, Shape, read_graph, read_model
 from sensor_sim.isp import Tensor, develop
 from sensor_sim.memory import memory_report
-from sensor_sim.package import Input, Package
+from sensor_sim.package import Input, Package, Reading
 from sensor_sim.pixels import Image, Raw, Rectangle
 from sensor_sim.pixels.imx500 import ARRAY
 from sensor_sim.trial import told, tried
@@ -39,6 +39,7 @@ class Network:
 
     def __init__(self, package: Package, threads: int = 1, region: Rectangle = ARRAY) -> None:
         self.card, self._package = package.card, package
+        self._reading = Reading(package.card)
         self._region = region
         with package.named():
             graph = examine(package)
@@ -54,7 +55,7 @@ class Network:
         the network fails on this one."""
         tensor, placement = develop(image, self.card.input, self._region)
         with self._package.named():
-            found = self.card.detections(self._run(tensor), labels, least_score)
+            found = self._reading.detections(self._run(tensor), labels, least_score)
         moved = [one._replace(box=placement.to_picture(one.box)) for one in found]
         # What is a box in the tensor may be too thin for one in the picture, once rounded.
         detections = [one for one in moved if one.box.width > 0 and one.box.height > 0]
@@ -73,9 +74,7 @@ def examine(package: Package) -> Graph:
 def try_out(package: Package, graph: Graph) -> onnxruntime.InferenceSession:
     """A network that does what its card says on a black picture; raises :class:`SensorError` for any other."""
     session, outputs = tried(partial(_first_run, package, graph.input))
-    _check_numbers(outputs)
-    card = package.card
-    card.decoder.check(outputs, len(card.labels), (card.input.width, card.input.height))
+    package.card.check(outputs)
     return session
 
 
@@ -118,15 +117,6 @@ def _session(weights: bytes, threads: int, *, measuring: bool = False) -> onnxru
         )
     except Exception as error:
         raise told(error, "not a network that ONNX Runtime can load") from None
-
-
-def _check_numbers(outputs: Outputs) -> None:
-    """Without numbers nothing is ever found, which must not look as if nobody was there."""
-    if any(output.dtype.kind == "f" and np.isnan(output).any() for output in outputs):
-        raise SensorError(
-            "model.onnx: the network gives values that are no numbers (NaN) for a black picture; train or export it"
-            " again"
-        )
 
 
 def _check_input(session: onnxruntime.InferenceSession, card: Input) -> str:

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from sensor_sim.decoders import LAYOUTS, Decoder
-from sensor_sim.decoders.found import Outputs
+from sensor_sim.decoders.found import SURE, Outputs, check_numbers
 from sensor_sim.detection import Detection
 from sensor_sim.documents import LARGEST_MODEL, MAX_BYTES, parse, read_file
 from sensor_sim.errors import SensorError
@@ -94,6 +94,13 @@ class Card(Struct, forbid_unknown_fields=True, frozen=True):
                     f"{UNUSED!r} if it stands for nothing"
                 )
 
+    def check(self, outputs: Outputs) -> None:
+        """Raises :class:`SensorError` saying which field does not fit the outputs of an inference."""
+        of = len(self.labels), (self.input.width, self.input.height)
+        check_numbers(outputs)
+        self.decoder.check(outputs, *of)
+        self.decoder.check_values(outputs, *of)
+
     def detections(self, outputs: Outputs, labels: Collection[str], least_score: float) -> list[Detection]:
         """The objects with these labels and at least this score in the outputs of one inference.
 
@@ -106,6 +113,22 @@ class Card(Struct, forbid_unknown_fields=True, frozen=True):
             for label, score, box in found
             if all(map(math.isfinite, box))
         ]
+
+
+class Reading:
+    """One network's outputs → detections, as :meth:`Card.detections`. Until something is surely found they are compared
+    with the card, as an empty picture does not tell what does not fit; raises :class:`SensorError`.
+    """
+
+    def __init__(self, card: Card) -> None:
+        self._card, self._fits = card, False
+
+    def detections(self, outputs: Outputs, labels: Collection[str], least_score: float) -> list[Detection]:
+        if not self._fits:
+            self._card.check(outputs)
+        found = self._card.detections(outputs, labels, least_score)
+        self._fits = self._fits or any(one.score >= SURE for one in found)
+        return found
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from sensor_sim.decoders.found import Outputs
 from sensor_sim.decoders.imx500_pp import Imx500PP
 from sensor_sim.detection import Detection, Metadata
 from sensor_sim.errors import SensorError
-from sensor_sim.package import Card
+from sensor_sim.package import Card, Reading
 from sensor_sim.stop import Stop
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class PiCamera:
         self._least_score = least_score
         self._temperature_c: float | None = None
         self._silent = 0  # frames before the first temperature
-        self._checked = False
+        self._reading = Reading(card)
 
     def __iter__(self) -> Iterator[Metadata | None]:
         while not self._stop.is_set():
@@ -145,11 +145,7 @@ class PiCamera:
         return Metadata(result.at, found, result.dnn_us, result.dsp_us, self._temperature_c)
 
     def _detections(self, outputs: Outputs) -> list[Detection]:
-        if not self._checked:
-            size = (self._card.input.width, self._card.input.height)
-            self._card.decoder.check(outputs, len(self._card.labels), size)
-            self._checked = True
-        return self._card.detections(outputs, self._labels, self._least_score)
+        return self._reading.detections(outputs, self._labels, self._least_score)
 
 
 def open_camera(network: Path, card: Card) -> Camera:
@@ -208,7 +204,7 @@ def read(metadata: Mapping[str, Any]) -> Result:
     return Result(_moment(metadata), outputs, dnn_us, dsp_us, temperature_c)
 
 
-def tensors(values: Sequence[float], info: bytes | None) -> Outputs:
+def tensors(values: Sequence[float], info: bytes | Sequence[int] | None) -> Outputs:
     """The network's outputs from their values, one after another, and the description of their shapes.
 
     The first dimension runs fastest: boxes come as all tops, then all left sides and so on.
@@ -217,7 +213,7 @@ def tensors(values: Sequence[float], info: bytes | None) -> Outputs:
         flat = np.asarray(values, np.float32)
     except (TypeError, ValueError):
         raise SensorError("CnnOutputTensor: it holds something else than numbers; update picamera2") from None
-    shapes = _shapes(info)
+    shapes = _shapes(_bytes(info))
     counts = [math.prod(shape) for shape in shapes]
     if sum(counts) != flat.size:
         raise SensorError(
@@ -226,6 +222,16 @@ def tensors(values: Sequence[float], info: bytes | None) -> Outputs:
         )
     parts = np.split(flat, np.cumsum(counts)[:-1])
     return [part.reshape(shape, order="F") for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _bytes(info: bytes | Sequence[int] | None) -> bytes | None:
+    """libcamera's Python binding gives arrays of bytes as tuples of numbers."""
+    try:
+        return info if info is None or isinstance(info, bytes) else bytes(info)
+    except (TypeError, ValueError):
+        raise SensorError(
+            "CnnOutputTensorInfo: it holds something else than bytes; update picamera2"
+        ) from None
 
 
 def _shapes(info: bytes | None) -> list[tuple[int, ...]]:
@@ -257,6 +263,8 @@ def _runtimes(kpi: Sequence[int] | None) -> tuple[int, int]:
     """Microseconds of the network and of what follows it on the chip; zero if the camera does not say."""
     if kpi is None:
         return 0, 0
+    if np.ndim(kpi) != 1:
+        raise SensorError(f"CnnKpiInfo: {kpi!r} where two running times must be; update picamera2")
     if len(kpi) != 2:
         raise SensorError(f"CnnKpiInfo: {len(kpi)} numbers where two are running times; update picamera2")
     return int(_finite("CnnKpiInfo", kpi[0])), int(_finite("CnnKpiInfo", kpi[1]))
@@ -273,6 +281,6 @@ def _moment(metadata: Mapping[str, Any]) -> float:
 
 
 def _finite(key: str, value: object) -> float:
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, int | float | np.number) or not math.isfinite(value):
         raise SensorError(f"{key}: {value!r} where a finite number must be; update picamera2")
     return float(value)

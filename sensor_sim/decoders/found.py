@@ -15,6 +15,12 @@ from sensor_sim.errors import SensorError
 Outputs = list[NDArray[np.generic]]
 Size = tuple[int, int]
 
+# How far quantisation may take a score out of 0 to 1.
+SLACK = 0.1
+# Boxes in fractions reach little beyond the tensor, those in pixels farther than that.
+MOST_FRACTION, LEAST_PIXELS = 1.5, 4.0
+SURE = 0.3  # where a box has at least this score, something is
+
 
 class Found(NamedTuple):
     """An object of class number ``label``; the box is in fractions of the input tensor."""
@@ -35,6 +41,10 @@ class Layout(Struct, tag_field="layout", frozen=True, forbid_unknown_fields=True
         """Raises :class:`SensorError` saying what in the outputs of a trial run does not fit the card, which has so
         many ``labels``."""
         raise NotImplementedError
+
+    def check_values(self, outputs: Outputs, labels: int, size: Size) -> None:
+        """Raises :class:`SensorError` saying which field of the card does not fit the values of outputs whose shapes do;
+        those of an empty picture may not tell."""
 
     def decode(
         self, outputs: Outputs, wanted: Collection[int], least_score: float, size: Size
@@ -63,6 +73,46 @@ def fractions(boxes: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
 def shapes(outputs: Outputs) -> str:
     """The outputs' shapes in words, for messages."""
     return ", ".join("x".join(map(str, output.shape)) or "a single number" for output in outputs)
+
+
+def check_numbers(outputs: Outputs) -> None:
+    """Raises :class:`SensorError` for NaN: nothing would ever be found, which must not look as if nobody was there."""
+    if any(output.dtype.kind == "f" and np.isnan(output).any() for output in outputs):
+        raise SensorError(
+            "model.onnx: the network gives values that are no numbers (NaN); train or export it again"
+        )
+
+
+def check_scores(scores: NDArray[np.float32], field: str, remedy: str) -> None:
+    """Raises :class:`SensorError` for scores that are none; ``field`` is where the card says how they come to be."""
+    wrong = scores[(scores < -SLACK) | (scores > 1 + SLACK)]
+    if wrong.size:
+        raise SensorError(
+            f"{field}: scores are from 0 to 1, and there the network has {wrong[0]:g}; {remedy}"
+        )
+
+
+def check_raw(scores: NDArray[np.float32], activation: str) -> None:
+    """Raises :class:`SensorError` for scores of which the network has made 0 to 1 already."""
+    if scores.any() and scores.min() >= 0 and scores.max() <= 1:
+        raise SensorError(
+            f"decoder.activation: the card says {activation}, and the network's scores are from 0 to 1 already; say none"
+        )
+
+
+def check_unit(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], unit: str, field: str, remedy: str = ""
+) -> None:
+    """Raises :class:`SensorError` for boxes (n x 4) of these scores (n) that are not in this unit (``pixel`` or
+    ``fraction``) of the tensor: fractions are about 1 at most, and nothing is all within the first pixel."""
+    largest = np.abs(boxes[scores >= SURE]).max(axis=1, initial=0)
+    is_other = largest <= MOST_FRACTION if unit == "pixel" else largest > LEAST_PIXELS
+    if largest.any() and is_other.all():
+        other = "fraction" if unit == "pixel" else "pixel"
+        raise SensorError(
+            f"{field}: the card says {unit}, and the network's boxes reach to {largest.max():g}; "
+            f"{remedy or f'say {other}'}"
+        )
 
 
 def check_classes(classes: int, labels: int) -> None:

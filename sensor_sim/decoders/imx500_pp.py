@@ -12,13 +12,25 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor_sim.decoders.found import Found, Layout, Outputs, Size, floats, fractions, shapes
+from sensor_sim.decoders.found import (
+    Found,
+    Layout,
+    Outputs,
+    Size,
+    check_scores,
+    check_unit,
+    floats,
+    fractions,
+    shapes,
+)
 from sensor_sim.decoders.suppression import possible
 from sensor_sim.detection import Box
 from sensor_sim.errors import SensorError
 
 Floats = NDArray[np.float32]
 Part = Literal["boxes", "scores", "classes", "count"]
+
+HAIR = 0.1  # so far from a whole number a class is still that one
 
 
 class Imx500PP(Layout, tag="imx500_pp", frozen=True):
@@ -40,10 +52,34 @@ class Imx500PP(Layout, tag="imx500_pp", frozen=True):
         self._parts(outputs)
 
     @np.errstate(all="ignore")
+    def check_values(self, outputs: Outputs, labels: int, size: Size) -> None:
+        boxes, scores, classes, count = self._parts(outputs)
+        valid = np.arange(len(scores)) < count
+        check_scores(scores[valid], "decoder.outputs", "name the outputs in the network's order")
+        self._check_labels(classes[valid], labels)
+        check_unit(boxes[valid], scores[valid], self.box_unit, "decoder.box_unit")
+
+    @staticmethod
+    def _check_labels(classes: Floats, labels: int) -> None:
+        broken = classes[np.abs(classes - np.rint(classes)) > HAIR]
+        if broken.size:
+            raise SensorError(
+                f"decoder.outputs: classes are whole numbers, and there the network has {broken[0]:g}; name the "
+                "outputs in the network's order"
+            )
+        beyond = classes[(classes < -HAIR) | (classes > labels - 1 + HAIR)]
+        if beyond.size:
+            raise SensorError(
+                f"labels: the card has {labels}, for the classes 0 to {labels - 1}, and the network finds class "
+                f"{beyond[0]:.0f}; list exactly one label per class"
+            )
+
+    @np.errstate(all="ignore")
     def decode(
         self, outputs: Outputs, wanted: Collection[int], least_score: float, size: Size
     ) -> list[Found]:
         boxes, scores, classes, count = self._parts(outputs)
+        classes = np.rint(classes)
         if self.box_order == "yxyx":
             boxes = boxes[:, [1, 0, 3, 2]]
         if self.box_unit == "pixel":
@@ -59,7 +95,7 @@ class Imx500PP(Layout, tag="imx500_pp", frozen=True):
         """Boxes (n x 4), scores, classes and count, whatever the order and with no batch dimension.
 
         Classes and count are whole numbers that the chip gives out as steps of a scale: a hair below one
-        is that one.
+        is that one. The count is rounded.
         """
         if len(outputs) != 4:
             raise SensorError(
@@ -77,4 +113,4 @@ class Imx500PP(Layout, tag="imx500_pp", frozen=True):
                 f"decoder.outputs: {', '.join(self.outputs)} need shapes nx4 (boxes), n, n and 1 (count), "
                 f"the network has {shapes(outputs)}"
             )
-        return boxes.reshape(-1, 4), scores.ravel(), np.rint(classes.ravel()), np.rint(count.ravel())
+        return boxes.reshape(-1, 4), scores.ravel(), classes.ravel(), np.rint(count.ravel())

@@ -23,6 +23,8 @@ from sensor_sim.decoders.found import (
     Outputs,
     Size,
     check_classes,
+    check_raw,
+    check_scores,
     floats,
     fractions,
     shapes,
@@ -53,6 +55,13 @@ class NanoDet(Layout, tag="nanodet", frozen=True):
     def check(self, outputs: Outputs, labels: int, size: Size) -> None:
         for scores, _ in self._parts(outputs, size):
             check_classes(scores.shape[1], labels)
+
+    def check_values(self, outputs: Outputs, labels: int, size: Size) -> None:
+        scores = np.concatenate([scores for scores, _ in self._parts(outputs, size)])
+        if self.activation == "none":
+            check_scores(scores, "decoder.activation", "say sigmoid")
+        else:
+            check_raw(scores, self.activation)
 
     @np.errstate(all="ignore")
     def decode(

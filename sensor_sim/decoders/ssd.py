@@ -25,6 +25,9 @@ from sensor_sim.decoders.found import (
     Outputs,
     Size,
     check_classes,
+    check_raw,
+    check_scores,
+    check_unit,
     floats,
     fractions,
     shapes,
@@ -78,6 +81,17 @@ class Ssd(Layout, tag="ssd", frozen=True):
     def check(self, outputs: Outputs, labels: int, size: Size) -> None:
         _, scores = self._tables(outputs)
         check_classes(scores.shape[1] - (self.background is not None), labels)
+
+    @np.errstate(all="ignore")
+    def check_values(self, outputs: Outputs, labels: int, size: Size) -> None:
+        boxes, scores = self._tables(outputs)
+        if self.activation == "none":
+            check_scores(scores, "decoder.activation", "say softmax or sigmoid")
+        else:
+            check_raw(scores, self.activation)
+        if not self.maps:
+            best = self._activated(scores).max(axis=1, initial=0)
+            check_unit(boxes, best, self.box_unit, "decoder.box_unit")
 
     @np.errstate(all="ignore")
     def decode(

@@ -15,7 +15,18 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from sensor_sim.decoders.found import Found, Layout, Outputs, Size, check_classes, fractions, shapes, tables
+from sensor_sim.decoders.found import (
+    Found,
+    Layout,
+    Outputs,
+    Size,
+    check_classes,
+    check_scores,
+    check_unit,
+    fractions,
+    shapes,
+    tables,
+)
 from sensor_sim.decoders.suppression import candidates, suppress
 from sensor_sim.errors import SensorError
 
@@ -40,6 +51,11 @@ class YoloV8(Layout, tag="yolov8", frozen=True):
                 f"{'false' if self.transposed else 'true'}"
             )
         check_classes(table.shape[1] - 4, labels)
+
+    def check_values(self, outputs: Outputs, labels: int, size: Size) -> None:
+        table = self._table(outputs)
+        check_scores(table[:, 4:], "decoder.layout", "export it with its sigmoid")
+        check_unit(table[:, :4], table[:, 4:].max(axis=1), "pixel", "decoder.layout", "export it with pixels")
 
     @np.errstate(all="ignore")
     def decode(

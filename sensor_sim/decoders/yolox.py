@@ -16,7 +16,17 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from sensor_sim.decoders import grids
-from sensor_sim.decoders.found import Found, Layout, Outputs, Size, check_classes, fractions, shapes, tables
+from sensor_sim.decoders.found import (
+    Found,
+    Layout,
+    Outputs,
+    Size,
+    check_classes,
+    check_scores,
+    fractions,
+    shapes,
+    tables,
+)
 from sensor_sim.decoders.suppression import candidates, suppress
 from sensor_sim.errors import SensorError
 
@@ -31,6 +41,9 @@ class YoloX(Layout, tag="yolox", frozen=True):
 
     def check(self, outputs: Outputs, labels: int, size: Size) -> None:
         check_classes(self._table(outputs, size).shape[1] - 5, labels)
+
+    def check_values(self, outputs: Outputs, labels: int, size: Size) -> None:
+        check_scores(self._table(outputs, size)[:, 4:], "decoder.layout", "export it as YOLOX does")
 
     @np.errstate(all="ignore")
     def decode(

@@ -206,7 +206,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     ),
     "a scan": (with_body("Scan", ["values"], ["value"], "body", num_scan_inputs=1), f"the operator 'Scan' {CONTROL_FLOW}"),
     "no numbers": (
-        without_numbers(), "gives values that are no numbers (NaN) for a black picture; train or export it again"
+        without_numbers(), "gives values that are no numbers (NaN); train or export it again"
     ),
     "a file of the future": (
         of_the_future(), "not a network that ONNX Runtime can load: Unsupported model IR version: 99, max supported"

@@ -631,6 +631,122 @@ def test_what_does_not_fit_is_named(plain: dict[str, Any], outputs: Outputs, com
     assert complaint in str(caught.value)
 
 
+def pp(**changes: Any) -> Outputs:
+    """Of two objects, with a third row that does not count."""
+    return {
+        "boxes": [[0.1, 0.2, 0.5, 0.4], [0.0, 0.5, 1.0, 1.0], [900, 900, 901, 901]],
+        "scores": [0.9, 0.3, 70],
+        "classes": [0, 1, 44.4],
+        "count": [2],
+    } | changes
+
+
+def scored(*scores: float, boxes: float = 0.5, rows: int = 36) -> Outputs:
+    return {"boxes": np.full((rows, 4), boxes), "scores": np.tile(np.array(scores), (rows, 1))}
+
+
+def nanodet(score: float) -> Outputs:
+    return {"scores": np.full((64, 2), score), "sides": np.zeros((64, 32))}
+
+
+PP: dict[str, Any] = {"layout": "imx500_pp"}
+NANODET: dict[str, Any] = {"layout": "nanodet", "strides": [8]}
+DECODED: dict[str, Any] = {"layout": "ssd", "activation": "none", "background": None}
+PIXELS = [[10, 20, 50, 40], [0, 9, 60, 60], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("plain", "outputs", "complaint"),
+    [
+        (
+            PP,
+            pp(scores=[90, 30, 0]),
+            "decoder.outputs: scores are from 0 to 1, and there the network has 90; name the outputs in the network's "
+            "order",
+        ),
+        (PP, pp(scores=[0.9, -4, 0]), "and there the network has -4; name"),
+        (
+            PP | {"outputs": ["boxes", "classes", "scores", "count"]},
+            pp(classes=[1, 0, 0]),
+            "decoder.outputs: classes are whole numbers, and there the network has 0.9; name the outputs in the "
+            "network's order",
+        ),
+        (
+            PP,
+            pp(classes=[0, 2, 0]),
+            "labels: the card has 2, for the classes 0 to 1, and the network finds class 2; list exactly one label per "
+            "class",
+        ),
+        (PP, pp(classes=[-1, 0, 0]), "and the network finds class -1; list"),
+        (
+            PP | {"box_unit": "pixel"},
+            pp(),
+            "decoder.box_unit: the card says pixel, and the network's boxes reach to 1; say fraction",
+        ),
+        (
+            PP,
+            pp(boxes=PIXELS),
+            "decoder.box_unit: the card says fraction, and the network's boxes reach to 60; say pixel",
+        ),
+        (
+            NANODET,
+            nanodet(-2.0),
+            "decoder.activation: scores are from 0 to 1, and there the network has -2; say sigmoid",
+        ),
+        (
+            NANODET | {"activation": "sigmoid"},
+            nanodet(0.2),
+            "decoder.activation: the card says sigmoid, and the network's scores are from 0 to 1 already; say none",
+        ),
+        (DECODED, scored(7, -3), "and there the network has 7; say softmax or sigmoid"),
+        (DECODED | {"activation": "sigmoid"}, scored(0.2, 0.1), "the card says sigmoid, and the network's scores"),
+        (DECODED | {"activation": "softmax"}, scored(0.9, 0.1), "the card says softmax, and the network's scores"),
+        (DECODED, scored(0.9, 0.1, boxes=33), "decoder.box_unit: the card says fraction, and the network's boxes reach"),
+        (
+            DECODED | {"box_unit": "pixel"},
+            scored(0.9, 0.1),
+            "decoder.box_unit: the card says pixel, and the network's boxes reach to 0.5; say fraction",
+        ),
+        (
+            {"layout": "yolov8"},
+            {"a": np.full((1, 6, 84), -5.0)},
+            "decoder.layout: scores are from 0 to 1, and there the network has -5; export it with its sigmoid",
+        ),
+        (
+            {"layout": "yolov8"},
+            {"a": np.full((1, 6, 84), 0.5)},
+            "decoder.layout: the card says pixel, and the network's boxes reach to 0.5; export it with pixels",
+        ),
+        (
+            {"layout": "yolox"},
+            {"a": np.full((1, 84, 7), 3.0)},
+            "decoder.layout: scores are from 0 to 1, and there the network has 3; export it as YOLOX does",
+        ),
+    ],
+)  # fmt: skip
+def test_values_that_do_not_fit_are_named(plain: dict[str, Any], outputs: Outputs, complaint: str) -> None:
+    with pytest.raises(SensorError) as caught:
+        Network(package(card(decoder=plain), constant_model(**outputs)))
+    assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("plain", "outputs"),
+    [
+        (PP, pp()),
+        (PP, pp(scores=[1.04, -0.04, 0], classes=[0.96, 0.04, 9])),  # as quantisation leaves them
+        (PP | {"box_unit": "pixel"}, pp(boxes=PIXELS)),
+        (PP, pp(scores=[0.05, 0.05, 0], boxes=PIXELS)),  # where nothing is, boxes may be anything
+        (NANODET, nanodet(0.2)),
+        (NANODET | {"activation": "sigmoid"}, nanodet(-2.0)),
+        (DECODED, scored(0.9, 0.1)),
+        (DECODED | {"activation": "softmax", "box_unit": "pixel"}, scored(2, -1, boxes=33)),
+    ],
+)
+def test_values_that_fit_are_taken(plain: dict[str, Any], outputs: Outputs) -> None:
+    Network(package(card(decoder=plain), constant_model(**outputs)))
+
+
 # --- the documentation --------------------------------------------------------------------------------
 
 

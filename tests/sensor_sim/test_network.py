@@ -260,6 +260,62 @@ def test_what_runs_on_a_black_picture_alone_is_called_by_its_name() -> None:
         network.detect(np.full_like(BLACK, 9), PEOPLE, 0.1)
 
 
+def class_of_brightness() -> bytes:
+    """Gives the brightest value of the picture as the class, and NaN as the score where that is 255."""
+    n = helper.make_node
+    nodes = [
+        n("ReduceMax", ["image"], ["brightest"], keepdims=0),
+        n("Reshape", ["brightest", "flat"], ["classes"]),
+        n("Sub", ["white", "classes"], ["darkness"]),
+        n("Sign", ["darkness"], ["not_white"]),
+        n("Div", ["not_white", "not_white"], ["one"]),
+        n("Mul", ["one", "some"], ["scores"]),
+        *(n("Identity", [f"{name}_value"], [name]) for name in ("boxes", "count")),
+    ]
+    constants = {
+        "flat": np.array([-1], np.int64),
+        "white": np.float32(255),
+        "some": np.array([0.9], np.float32),
+        "boxes_value": np.array([[0.1, 0.2, 0.5, 0.4]], np.float32),
+        "count_value": np.array([1], np.float32),
+    }
+    return networks.model(nodes, ["boxes", "scores", "classes", "count"], constants)
+
+
+def picture(brightness: int) -> Any:
+    return np.full_like(BLACK, brightness)
+
+
+@pytest.mark.parametrize(
+    ("brightness", "complaint"),
+    [
+        (
+            2,
+            r"^test: labels: the card has 2, .* the network finds class 2; list exactly one label per class$",
+        ),
+        (
+            255,
+            r"^test: model\.onnx: the network gives values that are no numbers \(NaN\); train or export it again$",
+        ),
+    ],
+)
+def test_what_an_empty_picture_does_not_tell_is_told_by_the_first_that_does(
+    brightness: int, complaint: str
+) -> None:
+    network = Network(package(card(), class_of_brightness()))
+    assert network.detect(picture(0), {"bottle"}, 0.1).detections == []
+    with pytest.raises(SensorError, match=complaint):
+        network.detect(picture(brightness), PEOPLE, 0.1)
+
+
+def test_a_network_that_has_found_something_fits() -> None:
+    """One broken result later on is no reason to stop."""
+    network = Network(package(card(), class_of_brightness()))
+    assert [found.label for found in network.detect(picture(1), PEOPLE, 0.1).detections] == ["bottle"]
+    assert network.detect(picture(2), PEOPLE, 0.1).detections == []
+    assert network.detect(picture(255), PEOPLE, 0.1).detections == []
+
+
 def test_what_is_no_network() -> None:
     assert refusal(card(), b"not a network").startswith("test: model.onnx: this is no ONNX file")
 

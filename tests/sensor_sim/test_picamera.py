@@ -109,6 +109,19 @@ def seen(metadata: Mapping[str, Any], model: Card) -> Metadata:
     return seen
 
 
+@pytest.mark.parametrize("kind", [tuple, list, bytearray, np.frombuffer])
+def test_arrays_come_as_the_binding_has_them(kind: Any) -> None:
+    """libcamera's Python binding gives arrays of bytes as tuples, others may come as arrays."""
+    metadata = frame(START, [PERSON])
+    described = metadata["CnnOutputTensorInfo"]
+    changes = {
+        "CnnOutputTensor": np.array(metadata["CnnOutputTensor"], np.float32),
+        "CnnOutputTensorInfo": kind(described, np.uint8) if kind is np.frombuffer else kind(described),
+        "CnnKpiInfo": np.array(metadata["CnnKpiInfo"], np.uint32),
+    }
+    assert seen(metadata | changes, card()) == seen(metadata, card())
+
+
 @pytest.mark.parametrize("rows", [100, 300])
 @pytest.mark.parametrize("tail", [b"", b"\x07", b"\x07\0\0\0"], ids=["old", "new", "new aligned"])
 @pytest.mark.parametrize(
@@ -277,7 +290,9 @@ GARBAGE: list[tuple[dict[str, Any], str]] = [
         {"CnnOutputTensor": [[0.0], [0.0, 1.0]]},
         "CnnOutputTensor: it holds something else than numbers; update",
     ),
+    ({"CnnOutputTensorInfo": ("a",) * 708}, "CnnOutputTensorInfo: it holds something else than bytes"),
     ({"CnnKpiInfo": [1]}, "CnnKpiInfo: 1 numbers where two"),
+    ({"CnnKpiInfo": 13_960}, "CnnKpiInfo: 13960 where two running times must be"),
     ({"CnnKpiInfo": [float("nan"), 2]}, "CnnKpiInfo: nan where a finite number must be; update"),
     ({"SensorTemperature": "N/A"}, "SensorTemperature: 'N/A' where a finite number must be; update"),
     ({"SensorTemperature": float("nan")}, "SensorTemperature: nan where a finite number must be; update"),
