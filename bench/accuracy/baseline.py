@@ -27,7 +27,7 @@ LEAST_SCORE = 0.1  # ByteTrack's second stage takes detections from here on
 LEAST_STAY = 1.0  # seconds: the truth counts no shorter stay, and no shorter absence ends one
 
 
-THRESHOLDS = (1, 2, 3, 5)  # LineZone's minimum_crossing_threshold, in frames
+THRESHOLDS = (1, 2, 3, 5, 7, 10)  # LineZone's minimum_crossing_threshold, in frames
 
 Tracked = Sequence[tuple[float, sv.Detections]]
 

@@ -53,7 +53,7 @@ def test_a_recording_is_read_with_the_scene_as_the_world_has_it_now(shelved: She
 def test_supervision_counts_with_its_defaults_and_each_threshold() -> None:
     pytest.importorskip("trackers", reason="only bench-accuracy needs it")
     told = counters.told(walks(3), supervision=True)
-    thresholds = [f"supervision, threshold {frames}" for frames in (1, 2, 3, 5)]
+    thresholds = [f"supervision, threshold {frames}" for frames in (1, 2, 3, 5, 7, 10)]
     assert list(told) == [counters.OURS, "supervision, defaults", *thresholds]
     for name, happened in told.items():
         crossed = [(t.what.line, t.what.direction) for t in happened if isinstance(t.what, Crossed)]
