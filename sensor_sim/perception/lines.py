@@ -10,6 +10,8 @@ the person is gone. A way round the end of the line is no crossing.
 Some come into sight only when they have all but crossed. Who does so on the line itself and walks on has come over
 it, unless it is somebody found again; so has who comes towards the camera and into sight beyond the line, beside
 somebody who crossed it.
+
+What somebody pushes crosses nothing, even where it is taken for a person.
 """
 
 from __future__ import annotations
@@ -95,6 +97,8 @@ class LineCounter:
                 way.side = came_to
             if way.appeared and track.at - way.appeared.at >= CAME_SINCE:
                 way.waiting += self._hidden_crossing(way, track)
+            if track.pushed:
+                way.waiting.clear()
             if track.confirmed:
                 yield from way.waiting
                 way.waiting.clear()
@@ -108,7 +112,7 @@ class LineCounter:
         self._lost = [lost for lost in self._lost if track.at - lost.at <= LOST_FOR + 2 * CAME_SINCE]
         self._lost.append(way)
         side = self._clear_side(track, track.detected_foot if track.cut_off else track.mean_foot(GONE_STEADY))
-        if side not in (0, way.side):
+        if side not in (0, way.side) and not track.pushed:
             yield from self._crossing(way, side)
             way.side = side
 

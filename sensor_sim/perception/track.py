@@ -45,6 +45,11 @@ class Motion:
     most_found: float = 1.0  # yet no farther than this,
     found_taller: float = 0.25  # if the logarithms of the heights differ by no more than this
     slender: float = 0.35  # a standing person's width in heights
+    pushed_for: float = 1.0  # what goes before somebody for so many seconds by the same way,
+    pushed_on: float = 0.15  # of at least so many heights of theirs,
+    pushed_alike: float = 0.5  # but for this share of it,
+    pushed_beside: float = 0.3  # no farther to a side than so many heights
+    pushed_before: float = 1.0  # and no farther ahead than so many, is what they push
 
 
 PEOPLE = Motion()
@@ -55,6 +60,8 @@ STEADY = 1 / 3
 REMEMBERED, LONGEST_PAUSE = 1.5, 2.0
 # Where a side of the picture cuts a person off, the feet are still seen if the box has so much of its whole width.
 FEET_IN = 0.7
+# Scores are looked at over the whole time and over about the last so many seconds.
+LATELY = 1.0
 ROUNDING = 1e-3  # times of frames are rounded: a third of a second are 5 frames of 15 a second
 
 
@@ -78,7 +85,8 @@ class Track:
     """``box`` is where the filter has the object, which was detected last at ``last_seen``.
 
     ``foot`` is where the filter has a person standing, perhaps outside the picture, ``detected_foot``
-    where the last detection had one; ``foot_seen`` says whether they rest on a whole person.
+    where the last detection had one; ``foot_seen`` says whether they rest on a whole person. ``pushed`` is what is
+    taken for a person and goes before one, as goods in a trolley.
 
     The middle of the box's lower side moves with a velocity; the size changes slowly and
     without one. Across and down are measured equally well in units of the box, so one covariance of
@@ -86,8 +94,9 @@ class Track:
     """
 
     __slots__ = (
-        "_feet", "_leap", "_means", "_nadir", "_pp", "_pv", "_ss", "_velocity", "_vv", "_whole_width", "at", "box", "clear_sightings", "confirmed",
-        "cut_off", "detected_foot", "evidence", "foot", "foot_seen", "last_seen", "number",
+        "_feet", "_late_score", "_leap", "_means", "_nadir", "_pp", "_pv", "_scored_at", "_scores", "_sightings", "_ss", "_velocity", "_vv",
+        "_whole_width", "at", "box", "clear_sightings", "confirmed", "cut_off", "detected_foot", "evidence", "foot", "foot_seen",
+        "last_seen", "number", "pushed",
     )  # fmt: skip
 
     def __init__(self, number: int, at: float, box: Box, nadir: Point | None = None) -> None:
@@ -95,7 +104,7 @@ class Track:
         self.at = self.last_seen = at
         self.clear_sightings = 0
         self.evidence = 0.0
-        self.confirmed = False
+        self.confirmed = self.pushed = False
         self.box = box
         self._nadir = nadir
         self.foot = self.detected_foot = foot(box, nadir)
@@ -104,6 +113,8 @@ class Track:
         self._whole_width = box.width
         self._feet = deque([(at, self.detected_foot)])
         self._means: dict[float, Point | None] = {}
+        self._scores = self._late_score = 0.0
+        self._sightings, self._scored_at = 0, at
         self._velocity = (0.0, 0.0)
         self._pp = self._ss = PEOPLE.edge**2
         self._pv = 0.0
@@ -223,6 +234,42 @@ class Track:
         while len(self._feet) > 1 and self.at - self._feet[1][0] >= REMEMBERED:
             self._feet.popleft()
         self._means.clear()
+
+    def take_score(self, score: float) -> None:
+        """That of the detection that was taken in last."""
+        gain = 1 - math.exp((self._scored_at - self.at) / LATELY) if self._sightings else 1.0
+        self._late_score += gain * (score - self._late_score)
+        self._scores += score
+        self._sightings += 1
+        self._scored_at = self.at
+
+    def scores_less(self, score: float) -> bool:
+        """Whether it does so on average, over the whole time and lately."""
+        return self._scores < score * self._sightings and self._late_score < score
+
+    def goes_before(self, other: Track) -> bool:
+        """Whether it has gone ahead of another one, both seen now, as a trolley goes ahead of whoever pushes it."""
+        m, across, down = PEOPLE, PEOPLE.slender / max(other.box.width, 1e-9), 1 / max(other.box.height, 1e-9)
+
+        def way(a: Point, b: Point) -> Point:
+            """In heights of the other one."""
+            return (b[0] - a[0]) * across, (b[1] - a[1]) * down
+
+        began, place = self._remembered(self.at - m.pushed_for)
+        other_began, other_place = other._remembered(began)
+        if abs(began - self.at + m.pushed_for) > m.pushed_for / 3 or abs(other_began - began) > ROUNDING:
+            return False
+        (x, y), (other_x, other_y) = way(place, self.detected_foot), way(other_place, other.detected_foot)
+        on = math.hypot(other_x, other_y)
+        if on < m.pushed_on or math.hypot(x - other_x, y - other_y) > m.pushed_alike * on:
+            return False
+        x, y = way(other.detected_foot, self.detected_foot)
+        ahead, beside = (x * other_x + y * other_y) / on, (x * other_y - y * other_x) / on
+        return 0 < ahead < m.pushed_before and abs(beside) < m.pushed_beside
+
+    def _remembered(self, at: float) -> tuple[float, Point]:
+        """When and where the person was seen about then."""
+        return min(self._feet, key=lambda foot: abs(foot[0] - at))
 
     def mean_foot(self, seconds: float = STEADY) -> Point | None:
         """Where the person stood on average in the ``seconds`` (at most ``REMEMBERED``) before they were seen last, on

@@ -27,6 +27,8 @@ FOUND_FOR = 1.5
 # Clear detections make a track real when there are at least so many, and their scores add up to so many times the one
 # from which on they are clear: what is seen poorly, as second boxes on somebody are, must be seen more often.
 CLEAR_SIGHTINGS, EVIDENCE = 2, 6.0
+# What scores less than so many times that on average and goes before somebody is what they push.
+PUSHED_SCORE = 1.1
 GATE = 5.0  # a detection farther from the prediction than so many standard deviations is another's
 DUPLICATE = 0.5  # a box that covers a tracked one this much (intersection over union) is the same person
 MOST_TRACKS = 256
@@ -117,7 +119,7 @@ class Tracker:
                 free_tracks.remove(t)
                 free_detections.remove(d)
                 tracks[t].correct(detections[d], innovation, self.clear_score)
-                self._count_if_clear(tracks[t], detections[d])
+                self._take_score(tracks[t], detections[d])
         return [tracks[t] for t in sorted(free_tracks)], [detections[d] for d in sorted(free_detections)]
 
     def _pairs(self, tracks: list[Track], detections: list[Detection]) -> Iterator[_Pair]:
@@ -131,7 +133,8 @@ class Tracker:
                     if innovation.distance <= GATE * GATE:
                         yield innovation.distance, t, d, innovation
 
-    def _count_if_clear(self, track: Track, detection: Detection) -> None:
+    def _take_score(self, track: Track, detection: Detection) -> None:
+        track.take_score(detection.score)
         if detection.score >= self.clear_score:
             track.clear_sightings += 1
             track.evidence += detection.score
@@ -152,7 +155,7 @@ class Tracker:
             return
         track = Track(self._next, at, detection.box, self.nadir)
         self._next += 1
-        self._count_if_clear(track, detection)
+        self._take_score(track, detection)
         self._tracks.append(track)
 
     def _sort_out(self, at: float) -> Sighting:
@@ -166,4 +169,8 @@ class Tracker:
             patience = FOUND_FOR if track.confirmed else PATIENCE
             groups["seen" if not unseen else "hidden" if unseen <= patience else "ended"].append(track)
         self._tracks = groups["seen"] + groups["hidden"]
+        for track in groups["seen"]:
+            track.pushed = track.scores_less(PUSHED_SCORE * self.clear_score) and any(
+                other.confirmed and track.goes_before(other) for other in groups["seen"] if other is not track
+            )
         return Sighting(**groups)

@@ -448,6 +448,48 @@ def test_who_is_seen_clearly_at_last_has_crossed_as_often_as_seen_dimly() -> Non
     assert told == ["forward", "backward"]
 
 
+def with_goods(
+    where: Where, pusher: tuple[float, float], ahead: float, beside: float, score: float
+) -> list[str]:
+    """What is told of somebody who walks from here to there (heights from the line) in five seconds, and of what keeps
+    so far (heights) ahead of somebody who does so from 1 to -1.
+    """
+    perception = Perception(wire.Scene(version=1, lines=[wire.Line(id=0, name="x", points=where.ends)]))
+    told: list[str] = []
+    for i in range(75):
+        person, goods = (begin + i / 75 * (end - begin) for begin, end in (pusher, (1.0, -1.0)))
+        # Now clear, now dim, as what is taken for a person is seen.
+        now = score + (0.03 if i % 2 else -0.03)
+        seen = [at_foot(where.place(0.5, person), 1.0, 0.8)]
+        seen.append(at_foot(where.place(0.5 + beside * HEIGHT / where.length, goods - ahead), 0.6, now))
+        told += [event.direction for event in perception.observe(START + i / 15, seen)]  # type: ignore[union-attr]
+    return told
+
+
+def at_foot(foot: Point, size: float, score: float) -> Detection:
+    x, y = foot
+    return Detection("person", score, Box(x - size * WIDTH / 2, y - size * HEIGHT, x + size * WIDTH / 2, y))
+
+
+@pytest.mark.parametrize(
+    ("pusher", "ahead", "beside", "score", "told"),
+    [
+        ((1.0, -1.0), 0.5, 0.0, 0.34, 1),  # goods in a trolley
+        ((1.0, -1.0), 0.5, 0.0, 0.6, 2),  # a child who goes first is seen clearly,
+        ((1.0, -1.0), 0.0, 1.0, 0.34, 2),  # or goes beside
+        ((1.0, -1.0), -0.5, 0.0, 0.34, 2),  # or behind,
+        ((1.0, -1.0), 1.3, 0.0, 0.34, 1),  # or far ahead: it is beyond the line from the beginning
+        ((1.2, 1.2), 0.5, 0.0, 0.34, 1),  # or goes while the other one stands,
+        ((1.5, 0.9), 0.5, 0.0, 0.34, 1),  # or slower
+    ],
+)
+def test_what_somebody_pushes_crosses_nothing(
+    pusher: tuple[float, float], ahead: float, beside: float, score: float, told: int
+) -> None:
+    for angle in (0.0, 0.5, 1.2, 2.0, 2.9, math.pi, 4.0, 5.0):
+        assert with_goods(Where(angle), pusher, ahead, beside, score) == ["backward"] * told
+
+
 def test_memory_is_bounded() -> None:
     """Ten thousand flashes at random places leave nothing behind."""
     line = wire.Line(id=0, name="x", points=((0.1, 0.5), (0.9, 0.5)))
