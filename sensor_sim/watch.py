@@ -15,6 +15,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from sensor_sim.core_dumps import forbid_core_dumps
 from sensor_sim.device.commands import Subparsers, add_uplink_arguments, deliver
 from sensor_sim.device.outbox import OutboxError
 from sensor_sim.device.slots import active_package
@@ -102,6 +103,7 @@ def start(arguments: argparse.Namespace, stop: Stop) -> Watching:
     """Get everything ready that the arguments name; raises :class:`SensorError`. ``stop`` ends the events."""
     from sensor_sim.pipeline import events
 
+    forbid_core_dumps()
     settle_options(arguments)
     world = open_world(arguments)
     scene = _scene(arguments, world)
