@@ -62,7 +62,13 @@ class Network:
         return Inference(detections, self.cost.dnn_us, self.cost.dsp_us)
 
     def _run(self, tensor: Tensor) -> Outputs:
-        return _run(self._session, self._input_name, tensor)
+        try:
+            return _run(self._session, self._input_name, tensor)
+        except Exception:  # what ONNX Runtime says of it may hold values of the picture
+            raise SensorError(
+                "model.onnx: the network runs on a black picture, but not on every other; export it again, or take a "
+                "smaller one where memory is short"
+            ) from None
 
 
 def examine(package: Package) -> Graph:
@@ -80,14 +86,14 @@ def try_out(package: Package, graph: Graph) -> onnxruntime.InferenceSession:
 
 def _first_run(package: Package, name: str) -> tuple[onnxruntime.InferenceSession, Outputs]:
     session = _session(package.weights, threads=1)
-    return session, _run(session, name, _black(package.card.input))
+    return session, _run_black(session, name, _black(package.card.input))
 
 
 def _measure(weights: bytes, card: Input) -> tuple[Shape, Sequence[Shape]]:
     """The shape of the input, and those that the outputs are, on a black picture."""
     session = _session(weights, threads=1, measuring=True)
     name, tensor = _check_input(session, card), _black(card)
-    return tensor.shape, [tuple(shape.tolist()) for shape in _run(session, name, tensor)]
+    return tensor.shape, [tuple(shape.tolist()) for shape in _run_black(session, name, tensor)]
 
 
 def _black(card: Input) -> Tensor:
@@ -95,12 +101,15 @@ def _black(card: Input) -> Tensor:
     return tensor
 
 
-def _run(session: onnxruntime.InferenceSession, name: str, tensor: Tensor) -> Outputs:
+def _run_black(session: onnxruntime.InferenceSession, name: str, tensor: Tensor) -> Outputs:
     try:
-        found = session.run(None, {name: tensor})
+        return _run(session, name, tensor)
     except Exception as error:  # ONNX Runtime has no common base class for its errors
         raise told(error, "the network does not run") from None
-    return [np.asarray(output) for output in found]
+
+
+def _run(session: onnxruntime.InferenceSession, name: str, tensor: Tensor) -> Outputs:
+    return [np.asarray(output) for output in session.run(None, {name: tensor})]
 
 
 def _session(weights: bytes, threads: int, *, measuring: bool = False) -> onnxruntime.InferenceSession:

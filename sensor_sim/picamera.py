@@ -249,11 +249,11 @@ def _shapes(info: bytes | None) -> list[tuple[int, ...]]:
 
 
 def _shape(info: bytes, offset: int) -> tuple[int, ...]:
-    values, dimensions, *sizes = TENSOR.unpack_from(info, offset)
+    count, dimensions, *sizes = TENSOR.unpack_from(info, offset)
     shape = tuple(sizes[:dimensions])
-    if not 1 <= dimensions <= MOST_DIMENSIONS or math.prod(shape) != values:
+    if not 1 <= dimensions <= MOST_DIMENSIONS or math.prod(shape) != count:
         raise SensorError(
-            f"CnnOutputTensorInfo: a tensor of {values} values cannot have {dimensions} dimensions of the sizes "
+            f"CnnOutputTensorInfo: a tensor of {count} values cannot have {dimensions} dimensions of the sizes "
             f"{'x'.join(map(str, shape))}; use picamera2 and libcamera of one release"
         )
     return shape
@@ -282,5 +282,5 @@ def _moment(metadata: Mapping[str, Any]) -> float:
 
 def _finite(key: str, value: object) -> float:
     if not isinstance(value, int | float | np.number) or not math.isfinite(value):
-        raise SensorError(f"{key}: {value!r} where a finite number must be; update picamera2")
+        raise SensorError(f"{key}: {value!r:.40} where a finite number must be; update picamera2")
     return float(value)

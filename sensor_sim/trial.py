@@ -20,9 +20,7 @@ MEMORY = 512 * 2**20
 SECONDS = 30.0
 NO_MEMORY = ("Failed to allocate memory", "bad_alloc")
 # Where in ONNX Runtime an error arose: its kind, and file, line and function with its parameters.
-WHERE = re.compile(
-    r"\[ONNXRuntimeError\] : \d+ : \w+ : |/[^\s:]{1,200}:\d{1,6} [^()]{1,200}\([^()]*\)(?: const)? "
-)
+WHERE = r"\[ONNXRuntimeError\] : \d+ : \w+ : |/[^\s:]{1,200}:\d{1,6} [^()]{1,200}\([^()]*\)(?: const)? "
 # Names in a message may be as long as whoever made the network likes.
 LONGEST_LOOKED_AT, LONGEST = 2_000, 300
 REMEDY = "take a smaller input or a smaller network"
@@ -51,13 +49,18 @@ def tried(work: Callable[[], Result]) -> Result:
 
 
 def told(error: Exception, fault: str) -> SensorError:
-    """The sentence for what went wrong; ONNX Runtime has no class of its own for a lack of memory."""
+    """The sentence for what went wrong on a black picture: ONNX Runtime's words may hold values of what it runs on.
+
+    It has no class of its own for a lack of memory.
+    """
     if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
         return SensorError(
             f"model.onnx: the network needs more than {MEMORY // 2**20} MiB to run, or more than is free here, and the "
             f"chip has 8 MiB; {REMEDY}"
         )
-    [words, *_] = WHERE.sub("", str(error)[:LONGEST_LOOKED_AT]).strip().splitlines() or [type(error).__name__]
+    [words, *_] = re.sub(WHERE, "", str(error)[:LONGEST_LOOKED_AT]).strip().splitlines() or [
+        type(error).__name__
+    ]
     return SensorError(
         f"model.onnx: {fault}: {shorten(words, LONGEST, placeholder=' …').rstrip('.')}; export it again"
     )

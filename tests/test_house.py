@@ -114,14 +114,17 @@ def test_the_contract_knows_neither_django_nor_pixels() -> None:
     assert imported - STANDARD == {"msgspec", "numpy", "sensorapp"}
 
 
+# Of the decoders, as what a network gives out may be the picture that it took in.
 PIXELS: Final = tuple(
-    f"sensor_sim.{room}" for room in ("pixels", "isp", "network", "chip", "picamera", "sources")
+    f"sensor_sim.{room}" for room in ("pixels", "isp", "network", "decoders", "chip", "picamera", "sources")
 )
+# The one that finds the decoders, and sees nothing of what they decode.
+FINDER: Final = "sensor_sim.decoders"
 # All that the rooms of pixels need of others. None of it sends, starts programs or reads switches; what of it
 # could write a file is looked for by name.
 HARMLESS: Final = (
     *("__future__", "argparse", "collections", "dataclasses", "datetime", "enum", "functools", "itertools"),
-    *("logging", "math", "pathlib", "random", "struct", "threading", "time", "typing"),
+    *("logging", "math", "msgspec", "pathlib", "random", "struct", "threading", "time", "typing"),
     *("cv2", "numpy", "onnxruntime", "picamera2", "sensor_sim"),
 )
 WAYS_OUT: Final = {
@@ -132,12 +135,14 @@ WRITES_A_PICTURE: Final = re.compile(
 )
 WRITES_ANYTHING: Final = re.compile(
     WRITES_A_PICTURE.pattern
-    + r"|open|print|write\w*|save|dumps?|copyfile\w*|symlink_to|rename|environ\w*|getenv|breakpoint"
-    r"|exec|eval|compile|__import__|import_module|globals|vars|\w*Handler|basicConfig|addHandler|lastResort"
+    + r"|open|print|write\w*|save|dumps?|copyfile\w*|touch|mkdir|\w*link_to|rename|environ\w*|getenv|breakpoint"
+    r"|exit|quit|exec|eval|compile|__import__|import_module|globals|vars|\w*Handler|basicConfig|addHandler|lastResort"
 )
-# Frames pass through these too, and what they write is told one statement after the other: events and what is
-# true of a rendered scene, progress and sentences.
-PASSED: Final = {
+# Frames, what a network makes of them, or what went wrong with it, pass through these too, and what they write is told
+# one statement after the other: events and what is true of a rendered scene, progress and sentences.
+PASSED: Final[dict[str, set[str]]] = {
+    "sensor_sim.package": set(),
+    "sensor_sim.trial": set(),
     "sensor_sim.watch": {
         "import sys",
         "from sensor_sim.output import forget_output, print_line",
@@ -161,6 +166,64 @@ PASSED: Final = {
 TELLS: Final = re.compile(
     WRITES_ANYTHING.pattern + r"|os|sys|log|logging|warnings|print_line|say|forget_output"
 )
+# What makes words of a value, or a list to be made words of.
+INTO_WORDS: Final = re.compile(
+    r"str|repr|ascii|chr|format\w*|__(str|repr|format)__|array2string|array_(str|repr)"
+    r"|bytes|bytearray|memoryview|hex|tolist"
+)
+ERROR: Final = re.compile(r"\w*([Ee]rror|Exception|Exit|Warning)")
+# All that sentences and errors may hold where real pixels are, beside constants and lengths.
+SAID: Final = {
+    "sensor_sim.decoders": {"__name__", "_module.name", "str(layout.__struct_config__.tag)"},
+    "sensor_sim.decoders.found": {"NotImplementedError", "classes", "labels", "map(str, output.shape)"},
+    "sensor_sim.decoders.imx500_pp": {"', '.join(self.outputs)", "shapes(outputs)"},
+    "sensor_sim.decoders.nanodet": {
+        *("', '.join(map(str, self.strides))", "map(str, self.strides)", "2 * len(self.strides)"),
+        *("stride", "cells", "self.bins", "4 * self.bins", "shapes(outputs)"),
+    },
+    "sensor_sim.decoders.ssd": {
+        *("' and '.join(self.outputs)", "shapes(outputs)", "defaults", "there"),
+        *("columns - 1", "self.background"),
+    },
+    "sensor_sim.decoders.suppression": {
+        *("places.tolist()", "scores.tolist()", "labels.tolist()", "table.shape[1]"),
+    },
+    "sensor_sim.decoders.yolov8": {"shapes(outputs)"},
+    "sensor_sim.decoders.yolox": {
+        *("', '.join(map(str, self.strides))", "map(str, self.strides)", "cells", "shapes(outputs)"),
+    },
+    "sensor_sim.network": {
+        *("'x'.join(map(str, shape))", "map(str, shape)", "shape.tolist()", "card.layout", "card.dtype"),
+        *("'x'.join(map(str, tensor.shape))", "map(str, tensor.shape)", "tensor.type", "str(tensor.name)"),
+        "error",  # on a black picture
+    },
+    "sensor_sim.package": {
+        *("', '.join(LAYOUTS)", "MOST[file] // 2 ** 20", "self.width", "self.height", "first", "number"),
+        *("self.elsewhere", "self.name", "name", "path", "str(path)", "file", "label", "error.strerror"),
+        *("error", "str(error)", "sentence", "sentence.removeprefix(WEIGHTS)"),
+    },
+    "sensor_sim.picamera": {
+        *("'x'.join(map(str, shape))", "map(str, shape)", "dimensions", "count", "sum(counts)", "flat.size"),
+        *("INFO_SIZES[0]", "INFO_SIZES[1]", "key", "value", "field", "card", "network", "str(network)"),
+        "error",  # of the camera that does not start or close
+    },
+    "sensor_sim.pixels.camera": {"device"},
+    "sensor_sim.pixels.folder": {"' '.join(sorted(SUFFIXES))", "path", "error.strerror"},
+    "sensor_sim.pixels.video": {
+        *("path", "self.path", "str(path)", "error.strerror", "self._expected", "count", "count - shown"),
+    },
+    "sensor_sim.sources": {
+        *("source", "option", "name", "others", "text", "what", "least", "most", "arguments.mode"),
+        *("video.path", "video.duration", "Thermometer.RESUME_C"),
+    },
+    "sensor_sim.streams": {"done", "of", "speed", "text", "took", "total"},
+    "sensor_sim.trial": {
+        *("MEMORY // 2 ** 20", "fault", "error", "str(error)"),
+        "shorten(words, LONGEST, placeholder=' …').rstrip('.')",
+    },
+    "sensor_sim.truth": {"path", "error.strerror"},
+    "sensor_sim.watch": {"error"},
+}
 # What of a camera may be logged.
 LOGGED: Final = {"self.device", "self._retry"}
 
@@ -231,6 +294,64 @@ def logged(tree: ast.AST) -> Iterator[str]:
                     yield name
 
 
+def where_real_pixels_are() -> list[str]:
+    """Or pass; not those of worlds that do not exist."""
+    real = [module for module in where_pixels_are() if not within(module, "sensor_sim.pixels.rendered")]
+    return [*real, *PASSED]
+
+
+def plainly(value: ast.expr) -> Iterator[str]:
+    """What of a value is not plain text, a constant or a length."""
+    match value:
+        case ast.Constant() | ast.Call(func=ast.Name(id="len")):
+            pass
+        case ast.Name(id=name) if name.isupper():  # constants of the module
+            pass
+        case ast.JoinedStr(values=parts):
+            for part in parts:
+                yield from plainly(part)
+        case ast.FormattedValue(value=inner):
+            yield from plainly(inner)
+        case ast.IfExp(body=one, orelse=other):
+            yield from plainly(one)
+            yield from plainly(other)
+        case _:
+            yield ast.unparse(value)
+
+
+def given(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
+
+
+def name_of(function: ast.expr) -> str:
+    match function:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return ""
+
+
+def said(tree: ast.AST) -> Iterator[str]:
+    """What is put into words or into an error, beside plain text."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.JoinedStr():
+                yield from plainly(node)
+            case ast.Call(func=function, args=words) if any(
+                INTO_WORDS.fullmatch(name_of(each)) for each in (function, *words)
+            ):
+                yield ast.unparse(node)
+            case ast.BinOp(left=ast.Constant(value=str() | bytes()), op=ast.Mod()):
+                yield ast.unparse(node)
+            case ast.Raise(exc=ast.Call() as error):
+                yield from (text for value in given(error) for text in plainly(value))
+            case ast.Call(func=function) if ERROR.fullmatch(name_of(function)):
+                yield from (text for value in given(node) for text in plainly(value))
+            case ast.Raise(exc=ast.expr() as value) | ast.Assert(msg=ast.expr() as value):
+                yield from plainly(value)
+            case ast.Attribute(attr="args" | "add_note"):
+                yield ast.unparse(node)
+
+
 def test_where_pixels_are_there_is_no_way_out() -> None:
     """What can hold a picture knows no message, no connection, no program and no file to write to."""
     found = {
@@ -239,14 +360,14 @@ def test_where_pixels_are_there_is_no_way_out() -> None:
         for name in imports(module)
         if name.split(".")[0] not in HARMLESS or any(within(name, way) for way in WAYS_OUT)
     }
-    assert found == set()
+    assert found == {(FINDER, name) for name in ("importlib", "operator", "pkgutil")}
 
 
 def test_where_pixels_are_nothing_is_written() -> None:
     """Neither a file nor the standard output, and no switch is read from the environment."""
     assert {room for room in PIXELS if room in MODULES} == set(PIXELS)
     found = {module: called(MODULES[module], WRITES_ANYTHING) for module in where_pixels_are()}
-    assert {module: names for module, names in found.items() if names} == {}
+    assert {module: names for module, names in found.items() if names} == {FINDER: {"import_module"}}
 
 
 def test_where_frames_pass_only_this_is_written() -> None:
@@ -264,6 +385,7 @@ def test_where_frames_pass_there_is_no_other_way_out() -> None:
         *("sys", "operator", "contextlib", "sensorapp.wire", "sensor_sim.output", "sensor_sim.truth"),
         *("sensor_sim.pipeline", "sensor_sim.device.commands", "sensor_sim.device.slots"),
         *("sensor_sim.device.outbox", "sensor_sim.device.uplink"),
+        *("concurrent.futures", "hashlib", "re", "resource", "textwrap", "zipfile", "zlib"),
     }
 
 
@@ -282,6 +404,11 @@ def test_no_other_module_knows_where_pixels_are() -> None:
 
 def test_no_log_tells_of_pixels() -> None:
     assert {what for module in where_pixels_are() for what in logged(MODULES[module])} == LOGGED
+
+
+def test_no_sentence_tells_of_pixels() -> None:
+    found = {module: set(said(MODULES[module])) for module in where_real_pixels_are()}
+    assert {module: values for module, values in found.items() if values} == SAID
 
 
 def test_nothing_writes_a_picture() -> None:
@@ -340,6 +467,9 @@ def test_training_sees_no_real_picture() -> None:
         "debug = os.environ.get('DEBUG_FRAMES')",
         "print(image.tolist())",
         "logging.FileHandler('frame').emit(image)",
+        "Path(text).touch()",
+        "Path(text).mkdir()",
+        "exit(image)",
         "__import__('pick' + 'le')",
         "eval('raw')",
     ],
@@ -383,6 +513,31 @@ def test_a_violation_where_frames_pass_would_be_found(module: str, violation: st
 )
 def test_a_log_of_pixels_would_be_found(violation: str) -> None:
     assert set(logged(ast.parse(violation))) - LOGGED
+
+
+@pytest.mark.parametrize(
+    "violation",
+    [
+        "raise SensorError(str(image.tolist()))",
+        "raise SensorError(f'the picture is {image}')",
+        "raise SensorError('dark' if image is None else f'{image}')",
+        "raise SensorError('the picture is %s' % image)",
+        "raise SensorError('the picture is ' + text)",
+        "raise KeyError(image.data)",
+        "raise told(image, 'it does not run')",
+        "raise error",
+        "outcome.set_exception(SensorError(text))",
+        "error.args = (text,)",
+        "error.add_note(text)",
+        "assert image is None, image",
+        "_agree('labels', ', '.join(map(str, image)), '')",
+        "_agree('labels', bytes(image).decode('latin-1'), '')",
+        "_agree('labels', np.array2string(image), '')",
+        "_agree('labels', '{}'.format(image), '')",
+    ],
+)
+def test_a_sentence_of_pixels_would_be_found(violation: str) -> None:
+    assert set(said(ast.parse(violation)))
 
 
 @pytest.mark.parametrize(

@@ -121,5 +121,5 @@ class NanoDet(Layout, tag="nanodet", frozen=True):
                 return table[:, :-sides], table[:, -sides:]
         raise SensorError(
             f"decoder.outputs: strides {', '.join(map(str, self.strides))} with {self.bins} bins, joined, are one "
-            f"output of {cells}x(labels + {sides}) or all its values in a row, the network has {shapes(outputs)}"
+            f"output of {cells}x(labels + {4 * self.bins}) or all its values in a row, the network has {shapes(outputs)}"
         )

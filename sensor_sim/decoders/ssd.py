@@ -136,10 +136,10 @@ class Ssd(Layout, tag="ssd", frozen=True):
             f"the network has {shapes(outputs)}"
         )
 
-    def _check_rows(self, rows: int) -> None:
+    def _check_rows(self, there: int) -> None:
         defaults = sum(each.cells[0] * each.cells[1] * len(each.shapes) for each in self.maps)
-        if self.maps and defaults != rows:
-            raise SensorError(f"decoder.maps: they make {defaults} default boxes, the network has {rows}")
+        if self.maps and defaults != there:
+            raise SensorError(f"decoder.maps: they make {defaults} default boxes, the network has {there}")
 
     def _check_columns(self, columns: int) -> None:
         if self.background is not None and self.background >= columns:

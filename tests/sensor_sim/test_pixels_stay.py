@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import cv2
 import msgspec
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 import sensor_sim
 from sensor_sim import watch
@@ -22,6 +24,8 @@ from sensor_sim.detection import Box, Detection, Metadata
 from sensor_sim.pixels import Frame, Raw, Rectangle
 from sensorapp import wire
 from tests.sensor_sim import networks
+from tests.sensor_sim.conftest import Command
+from tests.sensor_sim.test_decoders import SHAPES
 
 ROOMS = Path(sensor_sim.__file__).parent
 START_MS = 1_772_355_600_000
@@ -129,6 +133,10 @@ os.environ.pop("ORT_DISABLE_TELEMETRY", None)
 def guard(event, arguments):
     if event.startswith(("socket.", "subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.system")):
         os._exit(99)
+    if event in ("os.mkdir", "os.rename", "os.link", "os.symlink"):  # a name could tell of a picture
+        os._exit(99)
+    if event == "open" and arguments[1] is None and arguments[2] & os.O_CREAT:
+        os._exit(99)
 sys.addaudithook(guard)
 sys.dont_write_bytecode = True
 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -170,6 +178,8 @@ def imprisoned(code: str, *words: object) -> subprocess.CompletedProcess[str]:
         ("open(sys.argv[1], 'wb').write(b'pixels')", -signal.SIGXFSZ),
         ("import socket; socket.create_connection(('127.0.0.1', 9))", 99),
         ("import subprocess; subprocess.run(['true'])", 99),
+        ("import pathlib; pathlib.Path(sys.argv[1]).touch()", 99),
+        ("import pathlib; pathlib.Path(sys.argv[1]).mkdir()", 99),
     ],
 )
 def test_the_prison_holds(tmp_path: Path, escape: str, status: int) -> None:
@@ -225,6 +235,82 @@ def test_watching_worlds_writes_and_sends_nothing(package: Path, scene: Path) ->
     words = ("--world", "shelf", "--seconds", "0.1", "--model", package, "--scene", scene)
     world = ("--mode", "full", "--seed", "3", "--density", "crowd", "--start", START)
     assert told(*words, *world, *SETTINGS)[-1] == "Heartbeat"
+
+
+# --- what goes wrong -------------------------------------------------------------------------------
+
+n = helper.make_node
+# A picture that is easy to recognise, as numbers, as bytes and in base 64.
+GLARE = np.full((64, 64, 3), 191, np.uint8)
+OF_GLARE = re.compile(r"191|\bbf|xbf|¿|v7\+/")
+
+
+def glaring(shapes: Sequence[Sequence[int]]) -> bytes:
+    """A network that gives out zeros of these shapes for a black picture, and for any other its brightest value, in
+    shapes of which all sides are 1."""
+    nodes = [
+        n("ReduceMax", ["image"], ["brightest"], keepdims=0),
+        n("Greater", ["brightest", "zero"], ["seen"]),
+    ]
+    values: dict[str, Any] = {"zero": np.float32(0)}
+    for i, shape in enumerate(map(np.array, shapes)):
+        values |= {f"zeros{i}": np.zeros(shape, np.float32), f"begin{i}": 0 * shape}
+        values |= {f"sides{i}": shape, f"ones{i}": shape**0}
+        nodes += [
+            n("Where", ["seen", f"ones{i}", f"sides{i}"], [f"end{i}"]),
+            n("Slice", [f"zeros{i}", f"begin{i}", f"end{i}"], [f"part{i}"]),
+            n("Add", [f"part{i}", "brightest"], [f"output{i}"]),
+        ]
+    return networks.model(nodes, [f"output{i}" for i in range(len(shapes))], values)
+
+
+@pytest.fixture
+def glares(tmp_path: Path) -> Path:
+    (folder := tmp_path / "images").mkdir()
+    cv2.imwrite(str(folder / "1.png"), GLARE)
+    return folder
+
+
+def complaint(ran: subprocess.CompletedProcess[str], tmp_path: Path) -> str:
+    """The one sentence on stderr, without the folder, whose name has numbers of its own."""
+    assert (ran.returncode, ran.stderr.count("\n")) == (1, 1)
+    return ran.stderr.replace(str(tmp_path), "")
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_decoder_that_complains_says_nothing_of_what_it_got(
+    sensor_sim: Command, tmp_path: Path, glares: Path, scene: Path, name: str
+) -> None:
+    decoder, shapes = SHAPES[name]
+    package = networks.write_package(tmp_path / "model", networks.card(decoder=decoder), glaring(shapes))
+    said = complaint(sensor_sim("watch", "--images", glares, "--model", package, "--scene", scene), tmp_path)
+    assert "the network has 1" in said
+    assert not OF_GLARE.search(said)
+
+
+def test_a_network_that_fails_says_nothing_of_what_it_got(tmp_path: Path, glares: Path, scene: Path) -> None:
+    """ONNX Runtime itself would say that 191 is no index of the table."""
+    nodes = [
+        n("ReduceMax", ["image"], ["brightest"], keepdims=0),
+        n("Cast", ["brightest"], ["index"], to=TensorProto.INT64),
+        n("Gather", ["tables", "index"], ["table"]),
+    ]
+    weights = networks.model(nodes, ["table"], {"tables": np.zeros((1, 6, 84), np.float32)})
+    package = networks.write_package(tmp_path / "model", networks.card(decoder={"layout": "yolov8"}), weights)
+    words = ("--images", glares, "--model", package, "--scene", scene)
+    said = complaint(imprisoned(WATCH, "watch", *words), tmp_path)
+    assert "the network runs on a black picture, but not on every other" in said
+    assert not OF_GLARE.search(said)
+
+
+def test_an_image_that_is_damaged_says_nothing_of_the_one_before(
+    tmp_path: Path, package: Path, glares: Path, scene: Path
+) -> None:
+    (glares / "2.png").write_bytes((glares / "1.png").read_bytes()[:50])
+    words = ("--images", glares, "--model", package, "--scene", scene)
+    said = complaint(imprisoned(WATCH, "watch", *words), tmp_path)
+    assert "2.png: no image, or a damaged one" in said
+    assert not OF_GLARE.search(said)
 
 
 def test_raw_frames_in_every_mode_end_in_the_chip(package: Path) -> None:
