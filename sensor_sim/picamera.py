@@ -227,7 +227,7 @@ def tensors(values: Sequence[float], info: bytes | Sequence[int] | None) -> Outp
 def _bytes(info: bytes | Sequence[int] | None) -> bytes | None:
     """libcamera's Python binding gives arrays of bytes as tuples of numbers."""
     try:
-        return info if info is None or isinstance(info, bytes) else bytes(info)
+        return None if info is None else bytes(info)
     except (TypeError, ValueError):
         raise SensorError(
             "CnnOutputTensorInfo: it holds something else than bytes; update picamera2"

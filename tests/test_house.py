@@ -175,8 +175,11 @@ ERROR: Final = re.compile(r"\w*([Ee]rror|Exception|Exit|Warning)")
 # All that sentences and errors may hold where real pixels are, beside constants and lengths.
 SAID: Final = {
     "sensor_sim.decoders": {"__name__", "_module.name", "str(layout.__struct_config__.tag)"},
-    "sensor_sim.decoders.found": {"NotImplementedError", "classes", "labels", "map(str, output.shape)"},
-    "sensor_sim.decoders.imx500_pp": {"', '.join(self.outputs)", "shapes(outputs)"},
+    "sensor_sim.decoders.found": {
+        *("NotImplementedError", "classes", "labels", "map(str, output.shape)"),
+        *("field", "remedy", "activation", "unit", "other"),
+    },
+    "sensor_sim.decoders.imx500_pp": {"', '.join(self.outputs)", "shapes(outputs)", "labels", "labels - 1"},
     "sensor_sim.decoders.nanodet": {
         *("', '.join(map(str, self.strides))", "map(str, self.strides)", "2 * len(self.strides)"),
         *("stride", "cells", "self.bins", "4 * self.bins", "shapes(outputs)"),
@@ -204,7 +207,18 @@ SAID: Final = {
     },
     "sensor_sim.picamera": {
         *("'x'.join(map(str, shape))", "map(str, shape)", "dimensions", "count", "sum(counts)", "flat.size"),
-        *("INFO_SIZES[0]", "INFO_SIZES[1]", "key", "value", "field", "card", "network", "str(network)"),
+        *(
+            "bytes(info)",
+            "INFO_SIZES[0]",
+            "INFO_SIZES[1]",
+            "key",
+            "kpi",
+            "value",
+            "field",
+            "card",
+            "network",
+            "str(network)",
+        ),
         "error",  # of the camera that does not start or close
     },
     "sensor_sim.pixels.camera": {"device"},

@@ -85,11 +85,8 @@ def check_numbers(outputs: Outputs) -> None:
 
 def check_scores(scores: NDArray[np.float32], field: str, remedy: str) -> None:
     """Raises :class:`SensorError` for scores that are none; ``field`` is where the card says how they come to be."""
-    wrong = scores[(scores < -SLACK) | (scores > 1 + SLACK)]
-    if wrong.size:
-        raise SensorError(
-            f"{field}: scores are from 0 to 1, and there the network has {wrong[0]:g}; {remedy}"
-        )
+    if ((scores < -SLACK) | (scores > 1 + SLACK)).any():
+        raise SensorError(f"{field}: scores are from 0 to 1, and there the network has others; {remedy}")
 
 
 def check_raw(scores: NDArray[np.float32], activation: str) -> None:
@@ -101,7 +98,7 @@ def check_raw(scores: NDArray[np.float32], activation: str) -> None:
 
 
 def check_unit(
-    boxes: NDArray[np.float32], scores: NDArray[np.float32], unit: str, field: str, remedy: str = ""
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], unit: str, field: str, remedy: str
 ) -> None:
     """Raises :class:`SensorError` for boxes (n x 4) of these scores (n) that are not in this unit (``pixel`` or
     ``fraction``) of the tensor: fractions are about 1 at most, and nothing is all within the first pixel."""
@@ -109,10 +106,7 @@ def check_unit(
     is_other = largest <= MOST_FRACTION if unit == "pixel" else largest > LEAST_PIXELS
     if largest.any() and is_other.all():
         other = "fraction" if unit == "pixel" else "pixel"
-        raise SensorError(
-            f"{field}: the card says {unit}, and the network's boxes reach to {largest.max():g}; "
-            f"{remedy or f'say {other}'}"
-        )
+        raise SensorError(f"{field}: the card says {unit}, and the network's boxes are in {other}s; {remedy}")
 
 
 def check_classes(classes: int, labels: int) -> None:

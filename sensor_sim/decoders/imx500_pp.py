@@ -57,21 +57,19 @@ class Imx500PP(Layout, tag="imx500_pp", frozen=True):
         valid = np.arange(len(scores)) < count
         check_scores(scores[valid], "decoder.outputs", "name the outputs in the network's order")
         self._check_labels(classes[valid], labels)
-        check_unit(boxes[valid], scores[valid], self.box_unit, "decoder.box_unit")
+        check_unit(boxes[valid], scores[valid], self.box_unit, "decoder.box_unit", "say so")
 
     @staticmethod
     def _check_labels(classes: Floats, labels: int) -> None:
-        broken = classes[np.abs(classes - np.rint(classes)) > HAIR]
-        if broken.size:
+        if (np.abs(classes - np.rint(classes)) > HAIR).any():
             raise SensorError(
-                f"decoder.outputs: classes are whole numbers, and there the network has {broken[0]:g}; name the "
-                "outputs in the network's order"
+                "decoder.outputs: classes are whole numbers, and there the network has others; name the outputs in "
+                "the network's order"
             )
-        beyond = classes[(classes < -HAIR) | (classes > labels - 1 + HAIR)]
-        if beyond.size:
+        if ((classes < -HAIR) | (classes > labels - 1 + HAIR)).any():
             raise SensorError(
-                f"labels: the card has {labels}, for the classes 0 to {labels - 1}, and the network finds class "
-                f"{beyond[0]:.0f}; list exactly one label per class"
+                f"labels: the card has {labels}, for the classes 0 to {labels - 1}, and the network finds others; list "
+                "exactly one label per class"
             )
 
     @np.errstate(all="ignore")

@@ -91,7 +91,7 @@ class Ssd(Layout, tag="ssd", frozen=True):
             check_raw(scores, self.activation)
         if not self.maps:
             best = self._activated(scores).max(axis=1, initial=0)
-            check_unit(boxes, best, self.box_unit, "decoder.box_unit")
+            check_unit(boxes, best, self.box_unit, "decoder.box_unit", "say so")
 
     @np.errstate(all="ignore")
     def decode(

@@ -661,66 +661,66 @@ PIXELS = [[10, 20, 50, 40], [0, 9, 60, 60], [0, 0, 0, 0]]
         (
             PP,
             pp(scores=[90, 30, 0]),
-            "decoder.outputs: scores are from 0 to 1, and there the network has 90; name the outputs in the network's "
+            "decoder.outputs: scores are from 0 to 1, and there the network has others; name the outputs in the network's "
             "order",
         ),
-        (PP, pp(scores=[0.9, -4, 0]), "and there the network has -4; name"),
+        (PP, pp(scores=[0.9, -4, 0]), "and there the network has others; name"),
         (
             PP | {"outputs": ["boxes", "classes", "scores", "count"]},
             pp(classes=[1, 0, 0]),
-            "decoder.outputs: classes are whole numbers, and there the network has 0.9; name the outputs in the "
+            "decoder.outputs: classes are whole numbers, and there the network has others; name the outputs in the "
             "network's order",
         ),
         (
             PP,
             pp(classes=[0, 2, 0]),
-            "labels: the card has 2, for the classes 0 to 1, and the network finds class 2; list exactly one label per "
+            "labels: the card has 2, for the classes 0 to 1, and the network finds others; list exactly one label per "
             "class",
         ),
-        (PP, pp(classes=[-1, 0, 0]), "and the network finds class -1; list"),
+        (PP, pp(classes=[-1, 0, 0]), "and the network finds others; list"),
         (
             PP | {"box_unit": "pixel"},
             pp(),
-            "decoder.box_unit: the card says pixel, and the network's boxes reach to 1; say fraction",
+            "decoder.box_unit: the card says pixel, and the network's boxes are in fractions; say so",
         ),
         (
             PP,
             pp(boxes=PIXELS),
-            "decoder.box_unit: the card says fraction, and the network's boxes reach to 60; say pixel",
+            "decoder.box_unit: the card says fraction, and the network's boxes are in pixels; say so",
         ),
         (
             NANODET,
             nanodet(-2.0),
-            "decoder.activation: scores are from 0 to 1, and there the network has -2; say sigmoid",
+            "decoder.activation: scores are from 0 to 1, and there the network has others; say sigmoid",
         ),
         (
             NANODET | {"activation": "sigmoid"},
             nanodet(0.2),
             "decoder.activation: the card says sigmoid, and the network's scores are from 0 to 1 already; say none",
         ),
-        (DECODED, scored(7, -3), "and there the network has 7; say softmax or sigmoid"),
+        (DECODED, scored(7, -3), "and there the network has others; say softmax or sigmoid"),
         (DECODED | {"activation": "sigmoid"}, scored(0.2, 0.1), "the card says sigmoid, and the network's scores"),
         (DECODED | {"activation": "softmax"}, scored(0.9, 0.1), "the card says softmax, and the network's scores"),
-        (DECODED, scored(0.9, 0.1, boxes=33), "decoder.box_unit: the card says fraction, and the network's boxes reach"),
+        (DECODED, scored(0.9, 0.1, boxes=33), "decoder.box_unit: the card says fraction, and the network's boxes are in pixels; say so"),
         (
             DECODED | {"box_unit": "pixel"},
             scored(0.9, 0.1),
-            "decoder.box_unit: the card says pixel, and the network's boxes reach to 0.5; say fraction",
+            "decoder.box_unit: the card says pixel, and the network's boxes are in fractions; say so",
         ),
         (
             {"layout": "yolov8"},
             {"a": np.full((1, 6, 84), -5.0)},
-            "decoder.layout: scores are from 0 to 1, and there the network has -5; export it with its sigmoid",
+            "decoder.layout: scores are from 0 to 1, and there the network has others; export it with its sigmoid",
         ),
         (
             {"layout": "yolov8"},
             {"a": np.full((1, 6, 84), 0.5)},
-            "decoder.layout: the card says pixel, and the network's boxes reach to 0.5; export it with pixels",
+            "decoder.layout: the card says pixel, and the network's boxes are in fractions; export it with pixels",
         ),
         (
             {"layout": "yolox"},
             {"a": np.full((1, 84, 7), 3.0)},
-            "decoder.layout: scores are from 0 to 1, and there the network has 3; export it as YOLOX does",
+            "decoder.layout: scores are from 0 to 1, and there the network has others; export it as YOLOX does",
         ),
     ],
 )  # fmt: skip
