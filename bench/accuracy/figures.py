@@ -196,13 +196,14 @@ SETTLING_S = 3.0  # at first nothing has had the time to come to rest; no readin
 
 
 def readings(compared: Compared) -> Counts:
-    """(true, read) units of every slot once a second; a slot that was not told yet is read as empty."""
+    """(true, read) units of every slot once a second, as is known of that moment in the end: how late it was told is a
+    figure of its own. A slot that was not told yet is read as empty."""
     rows = []
     first, last = compared.recording.times[0] + SETTLING_S, compared.recording.times[-1]
     for slot in compared.recording.scene.slots:
         true = [(s.at, s.units) for s in compared.recording.stocked if s.slot == slot.id]
         read = [
-            (t.at, t.what.units)
+            (t.what.at, t.what.units)
             for t in compared.told
             if isinstance(t.what, Stocked) and t.what.slot == slot.id
         ]

@@ -1,7 +1,7 @@
 """Shelf slots: how many items stand there, unmoved by hands and passers-by.
 
-The number is reported when it has kept still, so that two items taken at once are one change. What is hidden
-keeps standing, and so does the number.
+The number is reported when it has kept still, so that two items taken at once are one change, and dated to when that
+began. What is hidden keeps standing, and so does the number.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class SlotCounter:
         if units != self._reported and at - self._since >= STEADY:
             self._reported = units
             yield wire.Shelf(
-                at=round(at * 1000), slot=self.slot.id, units=units, confidence=self._confidence()
+                at=round(self._since * 1000), slot=self.slot.id, units=units, confidence=self._confidence()
             )
 
     def _here(self, at: float, standing: Sequence[Place]) -> list[tuple[Spot, Place]]:
