@@ -102,14 +102,20 @@ class PiCamera:
         self._reading = Reading(card)
 
     def __iter__(self) -> Iterator[Metadata | None]:
+        away = False
         while not self._stop.is_set():
             try:
                 metadata = self._camera.capture_metadata(wait=PATIENCE_S)
             except (RuntimeError, OSError):  # a TimeoutError is one
-                log.warning("--picamera: no picture; trying again every %g s", self._retry)
+                if not away:
+                    log.warning("--picamera: no picture; trying again every %g s", self._retry)
+                away = True
                 self._close()
                 yield from self._reopen()
             else:
+                if away:
+                    log.warning("--picamera: here again")
+                away = False
                 yield self._metadata(read(metadata))
 
     def _close(self) -> None:
@@ -130,7 +136,6 @@ class PiCamera:
                 self._camera = self._opener()
             except SensorError:
                 continue
-            log.warning("--picamera: here again")
             return
 
     def _metadata(self, result: Result) -> Metadata | None:

@@ -54,21 +54,19 @@ class Camera:
             )
 
     def __iter__(self) -> Iterator[Frame | None]:
+        away = False
         while not self._stop.is_set():
             there, image = self._capture.read()
+            if there and away:
+                log.warning("camera %s: here again", self.device)
+            elif not there and not away:
+                log.warning("camera %s: no picture; trying again every %g s", self.device, self._retry)
+            away = not there
             if there:
                 yield Frame(time.time(), np.asarray(image, dtype=np.uint8))
-                continue
-            log.warning("camera %s: no picture; trying again every %g s", self.device, self._retry)
-            yield from self._reopen()
+            else:
+                self._capture.release()
+                yield None
+                self._stop.wait(self._retry)
+                self._capture = self._opener(self.device)
         self._capture.release()
-
-    def _reopen(self) -> Iterator[None]:
-        self._capture.release()
-        while not self._stop.is_set():
-            yield None
-            self._stop.wait(self._retry)
-            self._capture = self._opener(self.device)
-            if self._capture.isOpened():
-                log.warning("camera %s: here again", self.device)
-                return

@@ -240,6 +240,16 @@ def test_a_camera_that_disappears_is_started_again_and_its_time_not_observed() -
     assert beats == [(start_ms + 1000, 1000, 2), (start_ms + 42_000, 1000, 2)]
 
 
+def test_a_camera_that_starts_but_shows_nothing_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    tries = iter([Recorded([]), Recorded([]), Recorded([]), Recorded([frame(START, [PERSON])])])
+    stream = iter(PiCamera(lambda: next(tries), card(), {"person"}, 0.3, retry=0.01))
+    assert [metadata is not None for metadata in islice(stream, 4)] == [False] * 3 + [True]
+    assert [record.getMessage() for record in caplog.records] == [
+        "--picamera: no picture; trying again every 0.01 s",
+        "--picamera: here again",
+    ]
+
+
 def test_a_camera_that_cannot_be_closed_ends_the_stream_with_a_sentence() -> None:
     class Stuck(Recorded):
         def close(self) -> None:

@@ -574,7 +574,9 @@ class Plug:
         return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
 
 
-def test_a_camera_that_disappears_is_tried_again(tmp_path: Path, video: Path) -> None:
+def test_a_camera_that_disappears_is_tried_again(
+    tmp_path: Path, video: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     stop = Stop()
     plug = Plug(video, tmp_path / "gone", tmp_path / "gone", video)
     seen: list[bool] = []
@@ -584,10 +586,15 @@ def test_a_camera_that_disappears_is_tried_again(tmp_path: Path, video: Path) ->
             stop.set()
     assert seen == [True] * 60 + [False] * 3 + [True] * 60
     assert plug.opened == 4
+    assert [record.getMessage() for record in caplog.records] == [
+        "camera 0: no picture; trying again every 0.01 s",
+        "camera 0: here again",
+    ]
 
 
-def test_a_camera_that_opens_but_shows_nothing(video: Path) -> None:
-    """Each try is one None, with the wait before it: a broken camera neither ends the source nor spins."""
+def test_a_camera_that_opens_but_shows_nothing(video: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each try is one None, with the wait before it: a broken camera neither ends the source nor spins, and is told
+    once."""
 
     def dead(device: str) -> cv2.VideoCapture:
         capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
@@ -602,6 +609,9 @@ def test_a_camera_that_opens_but_shows_nothing(video: Path) -> None:
     assert time.monotonic() - before >= 3 * 0.05
     stop.set()
     assert list(source) == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "camera 0: no picture; trying again every 0.05 s"
+    ]
 
 
 def test_time_without_the_camera_is_not_observed(tmp_path: Path, video: Path, network: Network) -> None:
