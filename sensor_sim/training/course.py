@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sensor_sim.decoders.imx500_pp import Imx500PP
 from sensor_sim.package import CARD, WEIGHTS, Card, Package, load_package
 from sensor_sim.pixels import Image
-from sensor_sim.training import evaluate, export, pictures
+from sensor_sim.training import STEPS, evaluate, export, pictures
 from sensor_sim.training.augment import augment
 from sensor_sim.training.detector import Detector
 from sensor_sim.training.pictures import Album, Order
@@ -24,7 +24,6 @@ from sensor_sim.training.quantise import quantise
 from sensor_sim.training.recipes import Recipe
 from sensor_sim.training.train import train
 
-STEPS = ("render", "train", "quantise", "evaluate")
 # Pictures on which the ranges of the integers are measured.
 CALIBRATION = 160
 FLOAT = "float.onnx"

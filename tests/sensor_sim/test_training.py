@@ -5,6 +5,7 @@ What needs PyTorch, which only whoever trains has, is skipped without it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,14 @@ import cv2
 import numpy as np
 import pytest
 
+from sensor_sim import training
 from sensor_sim.detection import Box, Detection
 from sensor_sim.errors import SensorError
 from sensor_sim.network import Network
 from sensor_sim.package import load_package
 from sensor_sim.pixels.rendered import Thing, View
-from sensor_sim.training import pictures, scoring
+from sensor_sim.training import NAMES, STEPS, pictures, scoring
+from sensor_sim.training.__main__ import main
 from sensor_sim.training.augment import Changes, augment
 from sensor_sim.training.pictures import Album, Labels, Order
 from sensor_sim.training.scoring import Truth
@@ -334,6 +337,33 @@ def test_marks_are_compared_where_there_are_any() -> None:
     assert list(found.values()) == [1, 2, 1]
 
 
+def test_without_pytorch_the_command_says_what_there_is_and_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("course", "recipes"):
+        monkeypatch.delitem(sys.modules, f"sensor_sim.training.{name}", raising=False)
+        monkeypatch.delattr(training, name, raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for words, status, said in (
+        (["--help"], 0, "{people,shelf}"),
+        (["cats"], 2, "argument recipe: invalid choice: 'cats'"),
+        (["shelf", "--steps", "sing"], 2, "argument --steps: invalid choice: 'sing'"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == status
+        assert said in "".join(capsys.readouterr())
+    assert main(["people"]) == 1
+    assert capsys.readouterr().err.endswith(" is missing; install the dependency group training\n")
+
+
+def test_the_recipes_are_those_that_can_be_asked_for() -> None:
+    pytest.importorskip("torch", reason="training needs PyTorch: the dependency group training")
+    from sensor_sim.training import recipes
+
+    assert tuple(recipes.RECIPES) == NAMES
+
+
 def test_from_a_recipe_to_a_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All steps in one go; what comes out runs in the sensor and says how good it is."""
     _, shape, plan = tiny()
@@ -352,7 +382,7 @@ def test_from_a_recipe_to_a_package(tmp_path: Path, capsys: pytest.CaptureFixtur
     )
     package = tmp_path / "package"
     for _ in range(2):  # the second time there is nothing left to draw or train
-        course.run(course.Course(recipe, tmp_path, package, processes=1), course.STEPS)
+        course.run(course.Course(recipe, tmp_path, package, processes=1), STEPS)
     loaded = load_package(package)
     measured = loaded.card.measured
     assert (loaded.card.labels, measured["draw_pictures"], measured["score"]) == (["square"], 8.0, 0.3)
