@@ -468,6 +468,7 @@ def test_a_camera_that_is_not_there(package: Path, scene: Path, camera: str) -> 
         ["--start", "2099-01-01"],
         ["--threads", "0"],
         ["--ambient", "75"],
+        ["--ambient", "-20"],
         ["--ambient", "nan"],
         ["--seed", "-1"],
         ["--rate", "0.4"],
@@ -482,14 +483,16 @@ def test_options_are_checked(video: Path, package: Path, scene: Path, words: lis
     assert f"argument {words[0]}: '{words[1]}' is no " in ran.stderr
 
 
-def test_it_is_told_how_hot_it_may_be(video: Path, package: Path, scene: Path) -> None:
-    """Up to where a chip that has stopped can go on."""
+def test_it_is_told_how_hot_and_how_cold_it_may_be(video: Path, package: Path, scene: Path) -> None:
+    """Up to where a chip that has stopped can go on, and down to where one that is cold can start."""
     words = ("--video", video, "--model", package, "--scene", scene, "--seconds", "0.1", "--ambient")
-    assert watch_here(*words, "74.9").returncode == 0
-    assert watch_here(*words, "90").stderr.endswith(
-        "argument --ambient: '90' is no temperature to work in; give -60 to less than 75 degrees Celsius, below which a"
-        " chip that was too hot goes on\n"
-    )
+    for ambient in ("74.9", "-19.9"):
+        assert watch_here(*words, ambient).returncode == 0
+    for ambient in ("90", "-60"):
+        assert watch_here(*words, ambient).stderr.endswith(
+            f"argument --ambient: '{ambient}' is no temperature to work in; give more than -20 degrees Celsius, at which "
+            "a chip stands still, and less than 75, below which one that was too hot goes on\n"
+        )
 
 
 # --- the pipeline ----------------------------------------------------------------------------------
