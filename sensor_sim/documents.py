@@ -1,8 +1,9 @@
-"""Reading the JSON files that people write: scenes and model cards."""
+"""Reading the files that people give, above all the JSON that they write: scenes and model cards."""
 
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -18,10 +19,17 @@ MAX_BYTES = 4 * 2**20
 LARGEST_MODEL = 64 * 2**20
 
 
+def check_file(path: Path) -> None:
+    """Raises :class:`OSError` for a pipe or a device, which might be waited for, or read, without an end."""
+    if stat.S_IFMT(path.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+        raise OSError(None, "Is a pipe or a device, not a file")
+
+
 def read_file(path: Path, most: int, remedy: str, smaller: str = "") -> bytes:
     """The whole file; raises :class:`SensorError` if it cannot be read, with the ``remedy``, or has more than
     ``most`` bytes, with the remedy ``smaller`` if that is another."""
     try:
+        check_file(path)
         with path.open("rb") as file:
             content = file.read(most + 1)
     except OSError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from sensor_sim.documents import check_file
 from sensor_sim.errors import SensorError
 from sensor_sim.pixels import Frame, Image
 
@@ -59,9 +60,12 @@ def _in_order(paths: Iterable[Path]) -> list[Path]:
 
 def _read(path: Path) -> Image:
     try:
+        check_file(path)
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
-        raise SensorError(f"{path}: cannot be read: {error.strerror}; check its rights") from None
+        raise SensorError(
+            f"{path}: cannot be read: {error.strerror}; check its rights or take it out of the folder"
+        ) from None
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     except cv2.error:

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from sensor_sim.documents import check_file
 from sensor_sim.errors import SensorError
 from sensor_sim.pixels import Frame
 
@@ -70,6 +71,7 @@ class VideoFile:
 
 def _open(path: Path) -> cv2.VideoCapture:
     try:
+        check_file(path)
         with path.open("rb"):
             pass
     except OSError as error:
