@@ -12,6 +12,7 @@ import numpy as np
 from sensor_sim.documents import check_file
 from sensor_sim.errors import SensorError
 from sensor_sim.pixels import Frame
+from sensor_sim.pixels.packets import ends_within_packet
 
 # FFmpeg shows plain text files as pictures of text, with this codec.
 TEXT = int.from_bytes(b"ansi", "little")
@@ -24,14 +25,15 @@ class VideoFile:
     """The frames of a video file, each at ``start`` plus its time in the video.
 
     Without a ``start`` the video ends now. Raises :class:`SensorError` for a file that is missing, that
-    is no video, or (after its last readable frame) that is cut off or has times that go back.
+    is no video, or (after its last readable frame) that is cut off, as far as its format lets that be told, or has
+    times that go back.
     """
 
     def __init__(self, path: Path, start: float | None = None) -> None:
         self.path = path
+        self._cut = _ends_within_packet(path)
         self._capture = _open(path)
-        # Where the container does not say, FFmpeg's answer is far below 0.
-        self._expected = max(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        self._expected = _stated(self._capture)
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.duration = self._expected / rate if rate > 0 else 0.0
         self.start = time.time() - self.duration if start is None else start
@@ -62,6 +64,11 @@ class VideoFile:
                 f"{self.path}: the file is cut off or damaged, {count} of its {self._expected} frames can be read; "
                 "copy it again (events up to there were given out)"
             )
+        if self._cut:
+            raise SensorError(
+                f"{self.path}: the file is cut off within its last packet; copy it again (events up to there were given "
+                "out)"
+            )
         if shown < COMPLETE * count:
             raise SensorError(
                 f"{self.path}: the time goes back within it, {count - shown} of its {count} frames had to be "
@@ -69,16 +76,30 @@ class VideoFile:
             )
 
 
-def _open(path: Path) -> cv2.VideoCapture:
+def _ends_within_packet(path: Path) -> bool:
     try:
         check_file(path)
-        with path.open("rb"):
-            pass
+        return ends_within_packet(path)
     except OSError as error:
         raise SensorError(f"{path}: cannot be read: {error.strerror}; --video takes a video file") from None
+
+
+def _open(path: Path) -> cv2.VideoCapture:
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened() or capture.get(cv2.CAP_PROP_FOURCC) == TEXT:
         raise SensorError(
             f"{path}: this is no video that FFmpeg can read, or it is cut off; give another file"
         )
+    # Of a picture FFmpeg states one frame or none, as it does of some videos.
+    if _stated(capture) < 2 and capture.grab():
+        if not capture.grab():
+            raise SensorError(
+                f"{path}: it holds a single picture; --video takes a video, a folder of pictures is given with --images"
+            )
+        return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)  # from its first frame on
     return capture
+
+
+def _stated(capture: cv2.VideoCapture) -> int:
+    """The number of frames; where the container does not say, FFmpeg's answer is far below 0."""
+    return max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)

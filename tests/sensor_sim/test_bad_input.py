@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from sensor_sim.errors import SensorError
 from sensor_sim.package import load_package
+from sensor_sim.pixels.packets import ends_within_packet
 from sensor_sim.pixels.video import VideoFile
 from sensor_sim.scene import load_scene
 from sensorapp import wire
@@ -414,6 +415,46 @@ def test_a_video_cut_in_a_frame_gives_the_frames_before(folder: Path, tmp_path: 
     assert "the file is cut off" in said
     assert seen == pytest.approx([i / 10 for i in range(len(seen))])
     assert 0 < len(seen) < 60
+
+
+def stream(path: Path) -> bytes:
+    """Sixty frames in a format that says nowhere how many there are."""
+    noise = np.random.default_rng(1).integers(0, 255, (48, 64, 3), np.uint8)
+    pictures = [np.roll(noise, i, axis=1) for i in range(60)]
+    return networks.write_video(path, pictures, rate=25.0, codec="mpg2").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["walk.ts", "walk.m2ts", "walk.mpg", "walk.vob"])
+def test_a_stream_cut_in_a_packet_gives_the_frames_before(tmp_path: Path, name: str) -> None:
+    whole = stream(tmp_path / name)
+    assert times(tmp_path / name)[1] == ""
+    for share in (0.5, 0.7, 0.95, 0.99):
+        (tmp_path / name).write_bytes(whole[: int(len(whole) * share) | 1])
+        seen, said = times(tmp_path / name)
+        assert share * 60 - 15 < len(seen) <= 60
+        assert f"{name}: the file is cut off " in said
+
+
+@pytest.mark.parametrize(("name", "size"), [("a.ts", 188), ("a.m2ts", 192), ("a.mpg", 2048), ("a.vob", 2048)])
+def test_whether_a_stream_s_last_packet_is_whole(tmp_path: Path, name: str, size: int) -> None:
+    whole = stream(tmp_path / name)
+    cut = tmp_path / "cut"
+    for packets in (9, 12, len(whole) // size - 1):
+        for over in (0, 4, 5, 20, size // 2, size - 1):
+            cut.write_bytes(whole[: packets * size + over])
+            assert ends_within_packet(cut) == (over > 0), (packets, over)
+    cut.write_bytes(whole + bytes(5000))
+    assert not ends_within_packet(cut)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif", "tiff", "webp"])
+def test_a_picture_is_no_video(folder: Path, tmp_path: Path, suffix: str) -> None:
+    picture = tmp_path / f"picture.{suffix}"
+    assert cv2.imwrite(str(picture), networks.walker(0.5))
+    assert refusal(folder, video=picture) == (
+        f"sensor_sim: {picture}: it holds a single picture; --video takes a video, a folder of pictures is given with "
+        "--images"
+    )
 
 
 def test_two_videos_in_one_file_whose_time_goes_back(tmp_path: Path) -> None:
