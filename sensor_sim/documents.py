@@ -29,7 +29,6 @@ def read_file(path: Path, most: int, remedy: str, smaller: str = "") -> bytes:
     """The whole file; raises :class:`SensorError` if it cannot be read, with the ``remedy``, or has more than
     ``most`` bytes, with the remedy ``smaller`` if that is another."""
     try:
-        check_file(path)
         with path.open("rb") as file:
             content = file.read(most + 1)
     except OSError as error:

@@ -26,8 +26,6 @@ def writer(path: Path | None) -> Callable[[Happening], None]:
     if path is None:
         return lambda happening: None
     try:
-        if path.is_fifo():  # without a reader it would be waited for without an end
-            raise OSError(None, "Is a pipe, not a file")
         file = path.open("wb", buffering=0)
     except OSError as error:
         raise SensorError(f"{path}: cannot be written: {error.strerror}; --truth takes a file name") from None

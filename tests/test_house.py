@@ -228,7 +228,7 @@ SAID: Final = {
     },
     "sensor_sim.sources": {
         *("source", "option", "name", "others", "text", "what", "least", "most", "arguments.mode"),
-        *("video.path", "video.duration", "Thermometer.RESUME_C"),
+        *("video.path", "video.duration", "Thermometer.LOWEST_C", "Thermometer.RESUME_BELOW_C"),
     },
     "sensor_sim.streams": {"done", "of", "speed", "text", "took", "total"},
     "sensor_sim.trial": {

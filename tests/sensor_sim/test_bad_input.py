@@ -220,7 +220,7 @@ def test_folders_and_names_that_cannot_be(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])
-def test_a_pipe_or_a_device_is_not_waited_for(folder: Path, tmp_path: Path, kind: str) -> None:
+def test_pictures_in_a_pipe_or_a_device_are_not_waited_for(folder: Path, tmp_path: Path, kind: str) -> None:
     """Nobody may ever write into the one, and the other may never end."""
     odd = tmp_path / "odd.png"
     if kind == "pipe":
@@ -229,24 +229,10 @@ def test_a_pipe_or_a_device_is_not_waited_for(folder: Path, tmp_path: Path, kind
         odd.symlink_to("/dev/zero")
     no_file = f"sensor_sim: {odd}: cannot be read: Is a pipe or a device, not a file; "
     assert refusal(folder, video=odd) == f"{no_file}--video takes a video file"
-    assert refusal(folder, scene=odd) == f"{no_file}--scene takes a JSON file"
-    assert refusal(folder, weights=odd) == f"{no_file}check the path and its rights"
     assert "no model package there" in refusal(folder, model=odd)
     rest = ("--model", folder / "package", "--scene", folder / "scene.json")
     assert refused("--images", tmp_path, *rest) == f"{no_file}check its rights or take it out of the folder"
     assert "Not a directory; --images takes a folder" in refused("--images", odd, *rest)
-    sending = ("--uplink", "http://127.0.0.1:9", "--token-file", odd)
-    assert refused("--video", folder / "walk.mkv", *rest, *sending) == (
-        f"sensor_sim: token file {odd}: Is a pipe or a device, not a file"
-    )
-
-
-def test_a_truth_is_not_written_into_a_pipe_that_nobody_may_read(folder: Path, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    words = ("--world", "entrance", "--model", folder / "package", "--truth", tmp_path / "pipe")
-    assert refused(*words) == (
-        f"sensor_sim: {tmp_path}/pipe: cannot be written: Is a pipe, not a file; --truth takes a file name"
-    )
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
