@@ -18,19 +18,18 @@ class Thermometer:
 
     A first-order model: working all the time the chip ends ``RISE_C`` above its surroundings, and it gets
     there with the time constant ``INERTIA_S``; both are assumptions. The limits are the real chip's: its
-    register holds ``LOWEST_C`` to ``HIGHEST_C``, and at either end of that it stops working. How far it has to
-    come back until it works again is not published; the ``RESUME`` limits keep it from stopping and starting all
-    the time.
+    register holds ``LOWEST_C`` to ``HIGHEST_C``, and at the end of that it stops working. How far it has to
+    cool until it works again is not published; ``RESUME_C`` keeps it from stopping and starting all the time.
     """
 
     RISE_C = 20.0
     INERTIA_S = 240.0
     LOWEST_C, HIGHEST_C = -20.0, 80.0
-    RESUME_ABOVE_C, RESUME_BELOW_C = -15.0, 75.0
+    RESUME_C = 75.0
 
     def __init__(self, ambient_c: float = 25.0) -> None:
-        self.ambient_c = self._celsius = ambient_c
-        self.stopped = not self.LOWEST_C < ambient_c < self.HIGHEST_C
+        self._ambient_c = self._celsius = ambient_c
+        self.stopped = ambient_c >= self.HIGHEST_C
 
     @property
     def celsius(self) -> float:
@@ -39,12 +38,10 @@ class Thermometer:
 
     def advance(self, seconds: float, load: float) -> None:
         """Let ``seconds`` pass of which the network ran the share ``load``."""
-        end = self.ambient_c + self.RISE_C * min(max(load, 0.0), 1.0)
+        end = self._ambient_c + self.RISE_C * min(max(load, 0.0), 1.0)
         self._celsius = end + (self._celsius - end) * math.exp(-seconds / self.INERTIA_S)
-        limits = (
-            (self.RESUME_ABOVE_C, self.RESUME_BELOW_C) if self.stopped else (self.LOWEST_C, self.HIGHEST_C)
-        )
-        self.stopped = not limits[0] < self._celsius < limits[1]
+        limit = self.RESUME_C if self.stopped else self.HIGHEST_C
+        self.stopped = self._celsius >= limit
 
 
 class Chip:
@@ -70,7 +67,7 @@ class Chip:
         self._stands_still = False  # as was told last
 
     def watch(self, source: Source) -> Iterator[Metadata | None]:
-        """One result per frame; None where there is nothing to see or the chip is too hot or too cold to look."""
+        """One result per frame; None where there is nothing to see or the chip is too hot to look."""
         for frame in source:
             if frame is None:
                 yield None
@@ -84,13 +81,8 @@ class Chip:
         if self._stands_still == self._thermometer.stopped:
             return
         self._stands_still = self._thermometer.stopped
-        cold = self._thermometer.celsius < 0.0
-        if self._stands_still and cold:
-            log.warning("the chip is too cold and stands still until it has warmed up; nothing is observed")
-        elif self._stands_still:
+        if self._stands_still:
             log.warning("the chip is too hot and stands still until it has cooled down; nothing is observed")
-        elif cold:
-            log.warning("the chip has warmed up and looks again")
         else:
             log.warning("the chip has cooled down and looks again")
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 
 from sensor_sim.cost import cost
-from sensor_sim.decoders.found import Outputs
+from sensor_sim.decoders.found import Outputs, check_numbers
 from sensor_sim.detection import Detection
 from sensor_sim.errors import SensorError
 from sensor_sim.graph import Graph, Shape, read_graph, read_model
@@ -80,7 +80,10 @@ def examine(package: Package) -> Graph:
 def try_out(package: Package, graph: Graph) -> onnxruntime.InferenceSession:
     """A network that does what its card says on a black picture; raises :class:`SensorError` for any other."""
     session, outputs = tried(partial(_first_run, package, graph.input))
+    for output in outputs:
+        check_numbers(output)
     package.card.check(outputs)
+    package.card.check_values(outputs)
     return session
 
 

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from sensor_sim.decoders import LAYOUTS, Decoder
-from sensor_sim.decoders.found import SURE, Outputs, check_numbers
+from sensor_sim.decoders.found import SURE, Outputs
 from sensor_sim.detection import Detection
 from sensor_sim.documents import LARGEST_MODEL, MAX_BYTES, parse, read_file
 from sensor_sim.errors import SensorError
@@ -38,6 +38,8 @@ Side = Annotated[int, Meta(ge=1, le=4096)]
 Mean = Annotated[float, Meta(ge=-1000, le=1000)]
 Std = Annotated[float, Meta(ge=0.001, le=100_000)]
 Label = Annotated[str, Meta(min_length=1, max_length=80)]
+# So many odd results in a row are the network's way: a chip may give some when it starts.
+MOST_MISFITS = 5
 # In lists of labels, such as the Raspberry Pi's of COCO, that of each class that stands for nothing.
 UNUSED = "-"
 
@@ -95,11 +97,12 @@ class Card(Struct, forbid_unknown_fields=True, frozen=True):
                 )
 
     def check(self, outputs: Outputs) -> None:
-        """Raises :class:`SensorError` saying which field does not fit the outputs of an inference."""
-        of = len(self.labels), (self.input.width, self.input.height)
-        check_numbers(outputs)
-        self.decoder.check(outputs, *of)
-        self.decoder.check_values(outputs, *of)
+        """Raises :class:`SensorError` saying which field does not fit the shapes of an inference's outputs."""
+        self.decoder.check(outputs, len(self.labels), (self.input.width, self.input.height))
+
+    def check_values(self, outputs: Outputs) -> None:
+        """The same of their values."""
+        self.decoder.check_values(outputs, len(self.labels), (self.input.width, self.input.height))
 
     def detections(self, outputs: Outputs, labels: Collection[str], least_score: float) -> list[Detection]:
         """The objects with these labels and at least this score in the outputs of one inference.
@@ -117,18 +120,34 @@ class Card(Struct, forbid_unknown_fields=True, frozen=True):
 
 class Reading:
     """One network's outputs → detections, as :meth:`Card.detections`. Until something is surely found they are compared
-    with the card, as an empty picture does not tell what does not fit; raises :class:`SensorError`.
+    with the card, as an empty picture does not tell what does not fit. Raises :class:`SensorError` for the first shapes
+    and for the values of :data:`MOST_MISFITS` in a row; of those before nothing is believed.
     """
 
     def __init__(self, card: Card) -> None:
-        self._card, self._fits = card, False
+        self._card, self._fits, self._misfits = card, False, 0
+        self._seen = False
 
     def detections(self, outputs: Outputs, labels: Collection[str], least_score: float) -> list[Detection]:
-        if not self._fits:
+        if not self._seen:
             self._card.check(outputs)
+            self._seen = True
+        if not self._fits and self._is_misfit(outputs):
+            return []
         found = self._card.detections(outputs, labels, least_score)
         self._fits = self._fits or any(one.score >= SURE for one in found)
         return found
+
+    def _is_misfit(self, outputs: Outputs) -> bool:
+        try:
+            self._card.check_values(outputs)
+        except SensorError:
+            self._misfits += 1
+            if self._misfits >= MOST_MISFITS:
+                raise
+            return True
+        self._misfits = 0
+        return False
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import numpy as np
 
 from sensor_sim.decoders.found import Outputs
 from sensor_sim.decoders.imx500_pp import Imx500PP
-from sensor_sim.detection import Detection, Metadata
+from sensor_sim.detection import Metadata
 from sensor_sim.errors import SensorError
 from sensor_sim.package import Card, Reading
 from sensor_sim.stop import Stop
@@ -94,7 +94,6 @@ class PiCamera:
         self._camera = opener()
         self._stop = stop or Stop()
         self._retry = retry
-        self._card = card
         self._labels = labels
         self._least_score = least_score
         self._temperature_c: float | None = None
@@ -146,11 +145,10 @@ class PiCamera:
             if self._silent >= MOST_SILENT:
                 raise SensorError("SensorTemperature: the camera does not say it; update its software")
             return None
-        found = None if result.outputs is None else self._detections(result.outputs)
+        found = None
+        if result.outputs is not None:
+            found = self._reading.detections(result.outputs, self._labels, self._least_score)
         return Metadata(result.at, found, result.dnn_us, result.dsp_us, self._temperature_c)
-
-    def _detections(self, outputs: Outputs) -> list[Detection]:
-        return self._reading.detections(outputs, self._labels, self._least_score)
 
 
 def open_camera(network: Path, card: Card) -> Camera:
@@ -232,7 +230,7 @@ def tensors(values: Sequence[float], info: bytes | Sequence[int] | None) -> Outp
 def _bytes(info: bytes | Sequence[int] | None) -> bytes | None:
     """libcamera's Python binding gives arrays of bytes as tuples of numbers."""
     try:
-        return None if info is None else bytes(info)
+        return None if info is None else bytes(list(info))
     except (TypeError, ValueError):
         raise SensorError(
             "CnnOutputTensorInfo: it holds something else than bytes; update picamera2"
@@ -268,8 +266,8 @@ def _runtimes(kpi: Sequence[int] | None) -> tuple[int, int]:
     """Microseconds of the network and of what follows it on the chip; zero if the camera does not say."""
     if kpi is None:
         return 0, 0
-    if np.ndim(kpi) != 1:
-        raise SensorError(f"CnnKpiInfo: {kpi!r} where two running times must be; update picamera2")
+    if not isinstance(kpi, Sequence | np.ndarray):
+        raise SensorError(f"CnnKpiInfo: {kpi!r:.40} where two running times must be; update picamera2")
     if len(kpi) != 2:
         raise SensorError(f"CnnKpiInfo: {len(kpi)} numbers where two are running times; update picamera2")
     return int(_finite("CnnKpiInfo", kpi[0])), int(_finite("CnnKpiInfo", kpi[1]))
@@ -286,6 +284,6 @@ def _moment(metadata: Mapping[str, Any]) -> float:
 
 
 def _finite(key: str, value: object) -> float:
-    if not isinstance(value, int | float | np.number) or not math.isfinite(value):
+    if not isinstance(value, int | float | np.integer | np.floating) or not math.isfinite(value):
         raise SensorError(f"{key}: {value!r:.40} where a finite number must be; update picamera2")
     return float(value)

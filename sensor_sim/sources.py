@@ -88,8 +88,8 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         "--ambient",
         type=_celsius,
         metavar="CELSIUS",
-        help="temperature around the simulated chip, which stops at 80 degrees of its own, goes on below 75, and "
-        "does not work at -20 and below (default 25)",
+        help="temperature around the simulated chip, which stops at 80 degrees of its own and goes on below 75; more "
+        "than -20 (default 25)",
     )
     _add_world_arguments(parser)
 
@@ -254,14 +254,14 @@ def _float(text: str) -> float:
 
 
 def _celsius(text: str) -> float:
-    """A temperature in which a chip starts, and in which one that is too hot cools down far enough to go on."""
+    """A temperature in which a chip works, and one that is too hot cools down far enough to go on."""
     from sensor_sim.chip import Thermometer
 
     celsius = _float(text)
-    if not Thermometer.LOWEST_C < celsius < Thermometer.RESUME_BELOW_C:
+    if not Thermometer.LOWEST_C < celsius < Thermometer.RESUME_C:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no temperature to work in; give more than {Thermometer.LOWEST_C:g} degrees Celsius, at which "
-            f"a chip stands still, and less than {Thermometer.RESUME_BELOW_C:g}, below which one that was too hot goes on"
+            f"a chip stands still, and less than {Thermometer.RESUME_C:g}, below which one that was too hot goes on"
         )
     return celsius
 

@@ -208,7 +208,7 @@ SAID: Final = {
     "sensor_sim.picamera": {
         *("'x'.join(map(str, shape))", "map(str, shape)", "dimensions", "count", "sum(counts)", "flat.size"),
         *(
-            "bytes(info)",
+            "bytes(list(info))",
             "INFO_SIZES[0]",
             "INFO_SIZES[1]",
             "key",
@@ -228,7 +228,7 @@ SAID: Final = {
     },
     "sensor_sim.sources": {
         *("source", "option", "name", "others", "text", "what", "least", "most", "arguments.mode"),
-        *("video.path", "video.duration", "Thermometer.LOWEST_C", "Thermometer.RESUME_BELOW_C"),
+        *("video.path", "video.duration", "Thermometer.LOWEST_C", "Thermometer.RESUME_C"),
     },
     "sensor_sim.streams": {"done", "of", "speed", "text", "took", "total"},
     "sensor_sim.trial": {

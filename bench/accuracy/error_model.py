@@ -41,7 +41,8 @@ def _shelf(compared: list[Compared]) -> dict[str, Any]:
     both = np.concatenate([figures.readings(one) for one in compared])
     off = np.clip(both[:, 1] - both[:, 0], -MOST_UNITS, MOST_UNITS)
     units, times = np.unique(off, return_counts=True)
-    late, _ = figures.delays(compared, empty=False)
+    dated = [one._replace(told=[t._replace(at=t.what.at) for t in one.told]) for one in compared]
+    late, _ = figures.delays(dated, empty=False)
     return {
         "error_units": {str(unit): _share(count, len(off)) for unit, count in zip(units, times, strict=True)},
         "delay_ms": _quantiles(late),

@@ -75,9 +75,9 @@ def shapes(outputs: Outputs) -> str:
     return ", ".join("x".join(map(str, output.shape)) or "a single number" for output in outputs)
 
 
-def check_numbers(outputs: Outputs) -> None:
+def check_numbers(values: NDArray[np.generic]) -> None:
     """Raises :class:`SensorError` for NaN: nothing would ever be found, which must not look as if nobody was there."""
-    if any(output.dtype.kind == "f" and np.isnan(output).any() for output in outputs):
+    if values.dtype.kind == "f" and np.isnan(values).any():
         raise SensorError(
             "model.onnx: the network gives values that are no numbers (NaN); train or export it again"
         )
@@ -85,12 +85,14 @@ def check_numbers(outputs: Outputs) -> None:
 
 def check_scores(scores: NDArray[np.float32], field: str, remedy: str) -> None:
     """Raises :class:`SensorError` for scores that are none; ``field`` is where the card says how they come to be."""
+    check_numbers(scores)
     if ((scores < -SLACK) | (scores > 1 + SLACK)).any():
         raise SensorError(f"{field}: scores are from 0 to 1, and there the network has others; {remedy}")
 
 
 def check_raw(scores: NDArray[np.float32], activation: str) -> None:
     """Raises :class:`SensorError` for scores of which the network has made 0 to 1 already."""
+    check_numbers(scores)
     if scores.any() and scores.min() >= 0 and scores.max() <= 1:
         raise SensorError(
             f"decoder.activation: the card says {activation}, and the network's scores are from 0 to 1 already; say none"

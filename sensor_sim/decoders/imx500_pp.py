@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor_sim.decoders.found import (
+    SURE,
     Found,
     Layout,
     Outputs,
@@ -30,7 +31,8 @@ from sensor_sim.errors import SensorError
 Floats = NDArray[np.float32]
 Part = Literal["boxes", "scores", "classes", "count"]
 
-HAIR = 0.1  # so far from a whole number a class is still that one
+HAIR = 0.2  # so far from a whole number a class is still that one, as a step of a scale
+PADDING = -1
 
 
 class Imx500PP(Layout, tag="imx500_pp", frozen=True):
@@ -55,18 +57,20 @@ class Imx500PP(Layout, tag="imx500_pp", frozen=True):
     def check_values(self, outputs: Outputs, labels: int, size: Size) -> None:
         boxes, scores, classes, count = self._parts(outputs)
         valid = np.arange(len(scores)) < count
-        check_scores(scores[valid], "decoder.outputs", "name the outputs in the network's order")
-        self._check_labels(classes[valid], labels)
-        check_unit(boxes[valid], scores[valid], self.box_unit, "decoder.box_unit", "say so")
+        boxes, scores, classes = boxes[valid], scores[valid], classes[valid]
+        # Some networks fill rows up with a score and a class of -1.
+        check_scores(scores[scores != PADDING], "decoder.outputs", "name the outputs in the network's order")
+        self._check_labels(classes, classes[scores >= SURE], labels)
+        check_unit(boxes, scores, self.box_unit, "decoder.box_unit", "say so")
 
     @staticmethod
-    def _check_labels(classes: Floats, labels: int) -> None:
+    def _check_labels(classes: Floats, sure: Floats, labels: int) -> None:
         if (np.abs(classes - np.rint(classes)) > HAIR).any():
             raise SensorError(
                 "decoder.outputs: classes are whole numbers, and there the network has others; name the outputs in "
                 "the network's order"
             )
-        if ((classes < -HAIR) | (classes > labels - 1 + HAIR)).any():
+        if ((sure < -HAIR) | (sure > labels - 1 + HAIR)).any():
             raise SensorError(
                 f"labels: the card has {labels}, for the classes 0 to {labels - 1}, and the network finds others; list "
                 "exactly one label per class"

@@ -2,7 +2,8 @@
 
 The figures are in ``errors.json`` beside this file. A delay or an error of a duration is given by five of its
 quantiles, all in milliseconds, and drawn by interpolating between them; what lies beyond the outer two is not drawn.
-A crossing has no error of its time: the sensor tells it late, but dates it to when the line was met.
+A crossing has no error of its time: the sensor tells it late, but dates it to when the line was met. The delay of a
+shelf's count is that of its date.
 """
 
 from __future__ import annotations

@@ -66,8 +66,8 @@ class VideoFile:
             )
         if self._cut:
             raise SensorError(
-                f"{self.path}: the file is cut off within its last packet; copy it again (events up to there were given "
-                "out)"
+                f"{self.path}: the file is cut off within its last packet; copy it again, unless it was recorded so "
+                "(events up to there were given out)"
             )
         if shown < COMPLETE * count:
             raise SensorError(

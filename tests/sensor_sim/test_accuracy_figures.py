@@ -212,7 +212,8 @@ LOW = [
 ] * 2
 NORMAL = [compared(ins(10), told(*ins(10), after=0.5))]
 CROWD = [compared()]
-SHELVES = [compared(SHELF, told(*SHELF[:2], Stocked(40.5, 1, 9), SHELF[3], after=1.0), slots=1)]
+DATED_LATE = Stocked(20.8, 1, 3), Stocked(40.5, 1, 9), Stocked(50.8, 1, 6)
+SHELVES = [compared(SHELF, told(SHELF[0], *DATED_LATE, after=0.7), slots=1)]
 
 
 def test_the_error_model_holds_what_was_measured_and_is_read_by_the_fleet(tmp_path: Path) -> None:
@@ -228,7 +229,7 @@ def test_the_error_model_holds_what_was_measured_and_is_read_by_the_fleet(tmp_pa
         "visit": {"missed": 0.25, "double": 0.25, "dwell_error_ms": [-100, -75, 0, 150, 200]},
         "shelf": {
             "error_units": {"0": 0.82456, "5": 0.17544},
-            "delay_ms": [1000] * 5,
+            "delay_ms": [300] * 5,
         },
     }
     path = tmp_path / "errors.json"

@@ -734,7 +734,9 @@ def test_values_that_do_not_fit_are_named(plain: dict[str, Any], outputs: Output
     ("plain", "outputs"),
     [
         (PP, pp()),
-        (PP, pp(scores=[1.04, -0.04, 0], classes=[0.96, 0.04, 9])),  # as quantisation leaves them
+        (PP, pp(scores=[1.04, -0.04, 0], classes=[0.85, 0.15, 9])),  # as quantisation leaves them
+        (PP, pp(scores=[0.9, -1, 0], classes=[0, -1, 9])),  # filled up
+        (PP, pp(scores=[0.9, 0.02, 0], classes=[0, 80, 9])),
         (PP | {"box_unit": "pixel"}, pp(boxes=PIXELS)),
         (PP, pp(scores=[0.05, 0.05, 0], boxes=PIXELS)),  # where nothing is, boxes may be anything
         (NANODET, nanodet(0.2)),

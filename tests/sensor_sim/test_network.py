@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from sensor_sim.detection import Box
 from sensor_sim.errors import SensorError
 from sensor_sim.network import Network
-from sensor_sim.package import load_package
+from sensor_sim.package import MOST_MISFITS, load_package
 from sensor_sim.pixels import Rectangle
 from tests.sensor_sim import networks
 from tests.sensor_sim.networks import card, constant_model, package
@@ -308,8 +308,18 @@ def test_what_an_empty_picture_does_not_tell_is_told_by_the_first_that_does(
 ) -> None:
     network = Network(package(card(), class_of_brightness()))
     assert network.detect(picture(0), {"bottle"}, 0.1).detections == []
+    for _ in range(MOST_MISFITS - 1):
+        assert network.detect(picture(brightness), PEOPLE, 0.1).detections == []
     with pytest.raises(SensorError, match=complaint):
         network.detect(picture(brightness), PEOPLE, 0.1)
+
+
+def test_now_and_then_an_odd_result_is_no_reason_to_stop() -> None:
+    network = Network(package(card(), class_of_brightness()))
+    for _ in range(3):
+        for _ in range(MOST_MISFITS - 1):
+            assert network.detect(picture(255), PEOPLE, 0.1).detections == []
+        assert network.detect(picture(0), {"bottle"}, 0.1).detections == []
 
 
 def test_a_network_that_has_found_something_fits() -> None:
