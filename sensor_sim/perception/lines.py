@@ -92,13 +92,12 @@ class LineCounter:
             if came_to and came_to != way.side:
                 if way.side:
                     way.appeared = None  # was seen on both sides
-                way.waiting += self._crossing(way, came_to)
-                way.came_at = way.crossed_at if way.side and came_to == self._near else None
+                way.waiting += self._crossing(way, came_to, track)
+                came = way.side and came_to == self._near and not track.pushed
+                way.came_at = way.crossed_at if came else None
                 way.side = came_to
             if way.appeared and track.at - way.appeared.at >= CAME_SINCE:
                 way.waiting += self._hidden_crossing(way, track)
-            if track.pushed:
-                way.waiting.clear()
             if track.confirmed:
                 yield from way.waiting
                 way.waiting.clear()
@@ -112,8 +111,8 @@ class LineCounter:
         self._lost = [lost for lost in self._lost if track.at - lost.at <= LOST_FOR + 2 * CAME_SINCE]
         self._lost.append(way)
         side = self._clear_side(track, track.detected_foot if track.cut_off else track.mean_foot(GONE_STEADY))
-        if side not in (0, way.side) and not track.pushed:
-            yield from self._crossing(way, side)
+        if side not in (0, way.side):
+            yield from self._crossing(way, side, track)
             way.side = side
 
     def _go(self, track: Track) -> _Way:
@@ -150,15 +149,17 @@ class LineCounter:
         """The side on which that foot is clear of the line, or 0."""
         return _side(self._distance(foot, track), clear) if foot else 0
 
-    def _crossing(self, way: _Way, came_to: int) -> Iterator[wire.Crossing]:
+    def _crossing(self, way: _Way, came_to: int, track: Track) -> Iterator[wire.Crossing]:
         """That of somebody who was seen on the other side before."""
-        if way.side and way.crossed_at is not None:
+        if way.side and way.crossed_at is not None and not track.pushed:
             yield self._event(way.crossed_at, came_to)
 
     def _hidden_crossing(self, way: _Way, track: Track) -> Iterator[wire.Crossing]:
         """That of somebody who came into sight only when they were about to have crossed."""
         appeared, way.appeared = way.appeared, None
-        if appeared and (self._walked_on(way, track, appeared) or self._has_company(way, track, appeared)):
+        if not appeared or track.pushed:
+            return
+        if self._walked_on(way, track, appeared) or self._has_company(way, track, appeared):
             yield self._event(appeared.at, way.side)
 
     def _walked_on(self, way: _Way, track: Track, appeared: _Appearance) -> bool:

@@ -45,11 +45,12 @@ class Motion:
     most_found: float = 1.0  # yet no farther than this,
     found_taller: float = 0.25  # if the logarithms of the heights differ by no more than this
     slender: float = 0.35  # a standing person's width in heights
-    pushed_for: float = 1.0  # what goes before somebody for so many seconds by the same way,
-    pushed_on: float = 0.15  # of at least so many heights of theirs,
-    pushed_alike: float = 0.5  # but for this share of it,
-    pushed_beside: float = 0.3  # no farther to a side than so many heights
-    pushed_before: float = 1.0  # and no farther ahead than so many, is what they push
+    pushed_lower: float = 0.8  # what has at most this share of somebody's height,
+    pushed_surer: float = 1.5  # scores so many times less,
+    pushed_beside: float = 0.3  # is no farther to a side of their way than so many heights of theirs
+    pushed_before: float = 1.0  # and no farther ahead than so many,
+    pushed_for: float = 1.0  # and has gone by their way for so many seconds,
+    pushed_alike: float = 0.5  # but for this share of it, is what they push
 
 
 PEOPLE = Motion()
@@ -247,8 +248,14 @@ class Track:
         """Whether it does so on average, over the whole time and lately."""
         return self._scores < score * self._sightings and self._late_score < score
 
-    def goes_before(self, other: Track) -> bool:
-        """Whether it has gone ahead of another one, both seen now, as a trolley goes ahead of whoever pushes it."""
+    def is_pushed_by(self, other: Track) -> bool:
+        """Whether it is taken for a person, and less surely so than the person before whom it goes as a trolley does; both
+        are seen now."""
+        lower = self.box.height <= PEOPLE.pushed_lower * other.box.height
+        surer = other._scores * self._sightings >= PEOPLE.pushed_surer * self._scores * other._sightings
+        return lower and surer and self._goes_before(other)
+
+    def _goes_before(self, other: Track) -> bool:
         m, across, down = PEOPLE, PEOPLE.slender / max(other.box.width, 1e-9), 1 / max(other.box.height, 1e-9)
 
         def way(a: Point, b: Point) -> Point:
@@ -261,7 +268,7 @@ class Track:
             return False
         (x, y), (other_x, other_y) = way(place, self.detected_foot), way(other_place, other.detected_foot)
         on = math.hypot(other_x, other_y)
-        if on < m.pushed_on or math.hypot(x - other_x, y - other_y) > m.pushed_alike * on:
+        if not on or math.hypot(x - other_x, y - other_y) > m.pushed_alike * on:
             return False
         x, y = way(other.detected_foot, self.detected_foot)
         ahead, beside = (x * other_x + y * other_y) / on, (x * other_y - y * other_x) / on

@@ -27,7 +27,7 @@ FOUND_FOR = 1.5
 # Clear detections make a track real when there are at least so many, and their scores add up to so many times the one
 # from which on they are clear: what is seen poorly, as second boxes on somebody are, must be seen more often.
 CLEAR_SIGHTINGS, EVIDENCE = 2, 6.0
-# What scores less than so many times that on average and goes before somebody is what they push.
+# What scores less than so many times that on average may be what somebody pushes.
 PUSHED_SCORE = 1.1
 GATE = 5.0  # a detection farther from the prediction than so many standard deviations is another's
 DUPLICATE = 0.5  # a box that covers a tracked one this much (intersection over union) is the same person
@@ -171,6 +171,8 @@ class Tracker:
         self._tracks = groups["seen"] + groups["hidden"]
         for track in groups["seen"]:
             track.pushed = track.scores_less(PUSHED_SCORE * self.clear_score) and any(
-                other.confirmed and track.goes_before(other) for other in groups["seen"] if other is not track
+                other.confirmed and track.is_pushed_by(other)
+                for other in groups["seen"]
+                if other is not track
             )
         return Sighting(**groups)

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -448,22 +449,34 @@ def test_who_is_seen_clearly_at_last_has_crossed_as_often_as_seen_dimly() -> Non
     assert told == ["forward", "backward"]
 
 
-def with_goods(
-    where: Where, pusher: tuple[float, float], ahead: float, beside: float, score: float
-) -> list[str]:
-    """What is told of somebody who walks from here to there (heights from the line) in five seconds, and of what keeps
-    so far (heights) ahead of somebody who does so from 1 to -1.
+class Goods(NamedTuple):
+    """What is seen, now clear and now dim, before somebody who walks in five seconds from one place to another (heights
+    from the line): so far ahead and beside (heights of theirs), as large (of theirs), and until how far beyond the line.
     """
-    perception = Perception(wire.Scene(version=1, lines=[wire.Line(id=0, name="x", points=where.ends)]))
-    told: list[str] = []
-    for i in range(75):
-        person, goods = (begin + i / 75 * (end - begin) for begin, end in (pusher, (1.0, -1.0)))
-        # Now clear, now dim, as what is taken for a person is seen.
-        now = score + (0.03 if i % 2 else -0.03)
-        seen = [at_foot(where.place(0.5, person), 1.0, 0.8)]
-        seen.append(at_foot(where.place(0.5 + beside * HEIGHT / where.length, goods - ahead), 0.6, now))
-        told += [event.direction for event in perception.observe(START + i / 15, seen)]  # type: ignore[union-attr]
-    return told
+
+    pusher: tuple[float, float] = (1.0, -1.0)
+    way: tuple[float, float] = (1.0, -1.0)
+    ahead: float = 0.5
+    beside: float = 0.0
+    size: float = 0.6
+    score: tuple[float, ...] = (0.34,)  # evenly over time
+    pusher_score: float = 0.8
+    until: float = 9.0
+
+    def told(self, where: Where, clear: float = 0.35) -> list[str]:
+        line = wire.Line(id=0, name="x", points=where.ends)
+        detect = wire.Detect(score=clear)
+        perception = Perception(wire.Scene(version=1, lines=[line], detect=detect))
+        events: list[wire.Event] = []
+        for i in range(90):
+            person, goods = (a + min(i / 75, 1.0) * (b - a) for a, b in (self.pusher, self.way))
+            seen = [at_foot(where.place(0.5, person), 1.0, self.pusher_score)]
+            if goods - self.ahead > -self.until:
+                score = float(np.interp(i / 90, np.linspace(0, 1, len(self.score)), self.score))
+                foot = where.place(0.5 + self.beside * HEIGHT / where.length, goods - self.ahead)
+                seen.append(at_foot(foot, self.size, score + (0.03 if i % 2 else -0.03)))
+            events += perception.observe(START + i / 15, seen)
+        return [event.direction for event in events if isinstance(event, wire.Crossing)]
 
 
 def at_foot(foot: Point, size: float, score: float) -> Detection:
@@ -471,23 +484,40 @@ def at_foot(foot: Point, size: float, score: float) -> Detection:
     return Detection("person", score, Box(x - size * WIDTH / 2, y - size * HEIGHT, x + size * WIDTH / 2, y))
 
 
+ANGLES = (0.0, 0.5, 1.2, 2.0, 2.9, math.pi, 4.0, 5.0)
+
+
 @pytest.mark.parametrize(
-    ("pusher", "ahead", "beside", "score", "told"),
+    ("goods", "told"),
     [
-        ((1.0, -1.0), 0.5, 0.0, 0.34, 1),  # goods in a trolley
-        ((1.0, -1.0), 0.5, 0.0, 0.6, 2),  # a child who goes first is seen clearly,
-        ((1.0, -1.0), 0.0, 1.0, 0.34, 2),  # or goes beside
-        ((1.0, -1.0), -0.5, 0.0, 0.34, 2),  # or behind,
-        ((1.0, -1.0), 1.3, 0.0, 0.34, 1),  # or far ahead: it is beyond the line from the beginning
-        ((1.2, 1.2), 0.5, 0.0, 0.34, 1),  # or goes while the other one stands,
-        ((1.5, 0.9), 0.5, 0.0, 0.34, 1),  # or slower
+        (Goods(), 1),  # in a trolley
+        (Goods(until=0.1), 1),  # which is hidden beyond the line
+        (Goods(until=0.1, score=(0.5,)), 2),
+        (Goods(score=(0.42,)), 2),  # a child who goes first is seen clearly,
+        (Goods(pusher_score=0.45), 2),  # or as clearly as whoever follows,
+        (Goods(size=0.9), 2),  # or nearly as tall,
+        (Goods(beside=0.5), 2),  # or goes beside
+        (Goods(ahead=-0.5), 2),  # or behind
+        (Goods(pusher=(1.5, 0.2), way=(1.5, 0.2), ahead=1.3), 1),  # or far ahead,
+        (Goods(pusher=(0.9, 0.1)), 1),  # or faster,
+        (
+            Goods(pusher=(1.6, 0.2), way=(1.6, 0.2), score=(0.4, 0.15, 0.15, 0.8, 0.9)),
+            1,
+        ),  # or is seen clearly when near,
+        (Goods(pusher=(0.5, 0.45), way=(0.5, -0.5), ahead=0.2), 1),  # or leaves somebody who stands
     ],
 )
-def test_what_somebody_pushes_crosses_nothing(
-    pusher: tuple[float, float], ahead: float, beside: float, score: float, told: int
-) -> None:
-    for angle in (0.0, 0.5, 1.2, 2.0, 2.9, math.pi, 4.0, 5.0):
-        assert with_goods(Where(angle), pusher, ahead, beside, score) == ["backward"] * told
+def test_what_somebody_pushes_crosses_nothing(goods: Goods, told: int) -> None:
+    for angle in ANGLES:
+        assert goods.told(Where(angle)) == ["backward"] * told
+
+
+@pytest.mark.parametrize("score", [0.35, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("ahead", [0.5, 0.8])
+def test_of_two_in_file_who_are_seen_alike_both_count(score: float, ahead: float) -> None:
+    one = Goods(size=1.0, ahead=ahead, score=(score,), pusher_score=score + 0.05)
+    for angle in ANGLES:
+        assert one.told(Where(angle), score) == ["backward"] * 2
 
 
 def test_memory_is_bounded() -> None:
