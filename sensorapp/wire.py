@@ -88,7 +88,7 @@ class Occupancy(Reported, tag="occupancy"):
 
 
 class Shelf(Reported, tag="shelf"):
-    """From now on ``units`` items stand in the slot.
+    """From ``at`` on ``units`` items stand in the slot; it may be told some time later.
 
     ``confidence`` is the share of them that was seen, and not only remembered, just before; where there are none,
     the share of those that stand around.
