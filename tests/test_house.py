@@ -207,18 +207,8 @@ SAID: Final = {
     },
     "sensor_sim.picamera": {
         *("'x'.join(map(str, shape))", "map(str, shape)", "dimensions", "count", "sum(counts)", "flat.size"),
-        *(
-            "bytes(list(info))",
-            "INFO_SIZES[0]",
-            "INFO_SIZES[1]",
-            "key",
-            "kpi",
-            "value",
-            "field",
-            "card",
-            "network",
-            "str(network)",
-        ),
+        *("INFO_SIZES[0]", "INFO_SIZES[1]", "bytes(list(info))", "key", "kpi", "value"),
+        *("field", "card", "network", "str(network)"),
         "error",  # of the camera that does not start or close
     },
     "sensor_sim.pixels.camera": {"device"},

@@ -90,8 +90,12 @@ def check_scores(scores: NDArray[np.float32], field: str, remedy: str) -> None:
         raise SensorError(f"{field}: scores are from 0 to 1, and there the network has others; {remedy}")
 
 
-def check_raw(scores: NDArray[np.float32], activation: str) -> None:
-    """Raises :class:`SensorError` for scores of which the network has made 0 to 1 already."""
+def check_activation(scores: NDArray[np.float32], activation: str, remedy: str) -> None:
+    """Raises :class:`SensorError` unless there is something left to do for the card's ``activation`` (or nothing, for
+    ``none``) to make these values scores."""
+    if activation == "none":
+        check_scores(scores, "decoder.activation", remedy)
+        return
     check_numbers(scores)
     if scores.any() and scores.min() >= 0 and scores.max() <= 1:
         raise SensorError(

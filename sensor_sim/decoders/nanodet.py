@@ -22,9 +22,8 @@ from sensor_sim.decoders.found import (
     Layout,
     Outputs,
     Size,
+    check_activation,
     check_classes,
-    check_raw,
-    check_scores,
     floats,
     fractions,
     shapes,
@@ -58,10 +57,7 @@ class NanoDet(Layout, tag="nanodet", frozen=True):
 
     def check_values(self, outputs: Outputs, labels: int, size: Size) -> None:
         scores = np.concatenate([scores for scores, _ in self._parts(outputs, size)])
-        if self.activation == "none":
-            check_scores(scores, "decoder.activation", "say sigmoid")
-        else:
-            check_raw(scores, self.activation)
+        check_activation(scores, self.activation, "say sigmoid")
 
     @np.errstate(all="ignore")
     def decode(

@@ -24,9 +24,8 @@ from sensor_sim.decoders.found import (
     Layout,
     Outputs,
     Size,
+    check_activation,
     check_classes,
-    check_raw,
-    check_scores,
     check_unit,
     floats,
     fractions,
@@ -85,10 +84,7 @@ class Ssd(Layout, tag="ssd", frozen=True):
     @np.errstate(all="ignore")
     def check_values(self, outputs: Outputs, labels: int, size: Size) -> None:
         boxes, scores = self._tables(outputs)
-        if self.activation == "none":
-            check_scores(scores, "decoder.activation", "say softmax or sigmoid")
-        else:
-            check_raw(scores, self.activation)
+        check_activation(scores, self.activation, "say softmax or sigmoid")
         if not self.maps:
             best = self._activated(scores).max(axis=1, initial=0)
             check_unit(boxes, best, self.box_unit, "decoder.box_unit", "say so")

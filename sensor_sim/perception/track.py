@@ -61,6 +61,9 @@ STEADY = 1 / 3
 REMEMBERED, LONGEST_PAUSE = 1.5, 2.0
 # Where a side of the picture cuts a person off, the feet are still seen if the box has so much of its whole width.
 FEET_IN = 0.7
+# Clear detections make a track real when there are at least so many, and their scores add up to so many times the one
+# from which on they are clear: what is seen poorly, as second boxes on somebody are, must be seen more often.
+CLEAR_SIGHTINGS, EVIDENCE = 2, 6.0
 # Scores are looked at over the whole time and over about the last so many seconds.
 LATELY = 1.0
 ROUNDING = 1e-3  # times of frames are rounded: a third of a second are 5 frames of 15 a second
@@ -95,7 +98,7 @@ class Track:
     """
 
     __slots__ = (
-        "_feet", "_late_score", "_leap", "_means", "_nadir", "_pp", "_pv", "_scored_at", "_scores", "_sightings", "_ss", "_velocity", "_vv",
+        "_feet", "_late_score", "_leap", "_means", "_nadir", "_pp", "_pv", "_scores", "_sightings", "_ss", "_velocity", "_vv",
         "_whole_width", "at", "box", "clear_sightings", "confirmed", "cut_off", "detected_foot", "evidence", "foot", "foot_seen",
         "last_seen", "number", "pushed",
     )  # fmt: skip
@@ -115,7 +118,7 @@ class Track:
         self._feet = deque([(at, self.detected_foot)])
         self._means: dict[float, Point | None] = {}
         self._scores = self._late_score = 0.0
-        self._sightings, self._scored_at = 0, at
+        self._sightings = 0
         self._velocity = (0.0, 0.0)
         self._pp = self._ss = PEOPLE.edge**2
         self._pv = 0.0
@@ -207,6 +210,7 @@ class Track:
         self._pp -= gain * self._pp
         self._ss -= resize * self._ss
         self.cut_off = cut(detection.box)
+        self.take_score(detection.score, clear_score)
         self.last_seen = self.at
         self._step(whole)
 
@@ -236,13 +240,17 @@ class Track:
             self._feet.popleft()
         self._means.clear()
 
-    def take_score(self, score: float) -> None:
-        """That of the detection that was taken in last."""
-        gain = 1 - math.exp((self._scored_at - self.at) / LATELY) if self._sightings else 1.0
+    def take_score(self, score: float, clear_score: float) -> None:
+        """That of a detection of now, of which the one before was at ``last_seen``."""
+        gain = 1 - math.exp((self.last_seen - self.at) / LATELY) if self._sightings else 1.0
         self._late_score += gain * (score - self._late_score)
         self._scores += score
         self._sightings += 1
-        self._scored_at = self.at
+        if score >= clear_score:
+            self.clear_sightings += 1
+            self.evidence += score
+            enough = EVIDENCE * clear_score
+            self.confirmed |= self.clear_sightings >= CLEAR_SIGHTINGS and self.evidence >= enough
 
     def scores_less(self, score: float) -> bool:
         """Whether it does so on average, over the whole time and lately."""

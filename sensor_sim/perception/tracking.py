@@ -24,10 +24,7 @@ BESIDE = 0.2
 PATIENCE = 0.8
 # For so long a real one may be found again farther off: who went behind somebody has walked on.
 FOUND_FOR = 1.5
-# Clear detections make a track real when there are at least so many, and their scores add up to so many times the one
-# from which on they are clear: what is seen poorly, as second boxes on somebody are, must be seen more often.
-CLEAR_SIGHTINGS, EVIDENCE = 2, 6.0
-# What scores less than so many times that on average may be what somebody pushes.
+# What scores less on average than so many times the score from which on a detection is clear may be what somebody pushes.
 PUSHED_SCORE = 1.1
 GATE = 5.0  # a detection farther from the prediction than so many standard deviations is another's
 DUPLICATE = 0.5  # a box that covers a tracked one this much (intersection over union) is the same person
@@ -119,7 +116,6 @@ class Tracker:
                 free_tracks.remove(t)
                 free_detections.remove(d)
                 tracks[t].correct(detections[d], innovation, self.clear_score)
-                self._take_score(tracks[t], detections[d])
         return [tracks[t] for t in sorted(free_tracks)], [detections[d] for d in sorted(free_detections)]
 
     def _pairs(self, tracks: list[Track], detections: list[Detection]) -> Iterator[_Pair]:
@@ -132,14 +128,6 @@ class Tracker:
                     innovation = track.compare(box)
                     if innovation.distance <= GATE * GATE:
                         yield innovation.distance, t, d, innovation
-
-    def _take_score(self, track: Track, detection: Detection) -> None:
-        track.take_score(detection.score)
-        if detection.score >= self.clear_score:
-            track.clear_sightings += 1
-            track.evidence += detection.score
-            enough = EVIDENCE * self.clear_score
-            track.confirmed |= track.clear_sightings >= CLEAR_SIGHTINGS and track.evidence >= enough
 
     def _untracked(self, at: float, detections: list[Detection]) -> list[Detection]:
         return [detection for detection in detections if not self._is_tracked(at, detection)]
@@ -155,7 +143,7 @@ class Tracker:
             return
         track = Track(self._next, at, detection.box, self.nadir)
         self._next += 1
-        self._take_score(track, detection)
+        track.take_score(detection.score, self.clear_score)
         self._tracks.append(track)
 
     def _sort_out(self, at: float) -> Sighting:

@@ -481,7 +481,7 @@ class Goods(NamedTuple):
 
 def at_foot(foot: Point, size: float, score: float) -> Detection:
     x, y = foot
-    return Detection("person", score, Box(x - size * WIDTH / 2, y - size * HEIGHT, x + size * WIDTH / 2, y))
+    return shrunk(Detection("person", score, Box(x - WIDTH / 2, y - HEIGHT, x + WIDTH / 2, y)), size)
 
 
 ANGLES = (0.0, 0.5, 1.2, 2.0, 2.9, math.pi, 4.0, 5.0)
