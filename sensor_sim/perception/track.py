@@ -45,12 +45,6 @@ class Motion:
     most_found: float = 1.0  # yet no farther than this,
     found_taller: float = 0.25  # if the logarithms of the heights differ by no more than this
     slender: float = 0.35  # a standing person's width in heights
-    pushed_lower: float = 0.8  # what has at most this share of somebody's height,
-    pushed_surer: float = 1.5  # scores so many times less,
-    pushed_beside: float = 0.3  # is no farther to a side of their way than so many heights of theirs
-    pushed_before: float = 1.0  # and no farther ahead than so many,
-    pushed_for: float = 1.0  # and has gone by their way for so many seconds,
-    pushed_alike: float = 0.5  # but for this share of it, is what they push
 
 
 PEOPLE = Motion()
@@ -64,7 +58,7 @@ FEET_IN = 0.7
 # Clear detections make a track real when there are at least so many, and their scores add up to so many times the one
 # from which on they are clear: what is seen poorly, as second boxes on somebody are, must be seen more often.
 CLEAR_SIGHTINGS, EVIDENCE = 2, 6.0
-# Scores are looked at over the whole time and over about the last so many seconds.
+# The late score is the mean of about so many seconds.
 LATELY = 1.0
 ROUNDING = 1e-3  # times of frames are rounded: a third of a second are 5 frames of 15 a second
 
@@ -89,8 +83,8 @@ class Track:
     """``box`` is where the filter has the object, which was detected last at ``last_seen``.
 
     ``foot`` is where the filter has a person standing, perhaps outside the picture, ``detected_foot``
-    where the last detection had one; ``foot_seen`` says whether they rest on a whole person. ``pushed`` is what is
-    taken for a person and goes before one, as goods in a trolley.
+    where the last detection had one; ``foot_seen`` says whether they rest on a whole person. ``late_score`` is the mean
+    score of about the last second. ``pushed`` is what is taken for a person and goes before one, as goods in a trolley.
 
     The middle of the box's lower side moves with a velocity; the size changes slowly and
     without one. Across and down are measured equally well in units of the box, so one covariance of
@@ -98,9 +92,9 @@ class Track:
     """
 
     __slots__ = (
-        "_feet", "_late_score", "_leap", "_means", "_nadir", "_pp", "_pv", "_scores", "_sightings", "_ss", "_velocity", "_vv",
+        "_feet", "_leap", "_means", "_nadir", "_pp", "_pv", "_scores", "_sightings", "_ss", "_velocity", "_vv",
         "_whole_width", "at", "box", "clear_sightings", "confirmed", "cut_off", "detected_foot", "evidence", "foot", "foot_seen",
-        "last_seen", "number", "pushed",
+        "last_seen", "late_score", "number", "pushed",
     )  # fmt: skip
 
     def __init__(self, number: int, at: float, box: Box, nadir: Point | None = None) -> None:
@@ -117,7 +111,7 @@ class Track:
         self._whole_width = box.width
         self._feet = deque([(at, self.detected_foot)])
         self._means: dict[float, Point | None] = {}
-        self._scores = self._late_score = 0.0
+        self._scores = self.late_score = 0.0
         self._sightings = 0
         self._velocity = (0.0, 0.0)
         self._pp = self._ss = PEOPLE.edge**2
@@ -243,7 +237,7 @@ class Track:
     def take_score(self, score: float, clear_score: float) -> None:
         """That of a detection of now, of which the one before was at ``last_seen``."""
         gain = 1 - math.exp((self.last_seen - self.at) / LATELY) if self._sightings else 1.0
-        self._late_score += gain * (score - self._late_score)
+        self.late_score += gain * (score - self.late_score)
         self._scores += score
         self._sightings += 1
         if score >= clear_score:
@@ -252,37 +246,11 @@ class Track:
             enough = EVIDENCE * clear_score
             self.confirmed |= self.clear_sightings >= CLEAR_SIGHTINGS and self.evidence >= enough
 
-    def scores_less(self, score: float) -> bool:
-        """Whether it does so on average, over the whole time and lately."""
-        return self._scores < score * self._sightings and self._late_score < score
+    @property
+    def mean_score(self) -> float:
+        return self._scores / self._sightings
 
-    def is_pushed_by(self, other: Track) -> bool:
-        """Whether it is taken for a person, and less surely so than the person before whom it goes as a trolley does; both
-        are seen now."""
-        lower = self.box.height <= PEOPLE.pushed_lower * other.box.height
-        surer = other._scores * self._sightings >= PEOPLE.pushed_surer * self._scores * other._sightings
-        return lower and surer and self._goes_before(other)
-
-    def _goes_before(self, other: Track) -> bool:
-        m, across, down = PEOPLE, PEOPLE.slender / max(other.box.width, 1e-9), 1 / max(other.box.height, 1e-9)
-
-        def way(a: Point, b: Point) -> Point:
-            """In heights of the other one."""
-            return (b[0] - a[0]) * across, (b[1] - a[1]) * down
-
-        began, place = self._remembered(self.at - m.pushed_for)
-        other_began, other_place = other._remembered(began)
-        if abs(began - self.at + m.pushed_for) > m.pushed_for / 3 or abs(other_began - began) > ROUNDING:
-            return False
-        (x, y), (other_x, other_y) = way(place, self.detected_foot), way(other_place, other.detected_foot)
-        on = math.hypot(other_x, other_y)
-        if not on or math.hypot(x - other_x, y - other_y) > m.pushed_alike * on:
-            return False
-        x, y = way(other.detected_foot, self.detected_foot)
-        ahead, beside = (x * other_x + y * other_y) / on, (x * other_y - y * other_x) / on
-        return 0 < ahead < m.pushed_before and abs(beside) < m.pushed_beside
-
-    def _remembered(self, at: float) -> tuple[float, Point]:
+    def remembered(self, at: float) -> tuple[float, Point]:
         """When and where the person was seen about then."""
         return min(self._feet, key=lambda foot: abs(foot[0] - at))
 

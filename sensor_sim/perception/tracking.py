@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 from sensor_sim.detection import Detection, overlap
 from sensor_sim.perception.geometry import Point
+from sensor_sim.perception.pushing import is_pushed
 from sensor_sim.perception.track import Innovation, Track
 
 # A dim detection scores at least this share of the score from which on a detection is clear.
@@ -24,8 +25,6 @@ BESIDE = 0.2
 PATIENCE = 0.8
 # For so long a real one may be found again farther off: who went behind somebody has walked on.
 FOUND_FOR = 1.5
-# What scores less on average than so many times the score from which on a detection is clear may be what somebody pushes.
-PUSHED_SCORE = 1.1
 GATE = 5.0  # a detection farther from the prediction than so many standard deviations is another's
 DUPLICATE = 0.5  # a box that covers a tracked one this much (intersection over union) is the same person
 MOST_TRACKS = 256
@@ -158,9 +157,5 @@ class Tracker:
             groups["seen" if not unseen else "hidden" if unseen <= patience else "ended"].append(track)
         self._tracks = groups["seen"] + groups["hidden"]
         for track in groups["seen"]:
-            track.pushed = track.scores_less(PUSHED_SCORE * self.clear_score) and any(
-                other.confirmed and track.is_pushed_by(other)
-                for other in groups["seen"]
-                if other is not track
-            )
+            track.pushed = is_pushed(track, groups["seen"], self.clear_score)
         return Sighting(**groups)
