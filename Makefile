@@ -43,7 +43,7 @@ bench:  ## all measurements of bench/, against services of their own
 	  for script in bench/[!_]*.py; do name=bench.$$(basename "$$script" .py); echo "== $$name"; \
 	    $(python) -m "$$name" $(ARGS); done'
 
-bench-accuracy:  ## how well the sensor counts: renders sixteen hours, resumable, and takes long (ARGS="--seeds 3000 3004")
+bench-accuracy:  ## how well the sensor counts: renders 28 hours, resumable, and takes long (ARGS="--seeds 3000 3004")
 	@$(bootstrap) --dev --with accuracy
 	@exec $(python) -m bench.accuracy $(ARGS)
 
