@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sensor_sim.detection import Detection
+from sensor_sim.perception.geometry import find_nadir
 from sensor_sim.perception.items import Places
 from sensor_sim.perception.lines import LineCounter
 from sensor_sim.perception.shelves import SlotCounter
@@ -37,7 +38,7 @@ class Perception:
         """Know nobody and nothing yet."""
         scene = self._scene
         camera = scene.camera or None
-        self._tracker = Tracker(scene.detect.score, camera)
+        self._tracker = Tracker(scene.detect.score, find_nadir(camera) if camera else None)
         self._lines = [LineCounter(line, camera) for line in scene.lines]
         self._zones = [ZoneCounter(zone) for zone in scene.zones]
         self._places = Places(scene.detect.score)

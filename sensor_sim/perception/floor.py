@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec import UNSET
 
 from sensor_sim.detection import Box
-from sensor_sim.perception.geometry import Point, find_nadir
+from sensor_sim.perception.geometry import Point
 from sensorapp import wire
 
 # The whole pixel array, of which a camera's angle of view is.
@@ -48,20 +48,6 @@ def _beside(line: Sequence[Point], point: Point) -> float:
     """The distance times the line's length, positive on the right hand where y grows towards who looks."""
     (ax, ay), (bx, by), (x, y) = *line, point
     return (bx - ax) * (y - ay) - (by - ay) * (x - ax)
-
-
-class Mount:
-    """How a camera that is not turned to a side sees who stands on the floor, wherever it hangs."""
-
-    def __init__(self, camera: wire.Camera) -> None:
-        self.nadir = find_nadir(camera)
-        self._plan = _Plan(camera, 1.0)
-
-    def height(self, box: Box) -> float:
-        """Of who stands upright in the box, as a share of the camera's height."""
-        middle = (box.left + box.right) / 2
-        (x, y), (far_x, far_y) = self._plan.place((middle, box.bottom)), self._plan.place((middle, box.top))
-        return 1 - (x * far_x + y * far_y) / max(far_x * far_x + far_y * far_y, 1e-9)
 
 
 class _Plan:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sensor_sim.detection import Box, Detection
-from sensor_sim.perception.floor import Mount
 from sensor_sim.perception.geometry import Point, cut, cut_at_side, foot
 
 
@@ -59,7 +58,7 @@ FEET_IN = 0.7
 # Clear detections make a track real when there are at least so many, and their scores add up to so many times the one
 # from which on they are clear: what is seen poorly, as second boxes on somebody are, must be seen more often.
 CLEAR_SIGHTINGS, EVIDENCE = 2, 6.0
-# Late means are those of about so many seconds.
+# The late score is the mean of about so many seconds.
 LATELY = 1.0
 ROUNDING = 1e-3  # times of frames are rounded: a third of a second are 5 frames of 15 a second
 
@@ -84,9 +83,8 @@ class Track:
     """``box`` is where the filter has the object, which was detected last at ``last_seen``.
 
     ``foot`` is where the filter has a person standing, perhaps outside the picture, ``detected_foot``
-    where the last detection had one; ``foot_seen`` says whether they rest on a whole person. ``late_score`` and
-    ``late_height``, a share of the camera's height and 0 where it is not known how that is mounted, are means of about
-    the last second. ``pushed`` is what is taken for a person and goes before one, as goods in a trolley.
+    where the last detection had one; ``foot_seen`` says whether they rest on a whole person. ``late_score`` is the mean
+    score of about the last second. ``pushed`` is what is taken for a person and goes before one, as goods in a trolley.
 
     The middle of the box's lower side moves with a velocity; the size changes slowly and
     without one. Across and down are measured equally well in units of the box, so one covariance of
@@ -94,26 +92,26 @@ class Track:
     """
 
     __slots__ = (
-        "_feet", "_leap", "_means", "_mount", "_nadir", "_pp", "_pv", "_scores", "_sightings", "_ss", "_velocity", "_vv",
+        "_feet", "_leap", "_means", "_nadir", "_pp", "_pv", "_scores", "_sightings", "_ss", "_velocity", "_vv",
         "_whole_width", "at", "box", "clear_sightings", "confirmed", "cut_off", "detected_foot", "evidence", "foot", "foot_seen",
-        "last_seen", "late_height", "late_score", "number", "pushed",
+        "last_seen", "late_score", "number", "pushed",
     )  # fmt: skip
 
-    def __init__(self, number: int, at: float, box: Box, mount: Mount | None = None) -> None:
+    def __init__(self, number: int, at: float, box: Box, nadir: Point | None = None) -> None:
         self.number = number
         self.at = self.last_seen = at
         self.clear_sightings = 0
         self.evidence = 0.0
         self.confirmed = self.pushed = False
         self.box = box
-        self._mount, self._nadir = mount, mount.nadir if mount else None
-        self.foot = self.detected_foot = foot(box, self._nadir)
+        self._nadir = nadir
+        self.foot = self.detected_foot = foot(box, nadir)
         self.foot_seen = not cut_at_side(box)
         self.cut_off = cut(box)
         self._whole_width = box.width
         self._feet = deque([(at, self.detected_foot)])
         self._means: dict[float, Point | None] = {}
-        self._scores = self.late_score = self.late_height = 0.0
+        self._scores = self.late_score = 0.0
         self._sightings = 0
         self._velocity = (0.0, 0.0)
         self._pp = self._ss = PEOPLE.edge**2
@@ -206,7 +204,7 @@ class Track:
         self._pp -= gain * self._pp
         self._ss -= resize * self._ss
         self.cut_off = cut(detection.box)
-        self.take_looks(detection.score, clear_score)
+        self.take_score(detection.score, clear_score)
         self.last_seen = self.at
         self._step(whole)
 
@@ -236,12 +234,10 @@ class Track:
             self._feet.popleft()
         self._means.clear()
 
-    def take_looks(self, score: float, clear_score: float) -> None:
-        """The score of a detection of now, of which the one before was at ``last_seen``, and the height of ``box``."""
+    def take_score(self, score: float, clear_score: float) -> None:
+        """That of a detection of now, of which the one before was at ``last_seen``."""
         gain = 1 - math.exp((self.last_seen - self.at) / LATELY) if self._sightings else 1.0
         self.late_score += gain * (score - self.late_score)
-        if self._mount:
-            self.late_height += gain * (self._mount.height(self.box) - self.late_height)
         self._scores += score
         self._sightings += 1
         if score >= clear_score:
@@ -252,7 +248,7 @@ class Track:
 
     @property
     def mean_score(self) -> float:
-        return self._scores / self._sightings
+        return self._scores / max(self._sightings, 1)
 
     def remembered(self, at: float) -> tuple[float, Point]:
         """When and where the person was seen about then."""

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from sensor_sim.detection import Detection, overlap
-from sensor_sim.perception.floor import Mount
+from sensor_sim.perception.geometry import Point
 from sensor_sim.perception.pushing import is_pushed
 from sensor_sim.perception.track import Innovation, Track
-from sensorapp import wire
 
 # A dim detection scores at least this share of the score from which on a detection is clear.
 DIM_SHARE = 0.3
@@ -52,11 +51,11 @@ class Sighting:
 
 
 class Tracker:
-    """Follows people; ``clear_score`` is the score from which on a detection counts, ``camera`` tells how it is mounted,
-    if that is known."""
+    """Follows people; ``clear_score`` is the score from which on a detection counts, ``nadir`` the point of the
+    picture straight below the camera, if that is known."""
 
-    def __init__(self, clear_score: float, camera: wire.Camera | None = None) -> None:
-        self.clear_score, self._mount = clear_score, Mount(camera) if camera else None
+    def __init__(self, clear_score: float, nadir: Point | None = None) -> None:
+        self.clear_score, self.nadir = clear_score, nadir
         self._tracks: list[Track] = []
         self._next = 0
 
@@ -141,9 +140,9 @@ class Tracker:
     def _begin(self, at: float, detection: Detection) -> None:
         if len(self._tracks) >= MOST_TRACKS:
             return
-        track = Track(self._next, at, detection.box, self._mount)
+        track = Track(self._next, at, detection.box, self.nadir)
         self._next += 1
-        track.take_looks(detection.score, self.clear_score)
+        track.take_score(detection.score, self.clear_score)
         self._tracks.append(track)
 
     def _sort_out(self, at: float) -> Sighting:

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sensor_sim.detection import Box
-from sensor_sim.perception.floor import PERSON, LineOnFloor, Mount
+from sensor_sim.perception.floor import PERSON, LineOnFloor
 from sensor_sim.perception.geometry import Point
 from sensor_sim.pixels.rendered.camera import Camera
 from sensor_sim.pixels.rendered.shop import shop
@@ -41,17 +41,6 @@ def test_with_the_camera_s_height_it_is_metres(camera: Camera, a: Point, b: Poin
     truth = ((x - ax) * (by - ay) - (y - ay) * (bx - ax)) / length
     line = LineOnFloor((seen(camera, a), seen(camera, b)), mounted(camera))
     assert line.distance(seen(camera, place), SMALL) == pytest.approx(truth, abs=1e-6 * max(1, abs(truth)))
-
-
-@given(cameras, st.floats(0.3, 8), st.floats(0.2, 1.9))
-def test_the_height_of_who_stands_upright_is_a_share_of_the_camera_s(
-    camera: Camera, away: float, height: float
-) -> None:
-    raster = camera.raster(400, 300)
-    foot, head = camera.project(np.array([[0.0, away, 0.0], [0.0, away, height]]), raster)
-    assume(head[1] > 0)
-    box = Box(0.45, float(head[1] / 300), 0.55, float(foot[1] / 300))
-    assert Mount(mounted(camera)).height(box) == pytest.approx(height / camera.height, abs=1e-3)
 
 
 @given(st.floats(0, 1), st.floats(0, 0.15))

@@ -492,34 +492,20 @@ ANGLES = (0.0, 0.5, 1.2, 2.0, 2.9, math.pi, 4.0, 5.0)
     [
         (Goods(), 1),  # in a trolley
         (Goods(until=0.1), 1),  # which is hidden beyond the line
-        (Goods(until=0.1, score=(0.7,)), 2),
-        # Seen poorly: so lower, so much less surely, and so far to a side at most.
+        (Goods(until=0.1, score=(0.5,)), 2),
+        (Goods(score=(0.42,)), 2),  # a child who goes first is seen clearly,
+        (Goods(score=(0.37,)), 1),
+        (Goods(pusher_score=0.49), 2),  # or as surely as whoever follows,
+        (Goods(pusher_score=0.53), 1),
+        (Goods(size=0.82), 2),  # or nearly as tall,
+        (Goods(size=0.78), 1),
+        (Goods(beside=0.36), 2),  # or goes beside
         (Goods(beside=0.26), 1),
-        (Goods(beside=0.36), 2),
-        (Goods(beside=0.2, size=0.83), 1),
-        (Goods(beside=0.2, size=0.87), 2),
-        (Goods(beside=0.2, pusher_score=0.53), 1),
-        (Goods(beside=0.2, pusher_score=0.49), 2),
-        (Goods(beside=0.2, score=(0.37,)), 1),
-        (Goods(beside=0.2, score=(0.4,)), 2),
-        # Small, and straight before the person: so may a child be, who is seen as surely.
-        (Goods(score=(0.65,)), 1),
-        (Goods(score=(0.69,)), 2),
-        (Goods(score=(0.5,), size=0.63), 1),
-        (Goods(score=(0.5,), size=0.67), 2),
-        (Goods(score=(0.5,), beside=0.05), 1),
-        (Goods(score=(0.5,), beside=0.1), 2),
-        # Nor is anything pushed that goes behind
-        (Goods(ahead=-0.5), 2),
+        (Goods(ahead=-0.5), 2),  # or behind
         (Goods(pusher=(1.5, 0.2), way=(1.5, 0.2), ahead=1.3), 1),  # or far ahead,
         (Goods(pusher=(0.9, 0.1)), 1),  # or faster,
         (
-            Goods(
-                pusher=(1.6, 0.2),
-                way=(1.6, 0.2),
-                score=(0.4, 0.4, 0.4, 0.9, 0.9),
-                pusher_score=0.7,
-            ),
+            Goods(pusher=(1.6, 0.2), way=(1.6, 0.2), score=(0.4, 0.15, 0.15, 0.8, 0.9)),
             1,
         ),  # or is seen clearly when near,
         (Goods(pusher=(0.5, 0.45), way=(0.5, -0.5), ahead=0.2), 1),  # or leaves somebody who stands

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from sensor_sim.detection import Box, Detection, overlap
 from sensor_sim.perception.track import Track
 from sensor_sim.perception.tracking import MOST_TRACKS, Sighting, Tracker
-from sensor_sim.pixels.rendered.camera import Camera
-from sensorapp import wire
 
 WIDTH, HEIGHT = 0.1, 0.3
 
@@ -211,30 +208,6 @@ def test_a_crowd_is_followed_and_memory_is_bounded() -> None:
         crowd = [Detection("person", 0.8, Box(x, y, x + 0.02, y + 0.04)) for x, y in corners]
         sighting = tracker.update(i / 30, crowd)
     assert len(sighting.seen) == MOST_TRACKS
-
-
-@pytest.mark.parametrize(
-    ("height", "mounted", "pushed"), [(1.4, True, True), (1.4, False, False), (1.5, True, False)]
-)
-def test_goods_that_look_as_high_as_the_person_are_lower_on_the_floor(
-    height: float, mounted: bool, pushed: bool
-) -> None:
-    """They go away from the camera before a person of 1.7 m: seen from above, a box is higher the farther off it is."""
-    camera = Camera(3.2, 58.0, 0.95)
-    tracker = Tracker(0.35, wire.Camera(camera.pitch, camera.view) if mounted else None)
-    for i in range(25):
-        away = 0.3 + 0.03 * i
-        person = upright(camera, away, 1.7, 0.8)
-        sighting = tracker.update(i / 15, [person, upright(camera, away + 0.6, height, 0.37)])
-    pusher, goods = sighting.seen
-    assert goods.box.height > 0.9 * pusher.box.height
-    assert [pusher.pushed, goods.pushed] == [False, pushed]
-
-
-def upright(camera: Camera, away: float, height: float, score: float) -> Detection:
-    """Something so far away and so high (metres), straight before the camera."""
-    foot, head = camera.project(np.array([[0.0, away, 0.0], [0.0, away, height]]), camera.raster(400, 300))
-    return Detection("person", score, Box(0.45, float(head[1] / 300), 0.55, float(foot[1] / 300)))
 
 
 def test_overlap_is_intersection_over_union() -> None:
