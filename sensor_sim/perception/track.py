@@ -92,16 +92,16 @@ class Track:
     """
 
     __slots__ = (
-        "_feet", "_leap", "_means", "_nadir", "_pp", "_pv", "_scores", "_sightings", "_ss", "_velocity", "_vv",
-        "_whole_width", "at", "box", "clear_sightings", "confirmed", "cut_off", "detected_foot", "evidence", "foot", "foot_seen",
-        "last_seen", "late_score", "number", "pushed",
+        "_clear_sightings", "_evidence", "_feet", "_leap", "_means", "_nadir", "_pp", "_pv", "_scores", "_sightings",
+        "_ss", "_velocity", "_vv", "_whole_width", "at", "box", "confirmed", "cut_off", "detected_foot", "foot",
+        "foot_seen", "last_seen", "late_score", "number", "pushed",
     )  # fmt: skip
 
     def __init__(self, number: int, at: float, box: Box, nadir: Point | None = None) -> None:
         self.number = number
         self.at = self.last_seen = at
-        self.clear_sightings = 0
-        self.evidence = 0.0
+        self._clear_sightings = 0
+        self._evidence = 0.0
         self.confirmed = self.pushed = False
         self.box = box
         self._nadir = nadir
@@ -241,10 +241,10 @@ class Track:
         self._scores += score
         self._sightings += 1
         if score >= clear_score:
-            self.clear_sightings += 1
-            self.evidence += score
+            self._clear_sightings += 1
+            self._evidence += score
             enough = EVIDENCE * clear_score
-            self.confirmed |= self.clear_sightings >= CLEAR_SIGHTINGS and self.evidence >= enough
+            self.confirmed |= self._clear_sightings >= CLEAR_SIGHTINGS and self._evidence >= enough
 
     @property
     def mean_score(self) -> float:
