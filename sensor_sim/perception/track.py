@@ -80,7 +80,7 @@ class Innovation(NamedTuple):
 
 
 class Track:
-    """``box`` is where the filter has the object, which was detected last at ``last_seen``.
+    """``box`` is where the filter has the object, which was detected first when it ``began`` and last at ``last_seen``.
 
     ``foot`` is where the filter has a person standing, perhaps outside the picture, ``detected_foot``
     where the last detection had one; ``foot_seen`` says whether they rest on a whole person. ``late_score`` is the mean
@@ -93,13 +93,13 @@ class Track:
 
     __slots__ = (
         "_clear_sightings", "_evidence", "_feet", "_leap", "_means", "_nadir", "_pp", "_pv", "_scores", "_sightings",
-        "_ss", "_velocity", "_vv", "_whole_width", "at", "box", "confirmed", "cut_off", "detected_foot", "foot",
-        "foot_seen", "last_seen", "late_score", "number", "pushed",
+        "_ss", "_velocity", "_vv", "_whole_width", "at", "began", "box", "confirmed", "cut_off", "detected_foot",
+        "foot", "foot_seen", "last_seen", "late_score", "number", "pushed",
     )  # fmt: skip
 
     def __init__(self, number: int, at: float, box: Box, nadir: Point | None = None) -> None:
         self.number = number
-        self.at = self.last_seen = at
+        self.at = self.began = self.last_seen = at
         self._clear_sightings = 0
         self._evidence = 0.0
         self.confirmed = self.pushed = False

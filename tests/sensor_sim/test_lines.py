@@ -451,7 +451,8 @@ def test_who_is_seen_clearly_at_last_has_crossed_as_often_as_seen_dimly() -> Non
 
 class Goods(NamedTuple):
     """What is seen, now better and now worse, before somebody who walks in five seconds from one place to another (heights
-    from the line): so far ahead and beside (heights of theirs), as large (of theirs), and until how far beyond the line.
+    from the line): so far ahead and beside (heights of theirs), as large (of theirs), from how far before the line and until
+    how far beyond it.
     """
 
     pusher: tuple[float, float] = (1.0, -1.0)
@@ -461,6 +462,7 @@ class Goods(NamedTuple):
     size: float = 0.6
     score: tuple[float, ...] = (0.34,)  # evenly over time
     pusher_score: float = 0.8
+    since: float = 9.0
     until: float = 9.0
 
     def told(self, where: Where, clear: float = 0.35) -> list[str]:
@@ -471,7 +473,7 @@ class Goods(NamedTuple):
         for i in range(90):
             person, goods = (a + min(i / 75, 1.0) * (b - a) for a, b in (self.pusher, self.way))
             seen = [at_foot(where.place(0.5, person), 1.0, self.pusher_score)]
-            if goods - self.ahead > -self.until:
+            if -self.until < goods - self.ahead < self.since:
                 score = float(np.interp(i / 90, np.linspace(0, 1, len(self.score)), self.score))
                 foot = where.place(0.5 + self.beside * HEIGHT / where.length, goods - self.ahead)
                 seen.append(at_foot(foot, self.size, score + (0.03 if i % 2 else -0.03)))
@@ -513,6 +515,40 @@ ANGLES = (0.0, 0.5, 1.2, 2.0, 2.9, math.pi, 4.0, 5.0)
 )
 def test_what_somebody_pushes_crosses_nothing(goods: Goods, told: int) -> None:
     for angle in ANGLES:
+        assert goods.told(Where(angle)) == ["backward"] * told
+
+
+AWAY, TOWARDS, ACROSS = (0.0, 0.5, 1.2), (2.3, math.pi, 4.0), (1.4, 4.9)
+# What comes into sight on the way, and looks as high as the person.
+NEW = Goods(pusher=(1.5, -0.5), way=(1.5, -0.5), since=0.4, size=0.95)
+# When it crosses, the one is seen poorly on average, the other by its late score.
+FADING, FLASHING = (0.9, 0.9, 0.95, 0.3) + (0.2,) * 6, (0.4,) * 5 + (0.45, 0.75) + (0.2,) * 12
+
+
+@pytest.mark.parametrize(
+    ("goods", "angles", "told"),
+    [
+        (NEW, AWAY, 1),  # goods, which somebody who walked away from the camera hid
+        (NEW, TOWARDS, 2),  # somebody who comes into sight towards it
+        (NEW, ACROSS, 2),  # or walks by
+        (NEW._replace(since=0.8), AWAY, 2),  # or has been in sight for long
+        (NEW._replace(since=0.6), AWAY, 1),
+        (Goods(size=0.95), AWAY, 2),  # or came into sight with who follows
+        (NEW._replace(since=9.0, size=0.6, score=(0.9,) * 3 + (0.2,) * 10), AWAY, 2),  # or was seen clearly
+        (NEW._replace(size=1.05), AWAY, 2),  # or is taller than who follows
+        (NEW._replace(score=(0.42,)), AWAY, 2),  # or is seen clearly, now as before
+        (NEW._replace(score=FADING), AWAY, 1),
+        (NEW._replace(score=FLASHING), AWAY, 1),
+        (NEW._replace(score=FADING, size=0.6), TOWARDS, 2),
+        (NEW._replace(pusher_score=0.49), AWAY, 2),  # or as surely as whoever follows
+        (NEW._replace(pusher_score=0.53), AWAY, 1),
+        (NEW._replace(beside=0.36), AWAY, 2),  # or goes beside
+    ],
+)
+def test_what_comes_into_sight_before_somebody_who_walks_away_is_pushed(
+    goods: Goods, angles: tuple[float, ...], told: int
+) -> None:
+    for angle in angles:
         assert goods.told(Where(angle)) == ["backward"] * told
 
 
