@@ -383,7 +383,7 @@ def test_what_does_not_fit_is_refused_with_the_figures(sensor_sim: Command, tmp_
     assert "of the chip's 8.00 MiB" in str(caught.value)
     assert "model 9.00 MiB" in str(caught.value)
     reported = sensor_sim("report", package)
-    assert reported.returncode == 1
+    assert (reported.returncode, reported.stderr) == (1, f"sensor_sim: {caught.value}\n")
     assert "Fit in chip                 no" in reported.stdout
 
 
@@ -415,8 +415,9 @@ def test_a_report_of_what_does_not_do_what_its_card_says(sensor_sim: Command, tm
     wide = wide_package(tmp_path / "wide")
     (wide / "model.json").write_text(json.dumps(plain))
     reported = sensor_sim("report", wide)
-    assert (reported.returncode, reported.stderr) == (1, "")
+    assert reported.returncode == 1
     assert "Fit in chip                 no" in reported.stdout
+    assert "of the chip's 8.00 MiB" in reported.stderr
 
 
 def test_a_report_of_what_is_no_package(sensor_sim: Command, tmp_path: Path) -> None:
