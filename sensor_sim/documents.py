@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -15,6 +17,19 @@ from sensor_sim.fields import known_fields
 T = TypeVar("T")
 
 MAX_BYTES = 4 * 2**20
+# What to do about a value that no document of its kind has, by how the complaint begins.
+REMEDIES = {
+    r"(.*: )?Object missing required field": "add it",
+    r".*Expected `object`, got": "write it in braces, as in { … }",
+    r".*Expected `array`, got": "write it in square brackets, as in [ … ]",
+    r".*Expected `str`, got": 'write it in quotation marks, as in "…"',
+    r".*Expected `(int|float)`, got": "write a number, without quotation marks",
+    r".*Expected `bool`, got": "write true or false, without quotation marks",
+    r".*Expected `array` of length >=": "give more",
+    r".*Expected `array` of length <=": "give fewer",
+    r".*Expected `str` of length >=": "make it longer",
+    r".*Expected `str` of length <=": "make it shorter",
+}
 # A network that fits the chip has at most half of this as 32 bit floats.
 LARGEST_MODEL = 64 * 2**20
 
@@ -38,24 +53,33 @@ def read_file(path: Path, most: int, remedy: str, smaller: str = "") -> bytes:
     return content
 
 
-def parse(text: bytes, kind: type[T], name: str) -> T:
-    """JSON, with a byte order mark or without → ``kind``; raises :class:`SensorError` naming file and field.
+def parse(text: bytes, kind: type[T], name: str, remedies: Mapping[str, str] | None = None) -> T:
+    """JSON, with a byte order mark or without → ``kind``; raises :class:`SensorError` naming file, field and remedy.
 
-    A field that is given twice is refused: of two contradicting ones, one would silently not count.
+    ``remedies`` are by patterns of field and complaint, as :data:`REMEDIES`, and go before those. A field that is given
+    twice is refused: of two contradicting ones, one would silently not count.
     """
     if not text.strip():
         raise SensorError(f"{name}: the file is empty")
     try:
         plain = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    except UnicodeDecodeError as error:
+        raise SensorError(f"{name}: not readable as JSON: {error}; save it as UTF-8") from None
     except (ValueError, RecursionError) as error:
-        raise SensorError(f"{name}: not readable as JSON: {error}") from None
+        remedy = "; correct it there" if isinstance(error, json.JSONDecodeError) else ""
+        raise SensorError(f"{name}: not readable as JSON: {error}{remedy}") from None
     try:
         return msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
         reason, _, field = str(error).partition(" - at `$")
         where = field.rstrip("`").removeprefix(".")
-        remedy = known_fields(error, kind, plain)
-        raise SensorError(f"{name}: {where + ': ' if where else ''}{reason}{remedy}") from None
+        complaint = f"{where}: {reason}" if where else reason
+        remedy = known_fields(error, kind, plain) or _remedy(complaint, {**(remedies or {}), **REMEDIES})
+        raise SensorError(f"{name}: {complaint}{remedy}") from None
+
+
+def _remedy(complaint: str, remedies: Mapping[str, str]) -> str:
+    return next((f"; {remedy}" for begins, remedy in remedies.items() if re.match(begins, complaint)), "")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

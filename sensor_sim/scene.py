@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,8 +16,9 @@ log = logging.getLogger(__name__)
 # Below the least, everything is somebody; above the most, hardly anybody is.
 LEAST_SCORE, MOST_SCORE = 0.05, 0.95
 SCORES = f"give a fraction from {LEAST_SCORE} to {MOST_SCORE}, 0.35 unless another counts better"
-# What to do about a value that the contract does not take, by how its complaint begins.
+# What to do about a value that the contract does not take, by how the complaint begins.
 REMEDIES = {
+    r".*\.polygon: Expected": "a polygon has 3 to 64 corners, [[x, y], [x, y], [x, y]]",
     r"lines\[\d+\]\.points: Expected": "a line has two points, [[x, y], [x, y]]",
     r".*\.(points|polygon)\[.*Expected": (
         "give fractions of the picture, 0 to 1: pixels divided by its width or height"
@@ -33,14 +33,7 @@ REMEDIES = {
 def load_scene(path: Path) -> wire.Scene:
     """Raises :class:`SensorError` naming the file and the field."""
     text = documents.read_file(path, documents.MAX_BYTES, "--scene takes a JSON file")
-    try:
-        scene = documents.parse(text, wire.Scene, str(path))
-    except SensorError as error:
-        complaint = str(error).removeprefix(f"{path}: ")
-        for beginning, remedy in REMEDIES.items():
-            if re.match(beginning, complaint):
-                raise SensorError(f"{error}; {remedy}") from None
-        raise
+    scene = documents.parse(text, wire.Scene, str(path), REMEDIES)
     if not LEAST_SCORE <= scene.detect.score <= MOST_SCORE:
         raise SensorError(
             f"{path}: detect.score: {scene.detect.score:g} counts everything or nothing; {SCORES}"

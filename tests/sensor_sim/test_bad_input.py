@@ -89,7 +89,10 @@ SCENES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no area": (zones([[0, 0], [0.5, 0.5], [1, 1]]), "zones[0].polygon: it encloses nothing"),
     "an area of rounding": (zones([[0, 0], [0.1, 0.1], [0.3, 0.3]]), "zones[0].polygon: it encloses nothing"),
-    "two points": (zones(SQUARE[:2]), "zones[0].polygon: Expected `array` of length >= 3"),
+    "two points": (
+        zones(SQUARE[:2]),
+        "zones[0].polygon: Expected `array` of length >= 3; a polygon has 3 to 64 corners, [[x, y], [x, y], [x, y]]",
+    ),
     "pixels": (
         line([700, 0.5], [0.9, 0.5]),
         "lines[0].points[0][0]: Expected `float` <= 1.0; give fractions of the picture, 0 to 1: pixels divided by its width or height",
@@ -112,7 +115,7 @@ SCENES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a camera by half": (
         {"camera": {"tilt_degrees": 50}},
-        "camera: Object missing required field `view_degrees`",
+        "camera: Object missing required field `view_degrees`; add it",
     ),
     "a camera on the floor": (
         {"camera": {"tilt_degrees": 50, "view_degrees": 50, "height_metres": 0.1}},
@@ -128,7 +131,27 @@ SCENES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "too many": (
         {"lines": [SCENE["lines"][0] | {"id": i} for i in range(1001)]},
-        "lines: Expected `array` of length <= 1000",
+        "lines: Expected `array` of length <= 1000; give fewer",
+    ),
+    "a line by itself": (
+        {"lines": SCENE["lines"][0]},
+        "lines: Expected `array`, got `object`; write it in square brackets, as in [ … ]",
+    ),
+    "a name for a line": (
+        {"lines": ["door"]},
+        "lines[0]: Expected `object`, got `str`; write it in braces, as in { … }",
+    ),
+    "a number for a name": (
+        {"lines": [SCENE["lines"][0] | {"name": 7}]},
+        'lines[0].name: Expected `str`, got `int`; write it in quotation marks, as in "…"',
+    ),
+    "no name": (
+        {"lines": [SCENE["lines"][0] | {"name": ""}]},
+        "lines[0].name: Expected `str` of length >= 1; make it longer",
+    ),
+    "a name for a number": (
+        {"version": "1"},
+        "version: Expected `int`, got `str`; write a number, without quotation marks",
     ),
 }
 
@@ -194,7 +217,11 @@ TEXTS: dict[str, tuple[bytes, str]] = {
         "the field 'zones' is there twice; keep one of them",
     ),
     "deeply nested": (b"[" * 100_000, "not readable as JSON: maximum recursion depth"),
-    "no text": (bytes(range(128, 256)), "not readable as JSON: 'utf-8' codec can't decode"),
+    "no text": (
+        bytes(range(128, 256)),
+        "not readable as JSON: 'utf-8' codec can't decode byte 0x80 in position 0: invalid start byte; save it as UTF-8",
+    ),
+    "quotes of another language": (b"{'version': 1}", ": line 1 column 2 (char 1); correct it there"),
     "a name that moves the cursor": (b'{"version": 1, "a\\n\\u001b[2Jb": 1}', r"unknown field `a\n\x1b[2Jb`"),
     "huge": (b" " * (4 * 2**20 + 1), "larger than 4 MiB"),
 }
