@@ -3,12 +3,13 @@
 They are seen poorly, less surely than the person who pushes them, are mostly lower, and go before them, the same way.
 Before somebody who walks away from the camera they come into sight only on the way, and until then that person hides
 them; where they end is guessed, so they may look as high as the person, and now and then they are seen well for a moment.
+Whoever comes into sight there past others, too, may as well be somebody whom those hid.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from sensor_sim.perception.geometry import Point
 from sensor_sim.perception.track import PEOPLE, ROUNDING, Track
@@ -27,7 +28,7 @@ FOR, ALIKE, AHEAD, BESIDE = 1.0, 0.5, 1.0, 0.3
 UP = 0.3
 
 
-def is_pushed(track: Track, seen: Iterable[Track], clear_score: float) -> bool:
+def is_pushed(track: Track, seen: Sequence[Track], clear_score: float) -> bool:
     """Whether one of those seen, as the track is, pushes it; ``clear_score`` is that from which on a detection counts."""
     poorly = [score < POORLY * clear_score for score in (track.mean_score, track.late_score)]
     new = any(poorly) and track.at - track.began < NEW
@@ -41,10 +42,22 @@ def is_pushed(track: Track, seen: Iterable[Track], clear_score: float) -> bool:
         and (way := _way_before(track, person))
         and (
             (all(poorly) and track.box.height <= LOWER * person.box.height)
-            or (new and track.began - person.began > LATER and way[1] < -UP * math.hypot(*way))
+            or (
+                new
+                and track.began - person.began > LATER
+                and way[1] < -UP * math.hypot(*way)
+                and not any(_hides(other, track) for other in seen if other not in (track, person))
+            )
         )
         for person in seen
     )
+
+
+def _hides(other: Track, track: Track) -> bool:
+    """Whether the other one, nearer to the camera, covers some of the track's box."""
+    left, top, right, bottom = other.box
+    nearer = other.confirmed and bottom > track.box.bottom > top
+    return nearer and left < track.box.right and right > track.box.left
 
 
 def _way_before(track: Track, person: Track) -> Point | None:

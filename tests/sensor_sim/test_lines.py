@@ -452,7 +452,7 @@ def test_who_is_seen_clearly_at_last_has_crossed_as_often_as_seen_dimly() -> Non
 class Goods(NamedTuple):
     """What is seen, now better and now worse, before somebody who walks in five seconds from one place to another (heights
     from the line): so far ahead and beside (heights of theirs), as large (of theirs), from how far before the line and until
-    how far beyond it.
+    how far beyond it. Another one may stand so far to a side and before the line.
     """
 
     pusher: tuple[float, float] = (1.0, -1.0)
@@ -464,6 +464,7 @@ class Goods(NamedTuple):
     pusher_score: float = 0.8
     since: float = 9.0
     until: float = 9.0
+    other: tuple[float, float] | None = None
 
     def told(self, where: Where, clear: float = 0.35) -> list[str]:
         line = wire.Line(id=0, name="x", points=where.ends)
@@ -473,6 +474,9 @@ class Goods(NamedTuple):
         for i in range(90):
             person, goods = (a + min(i / 75, 1.0) * (b - a) for a, b in (self.pusher, self.way))
             seen = [at_foot(where.place(0.5, person), 1.0, self.pusher_score)]
+            if self.other:
+                aside, before = self.other
+                seen.append(at_foot(where.place(0.5 + aside * HEIGHT / where.length, before), 1.0, 0.9))
             if -self.until < goods - self.ahead < self.since:
                 score = float(np.interp(i / 90, np.linspace(0, 1, len(self.score)), self.score))
                 foot = where.place(0.5 + self.beside * HEIGHT / where.length, goods - self.ahead)
@@ -543,6 +547,9 @@ FADING, FLASHING = (0.9, 0.9, 0.95, 0.3) + (0.2,) * 6, (0.4,) * 5 + (0.45, 0.75)
         (NEW._replace(pusher_score=0.49), AWAY, 2),  # or as surely as whoever follows
         (NEW._replace(pusher_score=0.53), AWAY, 1),
         (NEW._replace(beside=0.36), AWAY, 2),  # or goes beside
+        (NEW._replace(other=(0.3, 0.4)), AWAY[:1], 2),  # or may have been hidden by another,
+        (NEW._replace(other=(0.9, 0.4)), AWAY[:1], 1),  # but not by one far to a side
+        (NEW._replace(other=(0.3, -0.9)), AWAY[:1], 1),  # or behind them
     ],
 )
 def test_what_comes_into_sight_before_somebody_who_walks_away_is_pushed(
