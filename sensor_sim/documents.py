@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import stat
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -17,7 +16,11 @@ from sensor_sim.fields import known_fields
 T = TypeVar("T")
 
 MAX_BYTES = 4 * 2**20
-# What to do about a value that no document of its kind has, by how the complaint begins.
+UNREADABLE: dict[type[Exception], str] = {
+    UnicodeDecodeError: "; save it as UTF-8",
+    json.JSONDecodeError: "; correct it there",
+}
+# What to do about a value that does not fit its field, by patterns of the field and the complaint.
 REMEDIES = {
     r"(.*: )?Object missing required field": "add it",
     r".*Expected `object`, got": "write it in braces, as in { … }",
@@ -53,20 +56,18 @@ def read_file(path: Path, most: int, remedy: str, smaller: str = "") -> bytes:
     return content
 
 
-def parse(text: bytes, kind: type[T], name: str, remedies: Mapping[str, str] | None = None) -> T:
+def parse(text: bytes, kind: type[T], name: str, remedies: dict[str, str] | None = None) -> T:
     """JSON, with a byte order mark or without → ``kind``; raises :class:`SensorError` naming file, field and remedy.
 
-    ``remedies`` are by patterns of field and complaint, as :data:`REMEDIES`, and go before those. A field that is given
+    ``remedies`` are of this kind of document and go before :data:`REMEDIES`, which are of all. A field that is given
     twice is refused: of two contradicting ones, one would silently not count.
     """
     if not text.strip():
         raise SensorError(f"{name}: the file is empty")
     try:
         plain = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
-    except UnicodeDecodeError as error:
-        raise SensorError(f"{name}: not readable as JSON: {error}; save it as UTF-8") from None
     except (ValueError, RecursionError) as error:
-        remedy = "; correct it there" if isinstance(error, json.JSONDecodeError) else ""
+        remedy = UNREADABLE.get(type(error), "")
         raise SensorError(f"{name}: not readable as JSON: {error}{remedy}") from None
     try:
         return msgspec.convert(plain, kind)
@@ -74,11 +75,11 @@ def parse(text: bytes, kind: type[T], name: str, remedies: Mapping[str, str] | N
         reason, _, field = str(error).partition(" - at `$")
         where = field.rstrip("`").removeprefix(".")
         complaint = f"{where}: {reason}" if where else reason
-        remedy = known_fields(error, kind, plain) or _remedy(complaint, {**(remedies or {}), **REMEDIES})
+        remedy = known_fields(error, kind, plain) or _remedy(complaint, (remedies or {}) | REMEDIES)
         raise SensorError(f"{name}: {complaint}{remedy}") from None
 
 
-def _remedy(complaint: str, remedies: Mapping[str, str]) -> str:
+def _remedy(complaint: str, remedies: dict[str, str]) -> str:
     return next((f"; {remedy}" for begins, remedy in remedies.items() if re.match(begins, complaint)), "")
 
 

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 # Below the least, everything is somebody; above the most, hardly anybody is.
 LEAST_SCORE, MOST_SCORE = 0.05, 0.95
 SCORES = f"give a fraction from {LEAST_SCORE} to {MOST_SCORE}, 0.35 unless another counts better"
-# What to do about a value that the contract does not take, by how the complaint begins.
+# What to do about a value that the contract does not take; see ``documents.REMEDIES``.
 REMEDIES = {
     r".*\.polygon: Expected": "a polygon has 3 to 64 corners, [[x, y], [x, y], [x, y]]",
     r"lines\[\d+\]\.points: Expected": "a line has two points, [[x, y], [x, y]]",

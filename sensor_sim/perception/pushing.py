@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from sensor_sim.detection import overlap
 from sensor_sim.perception.geometry import Point
 from sensor_sim.perception.track import PEOPLE, ROUNDING, Track
 
@@ -31,33 +32,31 @@ UP = 0.3
 def is_pushed(track: Track, seen: Sequence[Track], clear_score: float) -> bool:
     """Whether one of those seen, as the track is, pushes it; ``clear_score`` is that from which on a detection counts."""
     poorly = [score < POORLY * clear_score for score in (track.mean_score, track.late_score)]
-    new = any(poorly) and track.at - track.began < NEW
-    if not (all(poorly) or new):
+    always, new = all(poorly), any(poorly) and track.at - track.began < NEW
+    if not (always or new):
         return False
+    behind = ((one, way) for one in seen if _may_push(one, track) and (way := _way_before(track, one)))
     return any(
-        person.confirmed
-        and person is not track
-        and person.mean_score >= SURER * track.mean_score
-        and track.box.height <= person.box.height
-        and (way := _way_before(track, person))
-        and (
-            (all(poorly) and track.box.height <= LOWER * person.box.height)
-            or (
-                new
-                and track.began - person.began > LATER
-                and way[1] < -UP * math.hypot(*way)
-                and not any(_hides(other, track) for other in seen if other not in (track, person))
-            )
-        )
-        for person in seen
+        (always and track.box.height <= LOWER * person.box.height) or (new and _hid(person, way, track, seen))
+        for person, way in behind
     )
 
 
-def _hides(other: Track, track: Track) -> bool:
+def _may_push(person: Track, track: Track) -> bool:
+    surer = person.confirmed and person.mean_score >= SURER * track.mean_score
+    return surer and person is not track and track.box.height <= person.box.height
+
+
+def _hid(person: Track, way: Point, track: Track, seen: Sequence[Track]) -> bool:
+    """Whether the person, who has gone that way, hid what the track is of until they walked away from the camera, and nobody
+    else can have hidden it."""
+    later, away = track.began - person.began > LATER, way[1] < -UP * math.hypot(*way)
+    return later and away and not any(_covers(other, track) for other in seen if other not in (track, person))
+
+
+def _covers(other: Track, track: Track) -> bool:
     """Whether the other one, nearer to the camera, covers some of the track's box."""
-    left, top, right, bottom = other.box
-    nearer = other.confirmed and bottom > track.box.bottom > top
-    return nearer and left < track.box.right and right > track.box.left
+    return other.confirmed and other.box.bottom > track.box.bottom and overlap(other.box, track.box) > 0
 
 
 def _way_before(track: Track, person: Track) -> Point | None:
